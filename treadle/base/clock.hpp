@@ -1,0 +1,65 @@
+// Time as the runtime sees it: CLOCK_MONOTONIC, in nanoseconds, and points in it to wait until.
+//
+// A deadline never overflows: what lies beyond the clock's range is never().
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <ctime>
+#include <limits>
+
+namespace treadle::base {
+
+inline constexpr std::int64_t nanoseconds_per_second = 1'000'000'000;
+
+// Nanoseconds of CLOCK_MONOTONIC (the clock of std::chrono::steady_clock).
+inline std::int64_t monotonic_now() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * nanoseconds_per_second + now.tv_nsec;
+}
+
+class deadline {
+ public:
+  static constexpr deadline never() noexcept { return deadline(forever); }
+  static constexpr deadline at(std::int64_t nanoseconds) noexcept { return deadline(nanoseconds); }
+
+  // From now on; a negative or zero span has passed already.
+  template <class Rep, class Period>
+  static deadline after(const std::chrono::duration<Rep, Period>& span) noexcept {
+    if (!(span > span.zero())) return deadline(0);
+    // Compared in seconds as doubles first: the cast below could overflow, a double cannot.
+    const double seconds = std::chrono::duration<double>(span).count();
+    const std::int64_t now = monotonic_now();
+    if (!(seconds < static_cast<double>((forever - now) / nanoseconds_per_second - 1))) {
+      return never();
+    }
+    // ceil: a wait may end late, never early.
+    return deadline(now + std::chrono::ceil<std::chrono::nanoseconds>(span).count());
+  }
+
+  template <class Clock, class Duration>
+  static deadline of(const std::chrono::time_point<Clock, Duration>& point) noexcept {
+    if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
+      const double seconds = std::chrono::duration<double>(point.time_since_epoch()).count();
+      if (!(seconds < static_cast<double>(forever / nanoseconds_per_second - 1))) return never();
+      if (seconds <= 0) return deadline(0);
+      return deadline(
+          std::chrono::ceil<std::chrono::nanoseconds>(point.time_since_epoch()).count());
+    } else {
+      return after(point - Clock::now());
+    }
+  }
+
+  constexpr bool is_never() const noexcept { return nanoseconds_ == forever; }
+  constexpr std::int64_t nanoseconds() const noexcept { return nanoseconds_; }
+  bool has_passed() const noexcept { return !is_never() && monotonic_now() >= nanoseconds_; }
+
+ private:
+  static constexpr std::int64_t forever = std::numeric_limits<std::int64_t>::max();
+  constexpr explicit deadline(std::int64_t nanoseconds) noexcept : nanoseconds_(nanoseconds) {}
+
+  std::int64_t nanoseconds_;
+};
+
+}  // namespace treadle::base

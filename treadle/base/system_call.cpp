@@ -1,0 +1,247 @@
+#include "treadle/base/system_call.hpp"
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/base/check.hpp"
+
+namespace treadle::base {
+namespace {
+
+constexpr std::size_t call_count = static_cast<std::size_t>(faulty_call::count);
+
+// One line per kind of call. Everything is an atomic of its own, as tests set faults while other
+// kernel threads make calls; a set that is seen in part only makes the injected fault inexact.
+struct fault {
+  atomic<std::uint64_t> made{0};
+  atomic<std::uint64_t> nth{0};
+  atomic<int> error{0};
+  atomic<bool> onward{false};
+};
+
+fault faults[call_count];
+atomic<bool> environment_read{false};
+atomic<bool> batches_refused{false};
+
+struct call_name {
+  const char* text;
+  int usual_error;  // what the kernel would most likely answer
+};
+constexpr call_name call_names[call_count] = {
+    {"mmap", ENOMEM}, {"madvise", ENOMEM}, {"mprotect", ENOMEM}, {"thread_create", EAGAIN}};
+
+struct error_name {
+  const char* text;
+  int value;
+};
+constexpr error_name error_names[] = {{"EINVAL", EINVAL}, {"ENOMEM", ENOMEM}, {"EAGAIN", EAGAIN},
+                                      {"EPERM", EPERM},   {"ENOSYS", ENOSYS}, {"EACCES", EACCES}};
+
+class errno_keeper {
+ public:
+  errno_keeper() noexcept : kept_(errno) {}
+  ~errno_keeper() { errno = kept_; }
+  errno_keeper(const errno_keeper&) = delete;
+  errno_keeper& operator=(const errno_keeper&) = delete;
+
+ private:
+  int kept_;
+};
+
+void set_fault(faulty_call call, std::uint64_t nth, int error, bool onward) noexcept {
+  fault& set = faults[static_cast<std::size_t>(call)];
+  // relaxed: error and onward are published by the store to nth below.
+  set.nth.store(0, relaxed);
+  set.error.store(error, relaxed);
+  set.onward.store(onward, relaxed);
+  set.made.store(0, relaxed);
+  // pairs with the load in injected(), publishes error, onward and made.
+  set.nth.store(nth, release);
+}
+
+bool starts_with(const char*& text, const char* word) noexcept {
+  const std::size_t length = std::strlen(word);
+  if (std::strncmp(text, word, length) != 0) return false;
+  text += length;
+  return true;
+}
+
+bool read_number(const char*& text, std::uint64_t* number) noexcept {
+  if (*text < '0' || *text > '9') return false;
+  *number = 0;
+  for (; *text >= '0' && *text <= '9'; ++text) {
+    *number = *number * 10 + static_cast<std::uint64_t>(*text - '0');
+  }
+  return true;
+}
+
+bool read_error(const char*& text, int* error) noexcept {
+  for (const error_name& name : error_names) {
+    if (starts_with(text, name.text)) {
+      *error = name.value;
+      return true;
+    }
+  }
+  std::uint64_t number = 0;
+  if (!read_number(text, &number)) return false;
+  *error = static_cast<int>(number);
+  return true;
+}
+
+bool read_fault(const char*& text) noexcept {
+  for (std::size_t i = 0; i < call_count; ++i) {
+    const char* rest = text;
+    if (!starts_with(rest, call_names[i].text) || !starts_with(rest, ":")) continue;
+    std::uint64_t nth = 0;
+    int error = call_names[i].usual_error;
+    if (!read_number(rest, &nth)) return false;
+    const bool onward = starts_with(rest, "+");
+    if (starts_with(rest, ":") && !read_error(rest, &error)) return false;
+    if (*rest != '\0' && *rest != ',') return false;
+    set_fault(static_cast<faulty_call>(i), nth, error, onward);
+    text = rest;
+    return true;
+  }
+  return false;
+}
+
+void read_environment() noexcept {
+  // relaxed: a look before the exchange, so that the common path writes no shared line.
+  if (environment_read.load(relaxed)) return;
+  // relaxed: who comes second only misses a fault, and tests set the variable before the start.
+  if (environment_read.exchange(true, relaxed)) return;
+  const char* text = std::getenv("TREADLE_FAULT");
+  if (text != nullptr) set_faults(text);
+}
+
+// The error that this call has to report instead of going to the kernel, or 0.
+int injected(faulty_call call) noexcept {
+  read_environment();
+  fault& set = faults[static_cast<std::size_t>(call)];
+  // pairs with the last store in set_fault(), which published error and onward.
+  const std::uint64_t nth = set.nth.load(acquire);
+  // relaxed: a counter that orders nothing else.
+  const std::uint64_t made = set.made.fetch_add(1, relaxed) + 1;
+  if (nth == 0 || made < nth) return 0;
+  // relaxed: published by nth.
+  if (made > nth && !set.onward.load(relaxed)) return 0;
+  return set.error.load(relaxed);
+}
+
+// How many of the ranges one process_madvise() advised; 0 where the kernel does not offer it.
+std::size_t advise_at_once(const iovec* ranges, std::size_t count, int advice) noexcept {
+#if defined(SYS_process_madvise)
+  // Sourced: PIDFD_SELF_THREAD_GROUP of linux/pidfd.h, Linux 6.14; older kernels say EBADF.
+  constexpr long own_process = -10001;
+  if (count < 2 || batches_refused.load(relaxed)) return 0;  // relaxed: only a hint
+  const long bytes = ::syscall(SYS_process_madvise, own_process, ranges, count, advice, 0UL);
+  if (bytes <= 0) {
+    // EINVAL may be about this advice only, and the answer about single ranges will tell.
+    if (errno == EBADF || errno == ENOSYS || errno == EPERM) {
+      batches_refused.store(true, relaxed);  // relaxed: only a hint
+    }
+    return 0;
+  }
+  std::size_t done = 0;
+  for (auto rest = static_cast<std::size_t>(bytes); done < count && ranges[done].iov_len <= rest;) {
+    rest -= ranges[done++].iov_len;
+  }
+  return done;
+#else
+  return 0;
+#endif
+}
+
+}  // namespace
+
+void fail_nth(faulty_call call, std::uint64_t nth, int error) noexcept {
+  read_environment();  // so that the variable cannot undo later what a test says here
+  set_fault(call, nth, error, false);
+}
+
+void fail_from(faulty_call call, std::uint64_t nth, int error) noexcept {
+  read_environment();
+  set_fault(call, nth, error, true);
+}
+
+std::uint64_t calls_made(faulty_call call) noexcept {
+  // relaxed: a counter that orders nothing else.
+  return faults[static_cast<std::size_t>(call)].made.load(relaxed);
+}
+
+bool set_faults(const char* text) noexcept {
+  const errno_keeper keeper;
+  for (const char* rest = text; *rest != '\0';) {
+    if (!read_fault(rest)) {
+      say("TREADLE_FAULT is malformed; allowed: a list of call:n[+][:error], where call is mmap, "
+          "madvise, mprotect or thread_create");
+      return false;
+    }
+    if (*rest == ',') ++rest;
+  }
+  return true;
+}
+
+mapping_result map_memory(void* wanted, std::size_t bytes, int protection, int flags) noexcept {
+  if (const int error = injected(faulty_call::mmap)) return {nullptr, error};
+  const errno_keeper keeper;
+  void* address = ::mmap(wanted, bytes, protection, flags, -1, 0);
+  if (address == MAP_FAILED) return {nullptr, errno};
+  return {address, 0};
+}
+
+int unmap_memory(void* address, std::size_t bytes) noexcept {
+  const errno_keeper keeper;
+  return ::munmap(address, bytes) == 0 ? 0 : errno;
+}
+
+int protect_memory(void* address, std::size_t bytes, int protection) noexcept {
+  if (const int error = injected(faulty_call::mprotect)) return error;
+  const errno_keeper keeper;
+  return ::mprotect(address, bytes, protection) == 0 ? 0 : errno;
+}
+
+int advise_memory(void* address, std::size_t bytes, int advice) noexcept {
+  if (const int error = injected(faulty_call::madvise)) return error;
+  const errno_keeper keeper;
+  return ::madvise(address, bytes, advice) == 0 ? 0 : errno;
+}
+
+batch_result advise_batch(const iovec* ranges, std::size_t count, int advice) noexcept {
+  const errno_keeper keeper;
+  std::size_t allowed = 0;
+  int fault_error = 0;
+  while (allowed < count && (fault_error = injected(faulty_call::madvise)) == 0) ++allowed;
+  std::size_t done = advise_at_once(ranges, allowed, advice);
+  // One by one where the kernel does not take a batch; also tells why a batch stopped.
+  for (; done < allowed; ++done) {
+    if (::madvise(ranges[done].iov_base, ranges[done].iov_len, advice) != 0) return {done, errno};
+  }
+  return {done, fault_error};
+}
+
+int create_kernel_thread(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*),
+                         void* argument) noexcept {
+  if (const int error = injected(faulty_call::thread_create)) return error;
+  const errno_keeper keeper;
+  return ::pthread_create(thread, attributes, body, argument);
+}
+
+std::size_t page_bytes() noexcept {
+  static atomic<std::size_t> known{0};
+  // relaxed: every writer stores the same number.
+  std::size_t bytes = known.load(relaxed);
+  if (bytes == 0) {
+    bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    known.store(bytes, relaxed);
+  }
+  return bytes;
+}
+
+}  // namespace treadle::base

@@ -1,0 +1,36 @@
+// The switch as a call into assembly: AArch64, and sanitizer builds of x86-64. Included by
+// switch.hpp only. The callee-saved registers are pushed on the stack that is left.
+#pragma once
+
+#include <cstddef>
+
+#include "treadle/context/switch.hpp"
+
+extern "C" void treadle_context_start();
+extern "C" std::uintptr_t treadle_context_jump(treadle::context::frame* here,
+                                               const treadle::context::frame* there,
+                                               std::uintptr_t message);
+
+namespace treadle::context {
+
+static_assert(offsetof(frame, stack_pointer) == 0 && offsetof(frame, resume) == 8 &&
+                  offsetof(frame, frame_pointer) == 16,
+              "the assembly names these offsets");
+
+inline frame make_frame(std::byte* top, entry_function entry) noexcept {
+  // What the start routine pops, so that `top`, a multiple of 16, is left: AArch64 pops in pairs.
+#if defined(__aarch64__)
+  constexpr std::size_t popped = 16;
+#else
+  constexpr std::size_t popped = sizeof(entry_function);
+#endif
+  auto* slot = reinterpret_cast<entry_function*>(top - popped);
+  *slot = entry;
+  return frame{slot, reinterpret_cast<void*>(&treadle_context_start), nullptr};
+}
+
+inline std::uintptr_t jump(frame& here, const frame& there, std::uintptr_t message) noexcept {
+  return treadle_context_jump(&here, &there, message);
+}
+
+}  // namespace treadle::context

@@ -1,0 +1,65 @@
+// x86-64: the first instructions of a context, and the out-of-line switch.
+//
+//   extern "C" void treadle_context_start();          // not called: jumped to, stack as in make_frame()
+//   extern "C" uintptr_t treadle_context_jump(frame* here /*rdi*/, const frame* there /*rsi*/,
+//                                             uintptr_t message /*rdx*/);
+//
+// The switch saves what the System V ABI lets a callee keep: rbx, rbp, r12-r15, on the stack that
+// it leaves. MXCSR and the x87 control word are the thread's own business (see switch.hpp).
+
+        .text
+        .p2align 4
+        .globl  treadle_context_start
+        .type   treadle_context_start, @function
+treadle_context_start:
+        .cfi_startproc
+        .cfi_undefined rip              // the oldest frame: debuggers and unwinders stop here
+        popq    %rax
+        call    *%rax                   // message is in rdi already
+        ud2
+        .cfi_endproc
+        .size   treadle_context_start, .-treadle_context_start
+
+        .p2align 4
+        .globl  treadle_context_jump
+        .type   treadle_context_jump, @function
+treadle_context_jump:
+        .cfi_startproc
+        pushq   %rbx
+        .cfi_adjust_cfa_offset 8
+        pushq   %r12
+        .cfi_adjust_cfa_offset 8
+        pushq   %r13
+        .cfi_adjust_cfa_offset 8
+        pushq   %r14
+        .cfi_adjust_cfa_offset 8
+        pushq   %r15
+        .cfi_adjust_cfa_offset 8
+        leaq    1f(%rip), %rax
+        movq    %rsp, 0(%rdi)
+        movq    %rax, 8(%rdi)
+        movq    %rbp, 16(%rdi)
+        movq    %rdx, %rdi              // where the resumed side expects the message
+        movq    8(%rsi), %rcx
+        movq    16(%rsi), %rbp
+        movq    0(%rsi), %rsp
+        jmpq    *%rcx
+1:      movq    %rdi, %rax
+        popq    %r15
+        .cfi_adjust_cfa_offset -8
+        popq    %r14
+        .cfi_adjust_cfa_offset -8
+        popq    %r13
+        .cfi_adjust_cfa_offset -8
+        popq    %r12
+        .cfi_adjust_cfa_offset -8
+        popq    %rbx
+        .cfi_adjust_cfa_offset -8
+        popq    %rcx                    // an indirect jump: `ret` would be mispredicted
+        .cfi_adjust_cfa_offset -8
+        .cfi_register rip, rcx
+        jmpq    *%rcx
+        .cfi_endproc
+        .size   treadle_context_jump, .-treadle_context_jump
+
+        .section .note.GNU-stack,"",@progbits

@@ -1,0 +1,57 @@
+// The x86-64 switch, inlined into its caller. Included by switch.hpp only.
+//
+// Nothing is pushed, so call-frame information stays right up to the instruction that replaces
+// the stack pointer, and a red zone below the stack pointer stays whole.
+#pragma once
+
+#include <cstddef>
+
+#include "treadle/context/switch.hpp"
+
+// Pops the entry function from the new stack and calls it; unwinding ends here (switch_x86_64.S).
+extern "C" void treadle_context_start();
+
+namespace treadle::context {
+
+static_assert(offsetof(frame, stack_pointer) == 0 && offsetof(frame, resume) == 8 &&
+                  offsetof(frame, frame_pointer) == 16,
+              "the assembly below names these offsets");
+
+inline frame make_frame(std::byte* top, entry_function entry) noexcept {
+  // `top` is a multiple of 16: after the pop and the call, rsp % 16 == 8 as the ABI asks.
+  auto* slot = reinterpret_cast<entry_function*>(top - sizeof(entry_function));
+  *slot = entry;
+  return frame{slot, reinterpret_cast<void*>(&treadle_context_start), nullptr};
+}
+
+// Always inlined: a call around the jump would be one more return to mispredict.
+[[gnu::always_inline]] inline std::uintptr_t jump(frame& here, const frame& there,
+                                                  std::uintptr_t message) noexcept {
+  frame* from = &here;
+  const frame* to = &there;
+  asm volatile(
+      "leaq 1f(%%rip), %%rax\n\t"
+      "movq %%rsp, 0(%[from])\n\t"
+      "movq %%rax, 8(%[from])\n\t"
+      "movq %%rbp, 16(%[from])\n\t"
+      "movq 8(%[to]), %%rcx\n\t"
+      "movq 16(%[to]), %%rbp\n\t"
+      "movq 0(%[to]), %%rsp\n\t"
+      "jmpq *%%rcx\n"
+      "1:\n"
+      : "+D"(message), [to] "+S"(to), [from] "+d"(from)
+      :
+      : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc",
+        "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+#if defined(__AVX512F__)
+        ,
+        "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",
+        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6",
+        "k7"
+#endif
+  );
+  return message;
+}
+
+}  // namespace treadle::context
