@@ -1,0 +1,60 @@
+// A FIFO of objects linked through their own `link` member: no allocation, no lock.
+#pragma once
+
+#include <cstddef>
+
+namespace treadle::queue {
+
+template <class T>
+class chain {
+ public:
+  bool empty() const noexcept { return first_ == nullptr; }
+  std::size_t size() const noexcept { return size_; }
+
+  void push_back(T* item) noexcept {
+    item->link = nullptr;
+    if (first_ == nullptr) {
+      first_ = item;
+    } else {
+      last_->link = item;
+    }
+    last_ = item;
+    ++size_;
+  }
+
+  void push_front(T* item) noexcept {
+    item->link = first_;
+    if (first_ == nullptr) last_ = item;
+    first_ = item;
+    ++size_;
+  }
+
+  T* pop_front() noexcept {
+    T* item = first_;
+    if (item == nullptr) return nullptr;
+    first_ = item->link;
+    --size_;
+    return item;
+  }
+
+  // Moves all of `other` behind our last.
+  void append(chain& other) noexcept {
+    if (other.first_ == nullptr) return;
+    if (first_ == nullptr) {
+      first_ = other.first_;
+    } else {
+      last_->link = other.first_;
+    }
+    last_ = other.last_;
+    size_ += other.size_;
+    other.first_ = nullptr;
+    other.size_ = 0;
+  }
+
+ private:
+  T* first_ = nullptr;
+  T* last_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace treadle::queue

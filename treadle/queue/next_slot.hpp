@@ -1,0 +1,56 @@
+// One thread to run next on this processor: a hand-off that skips the run queue.
+//
+// The woken or just started thread usually runs as soon as the current one parks, so it is worth
+// not letting it travel to another core. Thieves may take it all the same, or a thread that never
+// parks would hold it for ever: a thief takes only what it has seen unchanged over a while.
+// Owner puts and takes; any thief takes. Who gets a pointer out of the slot owns that thread.
+#pragma once
+
+#include "treadle/base/atomic.hpp"
+
+namespace treadle::queue {
+
+template <class T, template <class> class Atomic = base::atomic>
+class next_slot {
+ public:
+  // Owner only. Returns what was in the slot before.
+  // acq_rel: release publishes the item to a thief; acquire: the old item was ours anyway.
+  // An exchange is also the full fence that the search for idle workers after it needs.
+  T* put(T* item) noexcept { return slot_.exchange(item, base::acq_rel); }
+
+  // Owner only, where no thief exists.
+  T* put_alone(T* item) noexcept {
+    T* old = slot_.load(base::relaxed);  // relaxed: nobody else is here
+    slot_.store(item, base::relaxed);
+    return old;
+  }
+
+  // Owner only.
+  T* take() noexcept {
+    if (slot_.load(base::relaxed) == nullptr) return nullptr;  // relaxed: only the owner fills it
+    return slot_.exchange(nullptr, base::acquire);             // pairs with put()
+  }
+
+  T* take_alone() noexcept {
+    T* item = slot_.load(base::relaxed);
+    if (item != nullptr) slot_.store(nullptr, base::relaxed);
+    return item;
+  }
+
+  // Any thread: what a thief would find; only to be compared.
+  const T* look() const noexcept { return slot_.load(base::relaxed); }  // relaxed: a hint
+
+  // Any thread: takes the item if it still is `expected` (another stay of the same pointer is
+  // as good: whoever swaps the pointer out owns it).
+  T* steal(const T* expected) noexcept {
+    T* item = const_cast<T*>(expected);
+    // acquire: pairs with put(), publishes the thread
+    if (!slot_.compare_exchange_strong(item, nullptr, base::acquire, base::relaxed)) return nullptr;
+    return item;
+  }
+
+ private:
+  Atomic<T*> slot_{nullptr};
+};
+
+}  // namespace treadle::queue

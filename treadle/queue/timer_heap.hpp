@@ -1,0 +1,94 @@
+// Timers by deadline: an intrusive pairing heap, so that a sleeping thread brings its own node.
+//
+// insert() O(1), remove_first() and remove() O(log n) amortised; nothing is allocated. Not
+// thread-safe: the processor's timer lock guards it. Rejected: a binary heap in an array (must
+// grow, which allocates) and timing wheels (round deadlines, cost when idle).
+// Source: Fredman, Sedgewick, Sleator and Tarjan, "The pairing heap", Algorithmica 1986.
+#pragma once
+
+#include <cstdint>
+
+namespace treadle::queue {
+
+struct timer_node {
+  std::int64_t deadline = 0;    // nanoseconds of the monotonic clock
+  timer_node* child = nullptr;  // first child
+  timer_node* next = nullptr;   // next sibling
+  timer_node* back = nullptr;   // previous sibling, or the parent of a first child
+  bool queued = false;
+};
+
+class timer_heap {
+ public:
+  bool empty() const noexcept { return root_ == nullptr; }
+  timer_node* first() const noexcept { return root_; }
+
+  void insert(timer_node* node) noexcept {
+    node->child = node->next = node->back = nullptr;
+    node->queued = true;
+    root_ = meld(root_, node);
+  }
+
+  void remove(timer_node* node) noexcept {
+    timer_node* children = combine(node->child);
+    if (node == root_) {
+      root_ = children;
+    } else {
+      if (node->back->child == node) {
+        node->back->child = node->next;
+      } else {
+        node->back->next = node->next;
+      }
+      if (node->next != nullptr) node->next->back = node->back;
+      root_ = meld(root_, children);
+    }
+    node->child = node->next = node->back = nullptr;
+    node->queued = false;
+  }
+
+ private:
+  // Two heap roots without siblings become one.
+  static timer_node* meld(timer_node* a, timer_node* b) noexcept {
+    if (a == nullptr) return b;
+    if (b == nullptr) return a;
+    if (b->deadline < a->deadline) {
+      timer_node* swapped = a;
+      a = b;
+      b = swapped;
+    }
+    b->next = a->child;
+    if (b->next != nullptr) b->next->back = b;
+    b->back = a;
+    a->child = b;
+    return a;
+  }
+
+  // The children of a removed node: melded in pairs left to right, then right to left.
+  static timer_node* combine(timer_node* first) noexcept {
+    timer_node* pairs = nullptr;  // a stack through `next`
+    while (first != nullptr) {
+      timer_node* a = first;
+      timer_node* b = a->next;
+      first = b != nullptr ? b->next : nullptr;
+      detach(a);
+      if (b != nullptr) detach(b);
+      timer_node* both = meld(a, b);
+      both->next = pairs;
+      pairs = both;
+    }
+    timer_node* root = nullptr;
+    while (pairs != nullptr) {
+      timer_node* rest = pairs->next;
+      detach(pairs);
+      root = meld(root, pairs);
+      pairs = rest;
+    }
+    return root;
+  }
+
+  static void detach(timer_node* node) noexcept { node->next = node->back = nullptr; }
+
+  timer_node* root_ = nullptr;
+};
+
+}  // namespace treadle::queue

@@ -1,0 +1,57 @@
+// What a thread has only while it has a stack: it lies at the very top of that stack, so that a
+// parked thread costs one page. A foreign kernel thread has one too, in its thread-local storage.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/context/fiber_note.hpp"
+#include "treadle/context/stack_arena.hpp"
+#include "treadle/queue/timer_heap.hpp"
+#include "treadle/thread/thread.hpp"
+
+namespace treadle::core {
+
+struct timer_queue;
+struct fork_point;
+
+// Sourced: TASK_COMM_LEN of Linux is 16; twice that leaves room for readable names.
+inline constexpr std::size_t name_bytes = 32;
+
+// The table of a thread's thread_specific values; the public room fills in the functions.
+struct specific_table {
+  void* values = nullptr;
+  void (*destroy)(void* values) noexcept = nullptr;
+};
+
+struct thread_body {
+  // Set when the stack is bound; read by the overflow report of any thread.
+  base::atomic<thread*> owner{nullptr};
+  context::stack stack{};
+  context::frame start;  // where a thread that has not run yet begins
+  closure_function entry = nullptr;
+  void* closure = nullptr;  // what entry gets: into `inline_closure`, or further down the stack
+  alignas(8) std::byte inline_closure[thread::closure_bytes];
+  char name[name_bytes];
+
+  // The thread's own.
+  fork_point* fork = nullptr;
+  specific_table specific;
+  void* kernel_seat = nullptr;  // model 1:1 keeps its kernel thread here
+
+  // Guarded by the lock of `timers`, the queue that the node was last put in.
+  queue::timer_node timer;
+  timer_queue* timers = nullptr;
+
+  // Owner only, used around switches.
+  [[no_unique_address]] context::fiber_note note;
+
+  void set_name(std::string_view text) noexcept {
+    const std::size_t size = text.size() < name_bytes - 1 ? text.size() : name_bytes - 1;
+    for (std::size_t i = 0; i < size; ++i) name[i] = text[i];
+    name[size] = '\0';
+  }
+};
+
+}  // namespace treadle::core

@@ -1,0 +1,79 @@
+// Who runs here: the one door to the runtime's thread-local state.
+//
+// Each access is one segment-relative instruction of its own that the compiler can neither cache
+// nor split: a user-level thread may go on on another kernel thread after any call, and compilers
+// keep addresses of thread-local variables across calls (llvm#98479).
+#pragma once
+
+#include "treadle/thread/thread.hpp"
+
+namespace treadle::core {
+
+struct worker;
+
+struct current_pair {
+  thread* self;  // null on a kernel thread that the runtime does not know yet, and on idle workers
+  worker* on;    // null on a kernel thread that the runtime does not know yet
+};
+
+}  // namespace treadle::core
+
+// initial-exec: a fixed offset from the thread pointer, also in the shared library.
+extern "C" {
+extern __thread treadle::core::current_pair treadle_current
+    __attribute__((tls_model("initial-exec"), visibility("default")));
+}
+
+namespace treadle::core {
+
+#if defined(__x86_64__)
+inline thread* current_thread_or_null() noexcept {
+  thread* self;
+  asm volatile(
+      "movq treadle_current@gottpoff(%%rip), %0\n\t"
+      "movq %%fs:(%0), %0"
+      : "=r"(self)
+      :
+      : "memory");
+  return self;
+}
+
+inline worker* current_worker_or_null() noexcept {
+  worker* on;
+  asm volatile(
+      "movq treadle_current@gottpoff(%%rip), %0\n\t"
+      "movq %%fs:8(%0), %0"
+      : "=r"(on)
+      :
+      : "memory");
+  return on;
+}
+
+inline void set_current_thread(thread* self) noexcept {
+  void* offset;
+  asm volatile(
+      "movq treadle_current@gottpoff(%%rip), %0\n\t"
+      "movq %1, %%fs:(%0)"
+      : "=&r"(offset)
+      : "r"(self)
+      : "memory");
+}
+
+inline void set_current_worker(worker* on) noexcept {
+  void* offset;
+  asm volatile(
+      "movq treadle_current@gottpoff(%%rip), %0\n\t"
+      "movq %1, %%fs:8(%0)"
+      : "=&r"(offset)
+      : "r"(on)
+      : "memory");
+}
+#else
+// Not inlined, for the reason in the file head.
+thread* current_thread_or_null() noexcept;
+worker* current_worker_or_null() noexcept;
+void set_current_thread(thread* self) noexcept;
+void set_current_worker(worker* on) noexcept;
+#endif
+
+}  // namespace treadle::core

@@ -1,0 +1,57 @@
+// Where thread records come from and go back to.
+//
+// Records are carved from slabs that are never unmapped. Each worker keeps a small LIFO of free
+// records (no atomics); the rest is behind one lock, moved in batches. A record keeps its token
+// over reuse: a late unpark of the previous thread is then a spurious wake-up of the next.
+#pragma once
+
+#include <cstdint>
+
+#include "treadle/base/spin_lock.hpp"
+#include "treadle/queue/chain.hpp"
+#include "treadle/thread/thread.hpp"
+
+namespace treadle::core {
+
+// Free records and numbers of one worker. Owner only.
+struct record_cache {
+  queue::chain<thread> free;
+  std::uint32_t next_id = 0;
+  std::uint32_t id_limit = 0;
+};
+
+class record_pool {
+ public:
+  // A record in state fresh with a new id, or null when there is no memory.
+  [[nodiscard]] static thread* acquire(record_cache& cache) noexcept {
+    thread* record = cache.free.pop_front();
+    if (record == nullptr || cache.next_id == cache.id_limit) [[unlikely]] {
+      if (record != nullptr) cache.free.push_front(record);
+      if (!refill(cache)) return nullptr;
+      record = cache.free.pop_front();
+    }
+    record->id = cache.next_id++;
+    transition(*record, thread_state::free, thread_state::fresh, wait_reason::none);
+    return record;
+  }
+
+  // Takes back a finished or never started record.
+  static void release(record_cache& cache, thread& record) noexcept {
+    transition(record, record.state.load(base::relaxed), thread_state::free, wait_reason::none);
+    cache.free.push_front(&record);
+    if (cache.free.size() > cached_max) [[unlikely]] spill(cache);
+  }
+
+  // Gives all of a dying worker's records back.
+  static void drain(record_cache& cache) noexcept;
+
+ private:
+  // Guess: a refill every 64 threads makes the lock invisible; 2 x 64 records are 8 KiB.
+  static constexpr std::size_t batch = 64;
+  static constexpr std::size_t cached_max = 2 * batch;
+
+  static bool refill(record_cache& cache) noexcept;
+  static void spill(record_cache& cache) noexcept;
+};
+
+}  // namespace treadle::core

@@ -1,0 +1,120 @@
+// The thread object: one cache line that every queue, waiter and handle points at.
+//
+// A thread has a record (this) from creation until it is joined, and a stack with a body
+// (body.hpp) only from its first run until its end. So a thread that was created and has not run
+// yet costs 64 bytes, and of threads that run one after another all use the same warm stack.
+// Records are never unmapped: an unpark that comes late meets a record, if of another thread.
+// Rejected: the record on the stack page (saves 64 bytes a parked thread, but binds a stack at
+// creation: 100,000 threads created in a row then touch 100,000 cold pages).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/base/cache_line.hpp"
+#include "treadle/base/check.hpp"
+#include "treadle/context/switch.hpp"
+#include "treadle/thread/token.hpp"
+
+namespace treadle::core {
+
+class scheduler_port;
+struct thread_body;
+
+// Where a thread is. Changed by transition() only.
+enum class thread_state : std::uint8_t {
+  free,      // in a record pool
+  fresh,     // being created
+  ready,     // in a queue, or about to be resumed
+  running,   // on a worker
+  parked,    // waits, or is about to
+  finished,  // left its stack for ever; waits to be joined
+};
+
+// Why a thread does what it does: for dumps and traces.
+enum class wait_reason : std::uint8_t {
+  none,
+  started,
+  yield,
+  mutex,
+  condition,
+  semaphore,
+  latch,
+  once,
+  join,
+  scope,
+  sleep,
+  runtime,
+  exited,
+};
+
+using closure_function = void (*)(void* closure);
+
+struct alignas(base::cache_line_bytes) thread {
+  // Small closures travel in the record; larger ones are behind a pointer stored here.
+  static constexpr std::size_t closure_bytes = 16;
+
+  // Owned by whoever holds the thread: the queue that it is in, or its worker.
+  thread* link = nullptr;
+  union {
+    context::frame* resume;  // stopped: where to go on
+    closure_function entry;  // not yet bound to a stack: what to run
+  };
+  union {
+    thread_body* body;  // bound to a stack
+    alignas(8) std::byte closure[closure_bytes];
+  };
+
+  // Atomic.
+  park_token permit;
+  std::uint32_t id = 0;  // fixed after start
+  // unjoined, finished, detached, or the record of the thread that waits in join.
+  base::atomic<std::uintptr_t> completion{0};
+  base::atomic<thread_state> state{thread_state::free};
+  base::atomic<wait_reason> why{wait_reason::none};
+
+  // Fixed after start.
+  bool bound = false;   // `body` and `resume` are meant, not `closure` and `entry`
+  bool forked = false;  // a scope's child: completion holds no joiner, body->fork does
+  scheduler_port* scheduler = nullptr;
+
+  static constexpr std::uintptr_t unjoined = 0;
+  static constexpr std::uintptr_t has_finished = 1;
+  static constexpr std::uintptr_t detached = 2;
+
+  thread() noexcept : resume(nullptr), closure{} {}
+};
+
+static_assert(sizeof(thread) == base::cache_line_bytes, "one line a record");
+
+// True where the field's rules allow the edge.
+constexpr bool may_become(thread_state from, thread_state to) noexcept {
+  switch (from) {
+    case thread_state::free: return to == thread_state::fresh;
+    case thread_state::fresh: return to == thread_state::ready || to == thread_state::free ||
+                                     to == thread_state::running;
+    // back to fresh: the kernel refused a thread of its own
+    case thread_state::ready: return to == thread_state::running || to == thread_state::fresh;
+    case thread_state::running:
+      return to == thread_state::ready || to == thread_state::parked ||
+             to == thread_state::finished;
+    case thread_state::parked: return to == thread_state::ready || to == thread_state::running;
+    case thread_state::finished: return to == thread_state::free;
+  }
+  return false;
+}
+
+// Every change of state goes through here: the one place to check, trace and explore. Called by
+// whoever holds the thread, so nobody changes it at the same time.
+inline void transition(thread& which, thread_state from, thread_state to,
+                       wait_reason why) noexcept {
+  // relaxed, here and below: the holder alone writes; others read for reports
+  TREADLE_ASSERT(which.state.load(base::relaxed) == from, "a thread is in another state");
+  TREADLE_ASSERT(may_become(from, to), "a thread may not change state like this");
+  static_cast<void>(from);
+  which.state.store(to, base::relaxed);
+  which.why.store(why, base::relaxed);
+}
+
+}  // namespace treadle::core
