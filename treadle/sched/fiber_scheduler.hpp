@@ -1,0 +1,161 @@
+// What both fiber models share: creation, the switch between threads, park, yield, fork and the
+// end of a thread. `Model` decides which ready thread is next and where a ready thread queues.
+//
+// A thread that stops picks the next one and switches to it directly; only when there is none it
+// switches to the worker's idle context. What must wait until the old context is saved (publish
+// "parked", queue it, free its stack) travels as the message of the jump and is done on the other
+// side, in after_switch(). errno and the C++ exception state are the thread's: kept in the frame
+// of switch_away() while the thread is stopped.
+//
+// Model has: processor& processor_of(worker&), thread* pick(worker&), void ready(worker&,
+// thread&) for woken threads, void ready_last(worker&, thread&) for yielding ones,
+// void ready_from_outside(thread&), bool push_parent(worker&, thread&), thread* pop_parent(worker&).
+#pragma once
+
+#include <cstdint>
+
+#include "treadle/context/stack_arenas.hpp"
+#include "treadle/sched/fiber_processor.hpp"
+#include "treadle/sched/scheduler.hpp"
+#include "treadle/sched/worker.hpp"
+
+namespace treadle::core {
+
+struct stack_sizes {
+  std::size_t stack_bytes;
+  std::size_t guard_bytes;
+};
+
+// Creation and reclamation: independent of the model (fiber_memory.cpp).
+class fiber_memory {
+ public:
+  // `entry` is what every new stack starts with.
+  fiber_memory(stack_sizes sizes, context::entry_function entry) noexcept
+      : sizes_(sizes),
+        entry_(entry),
+        arena_(context::arena_for(sizes.stack_bytes, sizes.guard_bytes)) {}
+
+  // `processor` is null when the caller is not a worker of this scheduler.
+  int create(worker& on, fiber_processor* processor, const creation& wanted,
+             thread*& made) noexcept;
+  void discard(worker& on, fiber_processor* processor, thread& unstarted) noexcept;
+
+  // Gives a thread without a stack its stack and body.
+  void bind(fiber_processor& processor, thread& which) noexcept {
+    finish_binding(which, processor.stacks.take(*arena_), {});
+  }
+  // Frees the stack of a thread that has left it.
+  void unbind(fiber_processor& processor, thread& ended) noexcept;
+
+  // Room for the caches of `processors` processors; 0 or an errno.
+  [[nodiscard]] int open(unsigned processors) noexcept;
+  // A stack for an idle context, kept for ever; 0 or an errno.
+  [[nodiscard]] int take_for_idle(context::stack& memory) noexcept;
+  // Gives back what a stopped processor holds.
+  void close(fiber_processor& processor) noexcept;
+
+ private:
+  // Guess: one visit to the arena's lock every 64 threads.
+  static constexpr std::size_t promise_batch = 64;
+
+  int promise_one(fiber_processor* processor, context::stack_arena& arena) noexcept;
+  void finish_binding(thread& which, const context::stack& memory,
+                      const creation& wanted) noexcept;
+
+  stack_sizes sizes_;
+  context::entry_function entry_;
+  context::stack_arena* arena_;
+};
+
+template <class Model>
+class fiber_scheduler : public scheduler_port {
+ public:
+  explicit fiber_scheduler(stack_sizes sizes) noexcept : memory_(sizes, &fiber_scheduler::thread_main) {}
+
+  int create(const creation& wanted, thread*& made) noexcept final {
+    worker& on = core::current_worker();
+    fiber_processor* processor = own_processor(on);
+    const int error = memory_.create(on, processor, wanted, made);
+    if (error != 0) return error;
+    made->scheduler = this;
+    return 0;
+  }
+
+  void discard(thread& unstarted) noexcept final {
+    worker& on = core::current_worker();
+    memory_.discard(on, own_processor(on), unstarted);
+  }
+
+  int start(thread& fresh) noexcept final {
+    transition(fresh, thread_state::fresh, thread_state::ready, wait_reason::started);
+    worker& on = core::current_worker();
+    if (fiber_processor* processor = own_processor(on)) {
+      processor->started.add(1);
+      model().ready_last(on, fresh);
+    } else {
+      started_outside_.fetch_add(1, base::relaxed);  // relaxed: a statistic
+      model().ready_from_outside(fresh);
+    }
+    return 0;
+  }
+
+  void reap(thread& finished) noexcept final {
+    record_pool::release(core::current_worker().records, finished);
+  }
+
+  wake park(wait_reason why, deadline until) noexcept final;
+  void yield() noexcept final;
+  [[noreturn]] void exit() noexcept final;
+  int fork(thread& child, fork_point& point) noexcept final;
+
+  void make_ready(thread& claimed) noexcept final {
+    transition(claimed, thread_state::parked, thread_state::ready,
+               claimed.why.load(base::relaxed));  // relaxed: we hold the thread
+    worker* on = current_worker_or_null();
+    if (on != nullptr && own_processor(*on) != nullptr) {
+      model().ready(*on, claimed);
+    } else {
+      model().ready_from_outside(claimed);
+    }
+  }
+
+ protected:
+  // What is left to do for the thread that a jump has left; fits below a record's alignment.
+  enum class after : std::uintptr_t { nothing, parked, yielded, forked, ended, ended_joined };
+
+  Model& model() noexcept { return static_cast<Model&>(*this); }
+
+  fiber_processor* own_processor(worker& on) noexcept {
+    return on.scheduler == this ? static_cast<fiber_processor*>(on.processor) : nullptr;
+  }
+
+  // From the idle context: runs `next` and what follows it until a thread finds no other.
+  void run(worker& on, thread& next) noexcept;
+  // The first thing on an idle context that did not start as a kernel thread's own stack.
+  void begin_idle(worker& on, std::uintptr_t message) noexcept {
+    context::arrive(on.idle_note);
+    after_switch(on, message);
+  }
+  // Wakes the sleepers of `timers` whose time has come. True when there were any.
+  bool fire(timer_queue& timers, std::int64_t now) noexcept;
+
+  fiber_memory memory_;
+  base::atomic<std::uint64_t> started_outside_{0};
+
+ private:
+  static std::uintptr_t tag(thread& which, after action) noexcept {
+    return reinterpret_cast<std::uintptr_t>(&which) | static_cast<std::uintptr_t>(action);
+  }
+
+  context::frame* prepare(worker& on, thread& next) noexcept;
+  void switch_away(worker& on, thread& self, thread* next, after action) noexcept;
+  [[noreturn]] void switch_for_ever(worker& on, thread& self, thread* next, after action) noexcept;
+  void after_switch(worker& on, std::uintptr_t message) noexcept;
+  void finish(worker& on, thread& ended) noexcept;
+  thread* end_of_child(worker& on, thread& self) noexcept;
+  [[noreturn]] static void thread_main(std::uintptr_t message);
+};
+
+}  // namespace treadle::core
+
+#include "treadle/sched/fiber_scheduler_impl.hpp"

@@ -1,0 +1,254 @@
+// The member functions of fiber_scheduler. Included by fiber_scheduler.hpp only.
+#pragma once
+
+#include "treadle/sched/fiber_scheduler.hpp"
+
+namespace treadle::core {
+
+// errno and the exception state of a stopped thread, kept in its own frame.
+class kept_globals {
+ public:
+  explicit kept_globals(const worker& on) noexcept
+      : error_(*on.errno_address), exceptions_(*on.exceptions) {}
+
+  void restore(const worker& on) const noexcept {
+    *on.errno_address = error_;
+    *on.exceptions = exceptions_;
+  }
+
+ private:
+  int error_;
+  exception_globals exceptions_;
+};
+
+template <class Model>
+context::frame* fiber_scheduler<Model>::prepare(worker& on, thread& next) noexcept {
+  if (!next.bound) memory_.bind(*own_processor(on), next);
+  transition(next, thread_state::ready, thread_state::running, wait_reason::none);
+  set_current_thread(&next);
+  return next.resume;
+}
+
+template <class Model>
+void fiber_scheduler<Model>::switch_away(worker& on, thread& self, thread* next,
+                                         after action) noexcept {
+  const kept_globals kept(on);
+  context::frame here;
+  self.resume = &here;
+  context::fiber_note& note = self.body->note;
+  const context::frame* there;
+  if (next == nullptr) {
+    there = on.idle;
+    set_current_thread(nullptr);
+    context::leave(note, on.idle_note);
+  } else {
+    there = prepare(on, *next);
+    context::leave(note, next->body->note);
+  }
+  const std::uintptr_t message = context::jump(here, *there, tag(self, action));
+  // From here on perhaps on another worker.
+  context::arrive(note);
+  worker& now_on = *current_worker_or_null();
+  after_switch(now_on, message);
+  kept.restore(now_on);
+}
+
+template <class Model>
+void fiber_scheduler<Model>::switch_for_ever(worker& on, thread& self, thread* next,
+                                             after action) noexcept {
+  context::frame unused;
+  const context::frame* there;
+  if (next == nullptr) {
+    there = on.idle;
+    set_current_thread(nullptr);
+    context::leave_for_ever(on.idle_note);
+  } else {
+    there = prepare(on, *next);
+    context::leave_for_ever(next->body->note);
+  }
+  context::jump(unused, *there, tag(self, action));
+  __builtin_unreachable();
+}
+
+template <class Model>
+void fiber_scheduler<Model>::run(worker& on, thread& next) noexcept {
+  context::frame here;
+  on.idle = &here;
+  const context::frame* there = prepare(on, next);
+  context::leave(on.idle_note, next.body->note);
+  const std::uintptr_t message =
+      context::jump(here, *there, static_cast<std::uintptr_t>(after::nothing));
+  context::arrive(on.idle_note);
+  after_switch(on, message);
+}
+
+template <class Model>
+void fiber_scheduler<Model>::after_switch(worker& on, std::uintptr_t message) noexcept {
+  constexpr std::uintptr_t action_mask = alignof(thread) - 1;
+  auto* left = reinterpret_cast<thread*>(message & ~action_mask);
+  switch (static_cast<after>(message & action_mask)) {
+    case after::nothing: return;
+    case after::parked:
+      if (!left->permit.publish_parked()) {
+        transition(*left, thread_state::parked, thread_state::ready, wait_reason::none);
+        model().ready(on, *left);
+      }
+      return;
+    case after::yielded: model().ready_last(on, *left); return;
+    case after::forked:
+      if (!model().push_parent(on, *left)) model().ready_last(on, *left);
+      return;
+    case after::ended: finish(on, *left); return;
+    case after::ended_joined:
+      own_processor(on)->finished.add(1);
+      memory_.unbind(*own_processor(on), *left);
+      transition(*left, thread_state::running, thread_state::finished, wait_reason::exited);
+      // release: pairs with the joiner's acquire; the joiner alone touches the record after this
+      left->completion.store(thread::has_finished, base::release);
+      return;
+  }
+}
+
+// The end of a thread that nobody was parked in join for, or of a scope's child.
+template <class Model>
+void fiber_scheduler<Model>::finish(worker& on, thread& ended) noexcept {
+  own_processor(on)->finished.add(1);
+  memory_.unbind(*own_processor(on), ended);
+  transition(ended, thread_state::running, thread_state::finished, wait_reason::exited);
+  if (ended.forked) {
+    record_pool::release(on.records, ended);
+    return;
+  }
+  // acq_rel: release what the thread did to its joiner; acquire the joiner's record
+  const std::uintptr_t before = ended.completion.exchange(thread::has_finished, base::acq_rel);
+  if (before == thread::detached) {
+    record_pool::release(on.records, ended);
+  } else if (before != thread::unjoined) {
+    scheduler_port::unpark(*reinterpret_cast<thread*>(before));
+  }
+}
+
+template <class Model>
+void fiber_scheduler<Model>::thread_main(std::uintptr_t message) {
+  thread* self = current_thread_or_null();
+  worker* on = current_worker_or_null();
+  auto* scheduler = static_cast<fiber_scheduler*>(self->scheduler);
+  context::arrive(self->body->note);
+  scheduler->after_switch(*on, message);
+  *on->errno_address = 0;
+  *on->exceptions = exception_globals{};
+  self->body->entry(self->body->closure);
+  if (self->body->specific.destroy != nullptr) {
+    self->body->specific.destroy(self->body->specific.values);
+  }
+  scheduler->exit();
+}
+
+template <class Model>
+wake fiber_scheduler<Model>::park(wait_reason why, deadline until) noexcept {
+  thread& self = *current_thread_or_null();
+  if (self.permit.consume()) return wake::token;
+  worker& on = *current_worker_or_null();
+  if (until.is_never()) {
+    transition(self, thread_state::running, thread_state::parked, why);
+    switch_away(on, self, model().pick(on), after::parked);
+    return wake::token;
+  }
+  if (until.has_passed()) return wake::timed_out;
+  own_processor(on)->timers.arm(*self.body, until);
+  transition(self, thread_state::running, thread_state::parked, why);
+  switch_away(on, self, model().pick(on), after::parked);
+  const bool fired = timer_queue::disarm(*self.body);
+  // On a tie the token wins.
+  return fired && !self.permit.consume() ? wake::timed_out : wake::token;
+}
+
+template <class Model>
+void fiber_scheduler<Model>::yield() noexcept {
+  worker& on = *current_worker_or_null();
+  thread* next = model().pick(on);
+  if (next == nullptr) return;
+  thread& self = *current_thread_or_null();
+  transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
+  switch_away(on, self, next, after::yielded);
+}
+
+template <class Model>
+int fiber_scheduler<Model>::fork(thread& child, fork_point& point) noexcept {
+  child.forked = true;
+  child.body->fork = &point;
+  worker& on = core::current_worker();
+  if (own_processor(on) == nullptr) {
+    ++point.left_behind;
+    return start(child);
+  }
+  thread& self = *current_thread_or_null();
+  own_processor(on)->started.add(1);
+  point.youngest = &child;
+  transition(child, thread_state::fresh, thread_state::ready, wait_reason::started);
+  transition(self, thread_state::running, thread_state::ready, wait_reason::scope);
+  switch_away(on, self, &child, after::forked);
+  if (point.youngest != nullptr) ++point.left_behind;
+  return 0;
+}
+
+// Whom the end of a scope's child hands over to; null when any ready thread will do.
+template <class Model>
+thread* fiber_scheduler<Model>::end_of_child(worker& on, thread& self) noexcept {
+  fork_point& point = *self.body->fork;
+  thread* parent = point.parent;
+  thread* popped = own_processor(on) != nullptr ? model().pop_parent(on) : nullptr;
+  // Whoever holds the parent may touch the fork point: the parent is not running.
+  if (popped == parent && point.youngest == &self) {
+    point.youngest = nullptr;
+    return popped;
+  }
+  // acq_rel: what all children did is released to the parent through this counter
+  if (point.outstanding.fetch_sub(1, base::acq_rel) == 1) {
+    // The fork point may be gone now; the parent's record never is.
+    if (popped == nullptr && parent->scheduler == this && parent->permit.claim_parked()) {
+      transition(*parent, thread_state::parked, thread_state::ready, wait_reason::scope);
+      return parent;
+    }
+    scheduler_port::unpark(*parent);
+  }
+  return popped;
+}
+
+template <class Model>
+void fiber_scheduler<Model>::exit() noexcept {
+  thread& self = *current_thread_or_null();
+  worker& on = *current_worker_or_null();
+  thread* next = nullptr;
+  after action = after::ended;
+  if (self.forked) {
+    next = end_of_child(on, self);
+  } else {
+    // acquire: pairs with join(), makes the joiner's record readable
+    const std::uintptr_t waiting = self.completion.load(base::acquire);
+    if (waiting > thread::detached) {
+      auto* joiner = reinterpret_cast<thread*>(waiting);
+      if (joiner->scheduler == this && joiner->permit.claim_parked()) {
+        transition(*joiner, thread_state::parked, thread_state::ready, wait_reason::join);
+        next = joiner;
+        action = after::ended_joined;
+      }
+    }
+  }
+  if (next == nullptr) next = model().pick(on);
+  switch_for_ever(on, self, next, action);
+}
+
+template <class Model>
+bool fiber_scheduler<Model>::fire(timer_queue& timers, std::int64_t now) noexcept {
+  bool any = false;
+  while (timers.has_expired(now)) {
+    thread* sleeper = timers.pop_expired(now);
+    if (sleeper == nullptr) break;
+    scheduler_port::unpark(*sleeper);
+    any = true;
+  }
+  return any;
+}
+
+}  // namespace treadle::core

@@ -1,0 +1,101 @@
+// Foreign kernel threads: main, and threads that some library made. They are adopted at their
+// first use of the runtime: they get a record, a body and a worker of their own, park on a futex,
+// and are forgotten when the kernel thread ends.
+//
+// Rejected: C++ thread_local for this state. Its destructors run before static destructors do on
+// the main thread, and those may still use the runtime; a pthread key's destructor does not run
+// at exit().
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <new>
+
+#include "treadle/base/cpu_width.hpp"
+#include "treadle/base/system_call.hpp"
+#include "treadle/sched/one_to_one.hpp"
+#include "treadle/thread/body.hpp"
+
+namespace treadle::core {
+namespace {
+
+struct foreign_thread {
+  worker self;
+  thread_body body;
+  thread* record = nullptr;
+  bool mapped = false;
+};
+
+one_to_one& foreign_scheduler() noexcept {
+  alignas(one_to_one) static std::byte memory[sizeof(one_to_one)];
+  // Never destroyed: foreign threads may outlive static destruction.
+  static auto* scheduler = ::new (memory) one_to_one(stack_sizes{0, 0});
+  return *scheduler;
+}
+
+void forget(void* state) noexcept {
+  auto* mine = static_cast<foreign_thread*>(state);
+  if (mine->body.specific.destroy != nullptr) {
+    mine->body.specific.destroy(mine->body.specific.values);
+  }
+  thread& record = *mine->record;
+  transition(record, thread_state::running, thread_state::finished, wait_reason::exited);
+  record_pool::release(mine->self.records, record);
+  record_pool::drain(mine->self.records);
+  set_current_thread(nullptr);
+  set_current_worker(nullptr);
+  const bool mapped = mine->mapped;
+  mine->~foreign_thread();
+  if (mapped) base::unmap_memory(state, sizeof(foreign_thread));
+}
+
+pthread_key_t forget_key() noexcept {
+  static const pthread_key_t key = [] {
+    pthread_key_t made{};
+    const int error = ::pthread_key_create(&made, [](void* state) { forget(state); });
+    TREADLE_CHECK(error == 0, "no pthread key is left to adopt foreign threads with");
+    return made;
+  }();
+  return key;
+}
+
+// The first one, main mostly, needs no system call that could fail.
+void* memory_for_one(bool& mapped) noexcept {
+  alignas(foreign_thread) static std::byte first[sizeof(foreign_thread)];
+  static base::atomic<bool> first_taken{false};
+  mapped = first_taken.exchange(true, base::relaxed);  // relaxed: only one gets false
+  if (!mapped) return first;
+  const base::mapping_result page = base::map_memory(
+      nullptr, sizeof(foreign_thread), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+  TREADLE_CHECK(page.error == 0, "no memory to adopt a foreign kernel thread");
+  return page.address;
+}
+
+}  // namespace
+
+thread& adopt_current() noexcept {
+  bool mapped = false;
+  auto* mine = ::new (memory_for_one(mapped)) foreign_thread;
+  mine->mapped = mapped;
+  mine->self.scheduler = &foreign_scheduler();
+  mine->self.spins_max = base::usable_width() > 1 ? 1 : 0;
+  mine->self.adopt_kernel_thread();
+  thread* record = record_pool::acquire(mine->self.records);
+  TREADLE_CHECK(record != nullptr, "no memory to adopt a foreign kernel thread");
+  mine->record = record;
+  mine->body.set_name(::getpid() == ::gettid() ? "main" : "foreign");
+  record->body = &mine->body;
+  record->resume = nullptr;
+  record->bound = true;
+  record->forked = false;
+  record->scheduler = mine->self.scheduler;
+  // relaxed, both: nobody else knows the record yet
+  record->completion.store(thread::unjoined, base::relaxed);
+  mine->body.owner.store(record, base::relaxed);
+  transition(*record, thread_state::fresh, thread_state::running, wait_reason::none);
+  set_current_thread(record);
+  ::pthread_setspecific(forget_key(), mine);
+  return *record;
+}
+
+}  // namespace treadle::core

@@ -1,0 +1,112 @@
+// Who is idle, and whom to wake: the books of the spinning-worker rule.
+//
+// A worker without work spins a while (at most one does), then sleeps on its futex. Nobody is
+// woken while somebody spins: waking a sleeper costs the waker a system call, a spinner finds the
+// work for nothing. While others are busy an idle worker only dozes: it looks again after a time
+// that grows to doze_max. So a missed wake-up can delay a ready thread by one doze, never for
+// ever, and the busy side needs no fence between queueing a thread and looking for sleepers.
+// When all workers are idle they sleep without limit; work then comes from outside, through the
+// inject queue, whose size is sequentially consistent with `sleepers`.
+// Source: Go's spinning Ms (runtime/proc.go); the dozing is ours.
+#pragma once
+
+#include <cstdint>
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/base/cache_line.hpp"
+#include "treadle/base/futex.hpp"
+
+namespace treadle::core {
+
+// Sourced: NR_CPUS of distribution kernels is at most 8192; beyond this the extra CPUs idle.
+inline constexpr unsigned workers_max = 1024;
+
+class idle_workers {
+ public:
+  // A guess from anywhere.
+  bool anybody_spins() const noexcept { return spinners_.load(base::relaxed) != 0; }
+  bool anybody_dozes() const noexcept { return dozers_.load(base::relaxed) != 0; }
+  bool anybody_sleeps() const noexcept { return sleepers_.load(base::seq_cst) != 0; }
+  bool all_asleep(unsigned width) const noexcept {
+    // seq_cst: see the file head; with sleepers that miscount, all could sleep on queued work
+    return sleepers_.load(base::seq_cst) == width;
+  }
+
+  // True when the caller is the one spinner now.
+  bool start_spinning() noexcept {
+    std::uint32_t none = 0;
+    return spinners_.load(base::relaxed) == 0 &&  // relaxed: a look before the dear part
+           spinners_.compare_exchange_strong(none, 1, base::seq_cst, base::relaxed);
+  }
+  // seq_cst: before the last look at the queues; see inject_queue::size().
+  void stop_spinning() noexcept { spinners_.fetch_sub(1, base::seq_cst); }
+
+  // Wakes one sleeper, which starts as the spinner. False when there is none, or one spins.
+  bool wake_one() noexcept {
+    if (!start_spinning()) return false;
+    for (std::uint32_t i = 0; i < words; ++i) {
+      std::uint64_t set = asleep_[i].load(base::seq_cst);
+      while (set != 0) {
+        const std::uint64_t lowest = set & (~set + 1);
+        // acq_rel: whoever clears the bit owns the wake-up
+        if ((asleep_[i].fetch_and(~lowest, base::acq_rel) & lowest) != 0) {
+          wakeups_.fetch_add(1, base::relaxed);  // relaxed: a statistic
+          rouse(i * 64 + static_cast<std::uint32_t>(__builtin_ctzll(lowest)));
+          return true;
+        }
+        set = asleep_[i].load(base::seq_cst);
+      }
+    }
+    stop_spinning();
+    return false;
+  }
+
+  // Wakes the first `count` workers for good: a sleep after it ends at once.
+  void wake_all(std::uint32_t count) noexcept {
+    for (std::uint32_t index = 0; index < count; ++index) rouse(index);
+  }
+  std::uint64_t wakeups() const noexcept { return wakeups_.load(base::relaxed); }
+
+  // Announces the worker as asleep; it must look at all queues once more before sleep().
+  void lie_down(std::uint32_t index) noexcept {
+    beds_[index].word.store(0, base::relaxed);  // relaxed: nobody may wake us before the bit is set
+    asleep_[index / 64].fetch_or(bit(index), base::seq_cst);
+    sleepers_.fetch_add(1, base::seq_cst);
+  }
+
+  // Sleeps until woken or `until`; `dozing` says that it is only a nap beside busy workers.
+  void sleep(std::uint32_t index, base::deadline until, bool dozing) noexcept {
+    if (dozing) dozers_.fetch_add(1, base::relaxed);  // relaxed: a hint
+    base::futex_wait(beds_[index].word, 0, until);
+    if (dozing) dozers_.fetch_sub(1, base::relaxed);
+  }
+
+  // After lie_down(), slept or not. True when somebody woke us: we are the spinner then.
+  bool get_up(std::uint32_t index) noexcept {
+    sleepers_.fetch_sub(1, base::seq_cst);
+    // acq_rel: pairs with wake_one(); if the bit is gone the waker has counted us as spinner
+    return (asleep_[index / 64].fetch_and(~bit(index), base::acq_rel) & bit(index)) == 0;
+  }
+
+ private:
+  static constexpr std::uint32_t words = workers_max / 64;
+  static std::uint64_t bit(std::uint32_t index) noexcept { return std::uint64_t{1} << index % 64; }
+
+  void rouse(std::uint32_t index) noexcept {
+    beds_[index].word.store(1, base::release);  // pairs with sleep()
+    base::futex_wake(beds_[index].word);
+  }
+
+  struct alignas(base::cache_line_bytes) bed {
+    base::atomic<std::uint32_t> word{0};
+  };
+
+  alignas(base::false_sharing_bytes) base::atomic<std::uint32_t> spinners_{0};
+  base::atomic<std::uint32_t> sleepers_{0};
+  base::atomic<std::uint32_t> dozers_{0};
+  base::atomic<std::uint64_t> wakeups_{0};
+  alignas(base::false_sharing_bytes) base::atomic<std::uint64_t> asleep_[words] = {};
+  bed beds_[workers_max];
+};
+
+}  // namespace treadle::core

@@ -1,0 +1,176 @@
+#include "treadle/sched/many_to_many.hpp"
+
+#include <cerrno>
+#include <new>
+
+#include "treadle/base/system_call.hpp"
+
+namespace treadle::core {
+
+static_assert(scheduler<many_to_many>);
+
+many_to_many::many_to_many(unsigned width, stack_sizes sizes) noexcept
+    : fiber_scheduler(sizes), width_(width < workers_max ? width : workers_max), alone_(width == 1) {
+}
+
+many_to_many::~many_to_many() { delete[] processors_; }
+
+scheduler_counters many_to_many::counters() const noexcept {
+  scheduler_counters sum;
+  if (processors_ == nullptr) return sum;
+  // All ends before all starts: close() relies on it, see there.
+  for (unsigned i = 0; i < width_; ++i) sum.threads_finished += processors_[i].finished.get();
+  sum.threads_started = started_outside_.load(base::acquire);  // acquire: after the ends
+  for (unsigned i = 0; i < width_; ++i) {
+    const processor& one = processors_[i];
+    sum.threads_started += one.started.get();
+    sum.steals += one.steals.get();
+    sum.stolen_threads += one.stolen_threads.get();
+    sum.sleeps += one.sleeps.get();
+  }
+  sum.wakeups = idle_.wakeups();
+  return sum;
+}
+
+thread* many_to_many::pick_local(processor& mine) noexcept {
+  thread* found = alone_ ? mine.next.take_alone() : mine.next.take();
+  if (found != nullptr) {
+    if (++mine.handoffs <= handoffs_max) return found;
+    // The pair has had its turns: the ring's head goes first now.
+    mine.handoffs = 0;
+    thread* older = alone_ ? mine.ring.pop_alone() : mine.ring.pop();
+    if (older == nullptr) return found;
+    if (!mine.ring.push(found)) overflow(mine, *found);
+    return older;
+  }
+  mine.handoffs = 0;
+  found = alone_ ? mine.ring.pop_alone() : mine.ring.pop();
+  if (found != nullptr) return found;
+  found = alone_ ? mine.parents.pop_alone() : mine.parents.pop();
+  if (found != nullptr) return found;
+  return take_injected(mine);
+}
+
+// Every so many threads: what a busy processor would otherwise never see.
+thread* many_to_many::look_around(worker& on) noexcept {
+  processor& mine = of(on);
+  if (mine.timers.earliest.load(base::relaxed) != timer_queue::no_deadline) {  // relaxed: ours
+    fire(mine.timers, base::monotonic_now());
+  }
+  thread* found = take_injected(mine);
+  return found != nullptr ? found : pick_local(mine);
+}
+
+// One to run now, and a share for the ring.
+thread* many_to_many::take_injected(processor& mine) noexcept {
+  const std::size_t waiting = injected_.size();
+  if (waiting == 0) return nullptr;
+  const std::size_t room = mine.ring.capacity - mine.ring.size();
+  std::size_t share = waiting / width_ + 1;
+  if (share > mine.ring.capacity / 2) share = mine.ring.capacity / 2;
+  if (share > room + 1) share = room + 1;
+  queue::chain<thread> taken = injected_.pop(share);
+  thread* first = taken.pop_front();
+  while (thread* other = taken.pop_front()) {
+    const bool fits = mine.ring.push(other);
+    TREADLE_CHECK(fits, "only the owner fills its ring");
+  }
+  return first;
+}
+
+// A woken thread: it is likely to be what this processor should run next.
+void many_to_many::ready(worker& on, thread& which) noexcept {
+  processor& mine = of(on);
+  thread* displaced = alone_ ? mine.next.put_alone(&which) : mine.next.put(&which);
+  if (displaced != nullptr) {
+    ready_last(on, *displaced);
+  } else {
+    offer(mine.ring.size() != 0);
+  }
+}
+
+void many_to_many::ready_last(worker& on, thread& which) noexcept {
+  processor& mine = of(on);
+  if (!mine.ring.push(&which)) [[unlikely]] {
+    overflow(mine, which);
+  }
+  if (!alone_) offer(mine.ring.size() > 1);
+}
+
+// Half of a full ring moves to the queue for all, in order, with the newcomer behind.
+void many_to_many::overflow(processor& mine, thread& last) noexcept {
+  queue::chain<thread> moved;
+  while (moved.size() < mine.ring.capacity / 2) {
+    thread* oldest = mine.ring.pop();
+    if (oldest == nullptr) break;
+    moved.push_back(oldest);
+  }
+  moved.push_back(&last);
+  injected_.push(moved);
+}
+
+void many_to_many::ready_from_outside(thread& which) noexcept {
+  injected_.push(&which);
+  if (idle_.anybody_sleeps()) idle_.wake_one();
+}
+
+bool many_to_many::push_parent(worker& on, thread& parent) noexcept {
+  if (!of(on).parents.push(&parent)) return false;
+  // A lone continuation is taken back within nanoseconds mostly; a dozer will see a lasting one.
+  offer(false);
+  return true;
+}
+
+// After queueing something here: is it worth waking somebody? `surplus` says that this processor
+// has more than it can run next.
+void many_to_many::offer(bool surplus) noexcept {
+  if (alone_ || idle_.anybody_spins() || !idle_.anybody_sleeps()) return;
+  if (!surplus && idle_.anybody_dozes()) return;
+  idle_.wake_one();
+}
+
+int many_to_many::open() noexcept {
+  if (const int error = memory_.open(width_)) return error;
+  processors_ = new (std::nothrow) processor[width_];
+  if (processors_ == nullptr) return ENOMEM;
+  for (unsigned i = 0; i < width_; ++i) {
+    processor& one = processors_[i];
+    one.index = i;
+    one.random = 2 * i + 1;
+    one.home = this;
+    const int error =
+        base::create_kernel_thread(&one.kernel_thread, nullptr, &many_to_many::worker_main, &one);
+    if (error != 0) {
+      end_workers(i);
+      return error;
+    }
+  }
+  return 0;
+}
+
+void many_to_many::settle() const noexcept {
+  // Guess: the last threads of a runtime end within microseconds or not for long.
+  constexpr std::int64_t poll_nanoseconds = 200'000;
+  for (;;) {
+    // counters() reads all ends before all starts. If both sums are equal, every thread started
+    // before the first of those reads had ended by then, so nobody was left to start another.
+    const scheduler_counters now = counters();
+    if (now.threads_finished == now.threads_started) break;
+    base::atomic<std::uint32_t> never{0};
+    base::futex_wait(never, 0, deadline::at(base::monotonic_now() + poll_nanoseconds));
+  }
+}
+
+void many_to_many::close() noexcept {
+  settle();
+  end_workers(width_);
+}
+
+void many_to_many::end_workers(unsigned started) noexcept {
+  closing_.store(true, base::seq_cst);  // seq_cst: before the wake-up; pairs with nap()
+  idle_.wake_all(started);
+  for (unsigned i = 0; i < started; ++i) ::pthread_join(processors_[i].kernel_thread, nullptr);
+  for (unsigned i = 0; i < width_; ++i) memory_.close(processors_[i]);
+}
+
+}  // namespace treadle::core

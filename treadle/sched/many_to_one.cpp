@@ -1,0 +1,161 @@
+#include "treadle/sched/many_to_one.hpp"
+
+#include <cerrno>
+#include <new>
+
+#include "treadle/base/futex.hpp"
+#include "treadle/base/system_call.hpp"
+#include "treadle/context/overflow_report.hpp"
+
+namespace treadle::core {
+
+static_assert(scheduler<many_to_one>);
+
+void many_to_one::look_around(processor& mine) noexcept {
+  if (mine.timers.earliest.load(base::relaxed) != timer_queue::no_deadline) {  // relaxed: ours
+    fire(mine.timers, base::monotonic_now());
+  }
+  queue::chain<thread> taken = injected_.pop(injected_.size());
+  mine.ready.append(taken);
+}
+
+thread* many_to_one::after_looking_around(processor& mine) noexcept {
+  look_around(mine);
+  return mine.ready.pop_front();
+}
+
+void many_to_one::ready_from_outside(thread& which) noexcept {
+  injected_.push(&which);
+  // seq_cst: the push before, the sleeper's announcement before its last look: see find_work()
+  if (asleep_.load(base::seq_cst) == 1 && asleep_.exchange(0, base::seq_cst) == 1) {
+    base::futex_wake(asleep_);
+  }
+}
+
+// Null when the runtime closes.
+thread* many_to_one::find_work(processor& mine) noexcept {
+  for (;;) {
+    if (thread* found = after_looking_around(mine)) return found;
+    asleep_.store(1, base::seq_cst);
+    // seq_cst: of us and a waker one sees the other
+    if (!injected_.looks_empty()) {
+      asleep_.store(0, base::relaxed);  // relaxed: a late waker finds 0 or wakes nobody
+      continue;
+    }
+    if (closing_.load(base::seq_cst)) return nullptr;
+    mine.sleeps.add(1);
+    base::futex_wait(asleep_, 1, deadline::at(mine.timers.earliest.load(base::relaxed)));
+    asleep_.store(0, base::relaxed);  // relaxed: as above
+  }
+}
+
+void many_to_one::work(processor& mine) noexcept {
+  while (thread* next = find_work(mine)) {
+    run(mine.self, *next);
+  }
+}
+
+int many_to_one::prepare_processor() noexcept {
+  if (const int error = memory_.open(1)) return error;
+  processor_ = new (std::nothrow) processor;
+  if (processor_ == nullptr) return ENOMEM;
+  processor_->home = this;
+  processor_->self.scheduler = this;
+  processor_->self.processor = static_cast<fiber_processor*>(processor_);
+  return 0;
+}
+
+void* many_to_one::worker_main(void* argument) {
+  auto& mine = *static_cast<processor*>(argument);
+  const context::alternate_signal_stack signals;
+  mine.self.adopt_kernel_thread();
+  mine.home->work(mine);
+  record_pool::drain(mine.self.records);
+  set_current_worker(nullptr);
+  return nullptr;
+}
+
+int many_to_one::open() noexcept {
+  if (const int error = prepare_processor()) return error;
+  const int error = base::create_kernel_thread(&processor_->kernel_thread, nullptr,
+                                               &many_to_one::worker_main, processor_);
+  if (error != 0) {
+    memory_.close(*processor_);
+    delete processor_;
+    processor_ = nullptr;
+  }
+  return error;
+}
+
+void many_to_one::idle_main(std::uintptr_t message) {
+  auto& mine = of(*current_worker_or_null());
+  mine.home->begin_idle(mine.self, message);
+  mine.home->work(mine);
+  TREADLE_CHECK(false, "the main thread's scheduler is never closed");
+  __builtin_unreachable();
+}
+
+int many_to_one::open_here() noexcept {
+  if (const int error = prepare_processor()) return error;
+  processor& mine = *processor_;
+  context::stack idle_stack;
+  if (const int error = memory_.take_for_idle(idle_stack)) {
+    memory_.close(mine);
+    return error;
+  }
+  // Lives as long as the kernel thread, which is the process's main thread.
+  static context::alternate_signal_stack signals;
+  mine.self.adopt_kernel_thread();
+  thread* record = record_pool::acquire(mine.self.records);
+  TREADLE_CHECK(record != nullptr, "no memory to adopt the main thread");
+  mine.own_body.set_name("main");
+  mine.own_body.note = mine.self.idle_note;
+  record->body = &mine.own_body;
+  record->resume = nullptr;
+  record->bound = true;
+  record->forked = false;
+  record->scheduler = this;
+  // relaxed, both: nobody else knows the record yet
+  record->completion.store(thread::unjoined, base::relaxed);
+  mine.own_body.owner.store(record, base::relaxed);
+  mine.idle_start = context::make_frame(idle_stack.top, &many_to_one::idle_main);
+  mine.self.idle = &mine.idle_start;
+  mine.self.idle_note.begin(idle_stack.bottom,
+                            static_cast<std::size_t>(idle_stack.top - idle_stack.bottom));
+  transition(*record, thread_state::fresh, thread_state::running, wait_reason::none);
+  set_current_thread(record);
+  return 0;
+}
+
+void many_to_one::settle() const noexcept {
+  // Guess: as in many_to_many::close(), as is the order of the two reads.
+  constexpr std::int64_t poll_nanoseconds = 200'000;
+  for (;;) {
+    const scheduler_counters now = counters();
+    if (now.threads_finished == now.threads_started) break;
+    base::atomic<std::uint32_t> never{0};
+    base::futex_wait(never, 0, deadline::at(base::monotonic_now() + poll_nanoseconds));
+  }
+}
+
+void many_to_one::close() noexcept {
+  settle();
+  closing_.store(true, base::seq_cst);  // pairs with find_work()
+  if (asleep_.exchange(0, base::seq_cst) == 1) base::futex_wake(asleep_);
+  ::pthread_join(processor_->kernel_thread, nullptr);
+  memory_.close(*processor_);
+  delete processor_;
+  processor_ = nullptr;
+}
+
+scheduler_counters many_to_one::counters() const noexcept {
+  scheduler_counters sum;
+  if (processor_ == nullptr) return sum;
+  sum.threads_finished = processor_->finished.get();
+  sum.threads_started =
+      started_outside_.load(base::acquire) + processor_->started.get();  // acquire: after the ends
+  sum.sleeps = processor_->sleeps.get();
+  return sum;
+}
+
+}  // namespace treadle::core

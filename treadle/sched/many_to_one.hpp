@@ -1,0 +1,86 @@
+// M:1: every thread on one kernel thread, in the textbook's way: first come, first served, no
+// preemption, and a system call that blocks stops them all.
+//
+// The order of threads depends on nothing but what they do: with no foreign kernel threads about,
+// a program runs the same way each time. The one worker is either a kernel thread of its own, or
+// the kernel thread that opened the scheduler, whose own flow then is the first thread.
+#pragma once
+
+#include <pthread.h>
+
+#include "treadle/queue/chain.hpp"
+#include "treadle/queue/inject_queue.hpp"
+#include "treadle/sched/fiber_scheduler.hpp"
+
+namespace treadle::core {
+
+class many_to_one final : public fiber_scheduler<many_to_one> {
+ public:
+  explicit many_to_one(stack_sizes sizes) noexcept : fiber_scheduler(sizes) {}
+
+  // Starts a kernel thread as the worker; 0 or an errno. Once.
+  [[nodiscard]] int open() noexcept;
+  // Makes the calling kernel thread, not yet known to the runtime, the worker for its whole life.
+  [[nodiscard]] int open_here() noexcept;
+  // After open(): waits until every thread has ended, then ends the worker. Not from a thread
+  // of ours.
+  void close() noexcept;
+  // Only waits: until every thread has ended.
+  void settle() const noexcept;
+
+  unsigned width() const noexcept final { return 1; }
+  scheduler_counters counters() const noexcept final;
+
+ private:
+  friend class fiber_scheduler<many_to_one>;
+
+  struct processor : fiber_processor {
+    // Owner only.
+    queue::chain<thread> ready;
+    // Fixed after start.
+    many_to_one* home = nullptr;
+    worker self;
+    pthread_t kernel_thread{};
+    // Only after open_here(): what the kernel thread's own flow needs as a thread.
+    thread_body own_body;
+    context::frame idle_start;
+  };
+
+  static processor& of(worker& on) noexcept { return *static_cast<processor*>(on.processor); }
+
+  // What fiber_scheduler asks of a model.
+  thread* pick(worker& on) noexcept {
+    processor& mine = of(on);
+    if ((++mine.ticks & look_around_mask) == 0) [[unlikely]] look_around(mine);
+    thread* found = mine.ready.pop_front();
+    return found != nullptr || injected_.looks_empty() ? found : after_looking_around(mine);
+  }
+  void ready(worker& on, thread& which) noexcept { of(on).ready.push_back(&which); }
+  void ready_last(worker& on, thread& which) noexcept { of(on).ready.push_back(&which); }
+  void ready_from_outside(thread& which) noexcept;
+  // The parent of a running child is next in any case: the child's end finds it at the front.
+  bool push_parent(worker& on, thread& parent) noexcept {
+    of(on).ready.push_front(&parent);
+    return true;
+  }
+  thread* pop_parent(worker& on) noexcept { return of(on).ready.pop_front(); }
+
+  void look_around(processor& mine) noexcept;
+  thread* after_looking_around(processor& mine) noexcept;
+  thread* find_work(processor& mine) noexcept;
+  void work(processor& mine) noexcept;
+  static void* worker_main(void* argument);
+  [[noreturn]] static void idle_main(std::uintptr_t message);
+  int prepare_processor() noexcept;
+
+  // Guess: as in M:N.
+  static constexpr unsigned look_around_mask = 63;
+
+  processor* processor_ = nullptr;
+  queue::inject_queue<thread> injected_;
+  // 1 while the worker sleeps or is about to; a futex.
+  base::atomic<std::uint32_t> asleep_{0};
+  base::atomic<bool> closing_{false};
+};
+
+}  // namespace treadle::core

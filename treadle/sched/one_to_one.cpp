@@ -1,0 +1,242 @@
+#include "treadle/sched/one_to_one.hpp"
+
+#include <sched.h>
+
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+#include "treadle/base/cpu_width.hpp"
+#include "treadle/base/futex.hpp"
+#include "treadle/base/system_call.hpp"
+#include "treadle/context/overflow_report.hpp"
+#include "treadle/thread/body.hpp"
+
+namespace treadle::core {
+
+static_assert(scheduler<one_to_one>);
+
+namespace {
+
+// Sourced: glibc puts the thread's static TLS and its own control block on a given stack, and
+// asks for PTHREAD_STACK_MIN (16 KiB) of it; so much is added to what the user asked for.
+constexpr std::size_t libc_share_bytes = 16 * 1024;
+
+// Measured (lab contended-lock): a holder on another core leaves within this many rounds mostly.
+constexpr unsigned lock_spins = 1;
+
+std::byte* align_down(std::byte* address, std::size_t alignment) noexcept {
+  return reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(address) &
+                                      ~(alignment - 1));
+}
+
+}  // namespace
+
+struct one_to_one::seat {
+  worker self;
+  pthread_t kernel_thread{};
+  one_to_one* home = nullptr;
+};
+
+one_to_one::seat& one_to_one::seat_of(thread& which) noexcept {
+  return *static_cast<seat*>(which.body->kernel_seat);
+}
+
+int one_to_one::create(const creation& wanted, thread*& made) noexcept {
+  visit_graveyard();
+  const std::size_t usable = wanted.stack_bytes != 0 ? wanted.stack_bytes : sizes_.stack_bytes;
+  context::stack_arena* arena =
+      context::arena_for(usable + libc_share_bytes, sizes_.guard_bytes);
+  if (arena == nullptr) return ENOMEM;
+  if (const int error = arena->promise(1)) return error;
+  worker& on = current_worker();
+  thread* record = record_pool::acquire(on.records);
+  if (record == nullptr) {
+    arena->give_up(1);
+    return ENOMEM;
+  }
+  context::stack memory;
+  const std::size_t taken = arena->take(&memory, 1);
+  TREADLE_CHECK(taken == 1, "a promised stack is missing");
+  auto* body = ::new (memory.top - sizeof(thread_body)) thread_body;
+  body->stack = memory;
+  body->set_name(wanted.name);
+  auto* below = reinterpret_cast<std::byte*>(body) - wanted.closure_bytes;
+  below = align_down(below, alignof(std::max_align_t));
+  body->closure = wanted.closure_bytes != 0 ? below : body->inline_closure;
+  below = align_down(below - sizeof(seat), alignof(seat));
+  body->kernel_seat = ::new (below) seat;
+  record->body = body;
+  record->resume = nullptr;
+  record->bound = true;
+  record->forked = false;
+  record->scheduler = this;
+  // relaxed: published by the start of the kernel thread
+  record->completion.store(thread::unjoined, base::relaxed);
+  body->owner.store(record, base::release);  // pairs with the overflow report
+  made = record;
+  return 0;
+}
+
+void one_to_one::release_memory(thread& ended) noexcept {
+  const context::stack memory = ended.body->stack;
+  ended.body->owner.store(nullptr, base::relaxed);  // relaxed: a report may name an ended thread
+  memory.arena->put(&memory, 1);
+  memory.arena->give_up(1);
+  record_pool::release(current_worker().records, ended);
+}
+
+void one_to_one::discard(thread& unstarted) noexcept { release_memory(unstarted); }
+
+int one_to_one::start(thread& fresh) noexcept {
+  seat& mine = seat_of(fresh);
+  mine.home = this;
+  pthread_attr_t attributes;
+  ::pthread_attr_init(&attributes);
+  std::byte* bottom = fresh.body->stack.bottom;
+  std::byte* top = align_down(reinterpret_cast<std::byte*>(&mine), base::cache_line_bytes);
+  int error = ::pthread_attr_setstack(&attributes, bottom, static_cast<std::size_t>(top - bottom));
+  transition(fresh, thread_state::fresh, thread_state::ready, wait_reason::started);
+  started_.fetch_add(1, base::relaxed);  // relaxed: a statistic, read after joins
+  if (error == 0) {
+    error = base::create_kernel_thread(&mine.kernel_thread, &attributes, &one_to_one::kernel_main,
+                                       &fresh);
+  }
+  ::pthread_attr_destroy(&attributes);
+  if (error != 0) {
+    finished_.fetch_add(1, base::relaxed);  // relaxed: as above
+    transition(fresh, thread_state::ready, thread_state::fresh, wait_reason::none);
+  }
+  return error;
+}
+
+void* one_to_one::kernel_main(void* argument) {
+  thread& self = *static_cast<thread*>(argument);
+  seat& mine = seat_of(self);
+  const context::alternate_signal_stack signals;
+  mine.self.scheduler = mine.home;
+  mine.self.spins_max = base::usable_width() > 1 ? lock_spins : 0;
+  mine.self.adopt_kernel_thread();
+  set_current_thread(&self);
+  transition(self, thread_state::ready, thread_state::running, wait_reason::none);
+  if (self.body->name[0] != '\0') {
+    char short_name[16];  // sourced: TASK_COMM_LEN
+    std::strncpy(short_name, self.body->name, sizeof(short_name) - 1);
+    short_name[sizeof(short_name) - 1] = '\0';
+    ::pthread_setname_np(::pthread_self(), short_name);
+  }
+  self.body->entry(self.body->closure);
+  if (self.body->specific.destroy != nullptr) {
+    self.body->specific.destroy(self.body->specific.values);
+  }
+  one_to_one& home = *mine.home;
+  record_pool::drain(mine.self.records);
+  set_current_worker(nullptr);
+  set_current_thread(nullptr);
+  home.bury(self);
+  return nullptr;
+}
+
+// The end, on the kernel thread's last legs: it may be reaped as soon as it is published.
+void one_to_one::bury(thread& ended) noexcept {
+  transition(ended, thread_state::running, thread_state::finished, wait_reason::exited);
+  if (ended.forked) {
+    fork_point& point = *ended.body->fork;
+    thread* parent = point.parent;
+    {
+      const base::guard hold(graveyard_lock_);
+      graveyard_.push_back(&ended);
+    }
+    // acq_rel: what the child did is released to the parent through this counter
+    if (point.outstanding.fetch_sub(1, base::acq_rel) == 1) unpark(*parent);
+  } else {
+    // acq_rel: release what the thread did to its joiner; acquire the joiner's record
+    const std::uintptr_t before = ended.completion.exchange(thread::has_finished, base::acq_rel);
+    if (before == thread::detached) {
+      const base::guard hold(graveyard_lock_);
+      graveyard_.push_back(&ended);
+    } else if (before != thread::unjoined) {
+      unpark(*reinterpret_cast<thread*>(before));
+    }
+  }
+  finished_.fetch_add(1, base::release);  // release: pairs with close(); the last touch of us
+}
+
+void one_to_one::reap(thread& finished) noexcept {
+  ::pthread_join(seat_of(finished).kernel_thread, nullptr);
+  release_memory(finished);
+}
+
+void one_to_one::visit_graveyard() noexcept {
+  for (;;) {
+    thread* ended = nullptr;
+    {
+      const base::guard hold(graveyard_lock_);
+      ended = graveyard_.pop_front();
+    }
+    if (ended == nullptr) return;
+    reap(*ended);
+  }
+}
+
+void one_to_one::close() noexcept {
+  // Guess: as in many_to_many::close().
+  constexpr std::int64_t poll_nanoseconds = 200'000;
+  // acquire, finished first: as in many_to_many::close()
+  for (;;) {
+    const std::uint64_t finished = finished_.load(base::acquire);
+    if (finished == started_.load(base::acquire)) break;
+    base::atomic<std::uint32_t> never{0};
+    base::futex_wait(never, 0, deadline::at(base::monotonic_now() + poll_nanoseconds));
+  }
+  visit_graveyard();
+}
+
+wake one_to_one::park(wait_reason why, deadline until) noexcept {
+  thread& self = current_thread();
+  if (self.permit.consume()) return wake::token;
+  if (until.has_passed()) return wake::timed_out;
+  transition(self, thread_state::running, thread_state::parked, why);
+  wake outcome = wake::token;
+  if (self.permit.publish_parked()) {
+    // acquire, below and in retract_parked(): pairs with unpark()
+    while (self.permit.word().load(base::acquire) == park_token::parked) {
+      base::futex_wait(self.permit.word(), park_token::parked, until);
+      if (until.has_passed()) {
+        if (self.permit.retract_parked()) outcome = wake::timed_out;
+        break;
+      }
+    }
+  }
+  transition(self, thread_state::parked, thread_state::running, wait_reason::none);
+  return outcome;
+}
+
+void one_to_one::make_ready(thread& claimed) noexcept {
+  // The record is never unmapped, so a wake that comes late is a stray one.
+  base::futex_wake(claimed.permit.word());
+}
+
+void one_to_one::yield() noexcept { ::sched_yield(); }
+
+void one_to_one::exit() noexcept { ::pthread_exit(nullptr); }
+
+int one_to_one::fork(thread& child, fork_point& point) noexcept {
+  child.forked = true;
+  child.body->fork = &point;
+  ++point.left_behind;
+  const int error = start(child);
+  if (error != 0) --point.left_behind;
+  return error;
+}
+
+unsigned one_to_one::width() const noexcept { return base::usable_width(); }
+
+scheduler_counters one_to_one::counters() const noexcept {
+  scheduler_counters sum;
+  sum.threads_finished = finished_.load(base::acquire);  // acquire: ends before starts
+  sum.threads_started = started_.load(base::acquire);
+  return sum;
+}
+
+}  // namespace treadle::core

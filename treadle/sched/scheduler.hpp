@@ -1,0 +1,112 @@
+// The narrow waist: what a threading model must offer, and nothing that needs to know which.
+//
+// A thread object carries its scheduler; every blocking thing is park, every wake-up unpark. The
+// rules that all models keep:
+//   one token at most; an unpark before the park is not lost; on a tie with a time-out the token
+//   wins; park may return for no reason, callers loop on their own condition;
+//   "parked" is published only after the context is saved.
+// So no primitive needs a commit callback: try the fast path - queue the own node - release - park
+// until granted - on time-out leave the queue unless granted.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "treadle/base/clock.hpp"
+#include "treadle/thread/thread.hpp"
+
+namespace treadle::core {
+
+using base::deadline;
+
+enum class [[nodiscard]] wake { token, timed_out };
+
+// What a new thread is to be like. Sizes are in bytes; 0 is the scheduler's default.
+struct creation {
+  std::size_t stack_bytes = 0;
+  std::string_view name;
+  // Memory for the closure that does not fit into the record, on the new thread's own stack.
+  std::size_t closure_bytes = 0;
+  bool bind_now = false;  // have the stack at once: for names, sizes and forks
+};
+
+// What fork() leaves behind in the parent's frame. Source of the counting: Schmaus et al.,
+// "Nowa: a wait-free continuation-stealing concurrency platform", IPDPS'21.
+struct fork_point {
+  // Fixed after start.
+  thread* parent = nullptr;
+  // The child whose end still finds the parent where fork() left it; null when it did, or while
+  // there is none. Written by the parent before it forks, by that child when it resumes the
+  // parent directly: never at the same time.
+  thread* youngest = nullptr;
+  // Parent only: children that had not ended when the parent went on.
+  std::int64_t left_behind = 0;
+  // Atomic: minus the left-behind children that have ended; the parent adds left_behind when it
+  // joins, so the child that makes it zero after that is the last one.
+  base::atomic<std::int64_t> outstanding{0};
+};
+
+struct scheduler_counters {
+  std::uint64_t threads_started = 0;
+  std::uint64_t threads_finished = 0;
+  std::uint64_t steals = 0;          // successful visits of thieves
+  std::uint64_t stolen_threads = 0;  // threads that they took
+  std::uint64_t wakeups = 0;         // sleeping workers woken
+  std::uint64_t sleeps = 0;          // times that a worker went to sleep
+};
+
+template <class S>
+concept scheduler = requires(S& s, thread& t, deadline until, wait_reason why, fork_point& point) {
+  { s.start(t) } noexcept;                               // fresh -> ready
+  { s.park(why, until) } noexcept -> std::same_as<wake>;
+  { s.unpark(t) } noexcept;                              // any kernel thread; sticky, idempotent
+  { s.yield() } noexcept;
+  { s.exit() } noexcept;
+  { s.fork(t, point) } noexcept;                         // run the child at once, if it can be
+};
+
+// The same with late binding, so that models can mix in one process.
+class scheduler_port {
+ public:
+  scheduler_port() = default;
+  scheduler_port(const scheduler_port&) = delete;
+  scheduler_port& operator=(const scheduler_port&) = delete;
+
+  // A record in state fresh, with stack memory promised; the error is 0 or an errno. The caller
+  // fills in entry and closure and calls start(), fork() or discard().
+  [[nodiscard]] virtual int create(const creation& wanted, thread*& made) noexcept = 0;
+  virtual void discard(thread& unstarted) noexcept = 0;
+
+  // Model 1:1 may fail to start (an errno; the thread is then still fresh); others do not.
+  [[nodiscard]] virtual int start(thread& fresh) noexcept = 0;
+  virtual wake park(wait_reason why, deadline until) noexcept = 0;
+  // For whoever has just claimed a parked thread.
+  virtual void make_ready(thread& claimed) noexcept = 0;
+  virtual void yield() noexcept = 0;
+  [[noreturn]] virtual void exit() noexcept = 0;
+  // Starts a scope's child; comes back when the child has ended or the parent was taken on
+  // elsewhere. Errors as start().
+  [[nodiscard]] virtual int fork(thread& child, fork_point& point) noexcept = 0;
+
+  // Frees a thread that has ended and that nobody else refers to. May wait for its kernel thread.
+  virtual void reap(thread& finished) noexcept = 0;
+
+  virtual unsigned width() const noexcept = 0;
+  virtual scheduler_counters counters() const noexcept = 0;
+
+  // Any kernel thread, for any thread. The scheduler is read only once the thread is claimed:
+  // a record that was reused meanwhile may belong to another one.
+  static void unpark(thread& which) noexcept {
+    if (which.permit.unpark()) which.scheduler->make_ready(which);
+  }
+
+  // The runtime object that it belongs to; null for foreign kernel threads. Fixed after start.
+  void* owner = nullptr;
+
+ protected:
+  ~scheduler_port() = default;
+};
+
+}  // namespace treadle::core

@@ -1,0 +1,63 @@
+// A worker: one kernel thread as the runtime sees it. Foreign kernel threads and the threads of
+// model 1:1 have one too; only the workers of fibers have a processor and an idle context.
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+#include <cxxabi.h>
+
+#include "treadle/context/fiber_note.hpp"
+#include "treadle/context/switch.hpp"
+#include "treadle/thread/current.hpp"
+#include "treadle/thread/record_pool.hpp"
+
+namespace treadle::core {
+
+// The part of libstdc++'s and libc++abi's __cxa_eh_globals that the Itanium C++ ABI (2.2.2) lays
+// down: the stack of caught exceptions and the number of uncaught ones.
+struct exception_globals {
+  void* caught = nullptr;
+  unsigned int uncaught = 0;
+};
+
+struct worker {
+  // Owner only.
+  scheduler_port* scheduler = nullptr;
+  void* processor = nullptr;               // the scheduler's own type
+  context::frame* idle = nullptr;          // where the idle loop stands while a thread runs
+  int* errno_address = nullptr;            // of this kernel thread
+  exception_globals* exceptions = nullptr;
+  record_cache records;
+  // How many rounds a lock may spin before it parks; 0 where the holder cannot run meanwhile.
+  unsigned spins_max = 0;
+  [[no_unique_address]] context::fiber_note idle_note;
+
+  // Call on the kernel thread itself.
+  void adopt_kernel_thread() noexcept {
+    errno_address = &errno;
+    exceptions = reinterpret_cast<exception_globals*>(abi::__cxa_get_globals());
+    idle_note.adopt_kernel_stack();
+    set_current_worker(this);
+  }
+};
+
+// The thread that runs here; a foreign kernel thread is adopted at its first use (foreign.cpp).
+thread& adopt_current() noexcept;
+
+inline thread& current_thread() noexcept {
+  thread* self = current_thread_or_null();
+  if (self == nullptr) [[unlikely]] return adopt_current();
+  return *self;
+}
+
+// The worker under the calling thread, which stays the same until the next park.
+inline worker& current_worker() noexcept {
+  worker* on = current_worker_or_null();
+  if (on == nullptr) [[unlikely]] {
+    adopt_current();
+    on = current_worker_or_null();
+  }
+  return *on;
+}
+
+}  // namespace treadle::core

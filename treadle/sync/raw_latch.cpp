@@ -1,0 +1,41 @@
+#include "treadle/sync/raw_latch.hpp"
+
+#include "treadle/base/check.hpp"
+
+namespace treadle::sync {
+
+void raw_latch::count_down(std::ptrdiff_t by) noexcept {
+  std::ptrdiff_t seen = count_.load(base::relaxed);  // relaxed: validated by the CAS
+  while (seen > by) {
+    // release: pairs with the last count_down(), which passes it on to the waiters
+    if (count_.compare_exchange_weak(seen, seen - by, base::release, base::relaxed)) return;
+  }
+  waiter* all = nullptr;
+  {
+    const base::guard hold(lock_);
+    // acq_rel: acquire what the others did before counting down, release it to the waiters
+    const std::ptrdiff_t before = count_.fetch_sub(by, base::acq_rel);
+    if (before < by) base::fail_misuse("latch::count_down", "the count would become negative");
+    if (before == by) all = list_.pop_all();
+  }
+  wait_list::grant_all(all);
+}
+
+bool raw_latch::try_wait() noexcept {
+  if (count_.load(base::acquire) != 0) return false;  // pairs with count_down()
+  const base::guard pass(lock_);
+  return true;
+}
+
+void raw_latch::wait() noexcept {
+  if (try_wait()) return;
+  waiter node(core::current_thread());
+  {
+    const base::guard hold(lock_);
+    if (count_.load(base::acquire) == 0) return;  // pairs with count_down()
+    list_.push_back(node);
+  }
+  node.wait(core::wait_reason::latch, base::deadline::never());
+}
+
+}  // namespace treadle::sync

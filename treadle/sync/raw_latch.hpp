@@ -1,0 +1,33 @@
+// A count that goes down once: the state machine behind latch.
+//
+// The count becomes zero only under the list lock, and a thread that finds it zero passes through
+// that lock: so whoever returns from wait() may destroy the latch, the last count_down() has left.
+#pragma once
+
+#include <cstddef>
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/base/clock.hpp"
+#include "treadle/base/spin_lock.hpp"
+#include "treadle/sync/wait_list.hpp"
+
+namespace treadle::sync {
+
+class raw_latch {
+ public:
+  constexpr explicit raw_latch(std::ptrdiff_t count) noexcept : count_(count) {}
+  raw_latch(const raw_latch&) = delete;
+  raw_latch& operator=(const raw_latch&) = delete;
+
+  void count_down(std::ptrdiff_t by) noexcept;
+  bool try_wait() noexcept;
+  void wait() noexcept;
+
+ private:
+  base::atomic<std::ptrdiff_t> count_;
+  base::spin_lock lock_;
+  // Guarded by lock_.
+  wait_list list_;
+};
+
+}  // namespace treadle::sync

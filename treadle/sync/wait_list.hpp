@@ -1,0 +1,102 @@
+// Waiting threads in order of arrival: each brings a node on its own stack.
+//
+// The life of a wait: push the node under the primitive's lock - release the lock - park until
+// `granted` - on time-out take the lock again and leave the list unless granted meanwhile. The
+// granter reads the thread from the node before it grants: once granted, the node may be gone.
+#pragma once
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/sched/scheduler.hpp"
+#include "treadle/sched/worker.hpp"
+
+namespace treadle::sync {
+
+struct waiter {
+  explicit waiter(core::thread& waiting) noexcept : who(&waiting) {}
+
+  // Guarded by the primitive's lock.
+  waiter* next = nullptr;
+  waiter* previous = nullptr;
+  bool popped = false;  // taken out of the list by a granter, who will grant it in a moment
+  // Fixed after start.
+  core::thread* const who;
+  // Set once by the granter, before it unparks.
+  base::atomic<bool> granted{false};
+
+  bool is_granted() const noexcept {
+    return granted.load(base::acquire);  // pairs with grant(), publishes what the granter did
+  }
+
+  // Parks until granted or `until`. False on time-out: the node is then still in the list, or a
+  // granter has popped it and is about to grant it.
+  bool wait(core::wait_reason why, base::deadline until) noexcept {
+    core::scheduler_port& scheduler = *who->scheduler;
+    while (!is_granted()) {
+      if (scheduler.park(why, until) == core::wake::timed_out) return is_granted();
+    }
+    return true;
+  }
+
+  void grant() noexcept {
+    core::thread& waiting = *who;
+    granted.store(true, base::release);  // pairs with is_granted(); the node may vanish now
+    core::scheduler_port::unpark(waiting);
+  }
+};
+
+// Guarded by the lock of the primitive that owns it.
+class wait_list {
+ public:
+  bool empty() const noexcept { return first_ == nullptr; }
+
+  void push_back(waiter& node) noexcept {
+    node.previous = last_;
+    node.next = nullptr;
+    (last_ != nullptr ? last_->next : first_) = &node;
+    last_ = &node;
+  }
+
+  void push_front(waiter& node) noexcept {
+    node.next = first_;
+    node.previous = nullptr;
+    (first_ != nullptr ? first_->previous : last_) = &node;
+    first_ = &node;
+  }
+
+  // For a granter.
+  waiter* pop_front() noexcept {
+    waiter* node = first_;
+    if (node == nullptr) return nullptr;
+    remove(*node);
+    node->popped = true;
+    return node;
+  }
+
+  void remove(waiter& node) noexcept {
+    (node.previous != nullptr ? node.previous->next : first_) = node.next;
+    (node.next != nullptr ? node.next->previous : last_) = node.previous;
+  }
+
+  // All of them for a granter, linked through `next`; the list is empty then.
+  waiter* pop_all() noexcept {
+    waiter* all = first_;
+    for (waiter* node = all; node != nullptr; node = node->next) node->popped = true;
+    first_ = last_ = nullptr;
+    return all;
+  }
+
+  // Grants all nodes of a chain from pop_all(); with no lock held.
+  static void grant_all(waiter* chain) noexcept {
+    while (chain != nullptr) {
+      waiter* node = chain;
+      chain = chain->next;  // before the grant: the node may vanish with it
+      node->grant();
+    }
+  }
+
+ private:
+  waiter* first_ = nullptr;
+  waiter* last_ = nullptr;
+};
+
+}  // namespace treadle::sync
