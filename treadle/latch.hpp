@@ -1,0 +1,39 @@
+// A single-use barrier, shaped like <latch>. wait() parks the treadle thread, not its worker.
+#pragma once
+
+#include <cstddef>
+
+#include "treadle/base/check.hpp"
+#include "treadle/sync/raw_latch.hpp"
+
+namespace treadle {
+
+// count_down() never parks. wait() returns once the count is zero; it may destroy the latch then.
+// Happens-before: every count_down() before every return from wait().
+// Misuse is fatal: a negative count. Source: std::latch.
+class latch {
+ public:
+  constexpr explicit latch(std::ptrdiff_t count) : raw_(count) {
+    if (count < 0) base::fail_misuse("latch", "the count is negative");
+  }
+  latch(const latch&) = delete;
+  latch& operator=(const latch&) = delete;
+
+  static constexpr std::ptrdiff_t max() noexcept { return PTRDIFF_MAX; }
+
+  void count_down(std::ptrdiff_t by = 1) {
+    if (by < 0) base::fail_misuse("latch::count_down", "the number is negative");
+    if (by > 0) raw_.count_down(by);
+  }
+  bool try_wait() noexcept { return raw_.try_wait(); }
+  void wait() { raw_.wait(); }
+  void arrive_and_wait(std::ptrdiff_t by = 1) {
+    count_down(by);
+    wait();
+  }
+
+ private:
+  sync::raw_latch raw_;
+};
+
+}  // namespace treadle

@@ -1,0 +1,175 @@
+// Wires the rooms: the only file that names the concrete schedulers.
+#include "treadle/runtime.hpp"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <new>
+#include <stdexcept>
+#include <system_error>
+
+#include "treadle/base/check.hpp"
+#include "treadle/base/spin_lock.hpp"
+#include "treadle/context/overflow_report.hpp"
+#include "treadle/sched/many_to_many.hpp"
+#include "treadle/sched/many_to_one.hpp"
+#include "treadle/sched/one_to_one.hpp"
+#include "treadle/thread/body.hpp"
+
+namespace treadle {
+namespace {
+
+// For the overflow report: whose stack is this? Runs in a signal handler.
+bool describe(const context::stack& memory, context::overflow_subject* out) {
+  const auto* body =
+      reinterpret_cast<const core::thread_body*>(memory.top - sizeof(core::thread_body));
+  const core::thread* owner = body->owner.load(base::acquire);  // pairs with the binding
+  if (owner == nullptr) return false;
+  out->thread = owner->id;
+  out->name = body->name;
+  out->stack_bytes = memory.arena->stack_bytes();
+  return true;
+}
+
+// For reports of misuse: the calling thread, as `417 "session"`.
+std::size_t name_caller(char* out, std::size_t size) noexcept {
+  const core::thread* self = core::current_thread_or_null();
+  int written;
+  if (self == nullptr) {
+    written = std::snprintf(out, size, "(a kernel thread unknown to the runtime)");
+  } else if (self->body->name[0] == '\0') {
+    written = std::snprintf(out, size, "%u", self->id);
+  } else {
+    written = std::snprintf(out, size, "%u \"%s\"", self->id, self->body->name);
+  }
+  const auto length = written < 0 ? 0 : static_cast<std::size_t>(written);
+  return length < size ? length : size - 1;
+}
+
+struct default_settings {
+  base::spin_lock lock;
+  // Guarded by lock.
+  runtime_options options;
+  bool started = false;
+};
+
+default_settings& defaults() {
+  static default_settings settings;
+  return settings;
+}
+
+[[noreturn]] void fail_to_start(int error) {
+  throw std::system_error(error, std::generic_category(),
+                          "treadle: the runtime could not be started");
+}
+
+}  // namespace
+
+// Of the fiber models one is made; 1:1 is always there, for threads with system scope.
+struct runtime::schedulers {
+  explicit schedulers(core::stack_sizes sizes) : kernel(sizes) {}
+  std::unique_ptr<core::many_to_one> single;
+  std::unique_ptr<core::many_to_many> many;
+  core::one_to_one kernel;
+  bool on_main_thread = false;  // its worker is the main thread: never closed
+};
+
+runtime::runtime(runtime_options options) : settings_(resolve(options)) { open(false); }
+
+runtime::runtime(runtime_options options, default_tag) : settings_(resolve(options)) {
+  open(settings_.model == model::many_to_one && ::getpid() == ::gettid() &&
+       core::current_worker_or_null() == nullptr);
+}
+
+void runtime::open(bool on_this_thread) {
+  base::set_name_caller(&name_caller);
+  context::set_stack_describer(&describe);
+  context::install_overflow_handler();
+  const core::stack_sizes sizes{settings_.stack_bytes, settings_.guard_bytes};
+  schedulers_ = std::make_unique<schedulers>(sizes);
+  schedulers_->on_main_thread = on_this_thread;
+  system_scope_ = &schedulers_->kernel;
+  int error = 0;
+  switch (settings_.model) {
+    case model::many_to_one:
+      schedulers_->single = std::make_unique<core::many_to_one>(sizes);
+      process_scope_ = schedulers_->single.get();
+      process_scope_->owner = this;
+      error = on_this_thread ? schedulers_->single->open_here() : schedulers_->single->open();
+      break;
+    case model::one_to_one: process_scope_ = system_scope_; break;
+    case model::many_to_many:
+      schedulers_->many = std::make_unique<core::many_to_many>(settings_.width, sizes);
+      process_scope_ = schedulers_->many.get();
+      process_scope_->owner = this;
+      error = schedulers_->many->open();
+      break;
+  }
+  system_scope_->owner = this;
+  if (error != 0) fail_to_start(error);
+}
+
+runtime::~runtime() {
+  const core::thread* self = core::current_thread_or_null();
+  if (self != nullptr && self->scheduler->owner == this) {
+    base::fail_misuse("runtime::~runtime", "called from a thread of the same runtime");
+  }
+  // Threads of either scope may start threads of the other: both are quiet when a whole round
+  // finds nothing new.
+  std::uint64_t before;
+  do {
+    before = counters().threads_started;
+    schedulers_->kernel.close();
+    if (schedulers_->single) schedulers_->single->settle();
+    if (schedulers_->many) schedulers_->many->settle();
+  } while (counters().threads_started != before);
+  if (schedulers_->single) schedulers_->single->close();
+  if (schedulers_->many) schedulers_->many->close();
+}
+
+runtime_counters runtime::counters() const noexcept {
+  runtime_counters sum = process_scope_->counters();
+  if (process_scope_ != system_scope_) {
+    const runtime_counters more = system_scope_->counters();
+    sum.threads_started += more.threads_started;
+    sum.threads_finished += more.threads_finished;
+  }
+  return sum;
+}
+
+runtime& runtime::default_runtime() {
+  // Never destroyed: threads may still run while static objects are.
+  static runtime* const instance = [] {
+    default_settings& settings = defaults();
+    runtime_options options;
+    {
+      const base::guard hold(settings.lock);
+      options = settings.options;
+    }
+    auto* made = new runtime(options, default_tag{});
+    const base::guard hold(settings.lock);
+    settings.started = true;
+    return made;
+  }();
+  return *instance;
+}
+
+runtime& runtime::current() {
+  const core::thread* self = core::current_thread_or_null();
+  if (self != nullptr && self->scheduler->owner != nullptr) {
+    return *static_cast<runtime*>(self->scheduler->owner);
+  }
+  return default_runtime();
+}
+
+void runtime::set_default_options(runtime_options options) {
+  static_cast<void>(resolve(options));  // complains now rather than at the first thread
+  default_settings& settings = defaults();
+  const base::guard hold(settings.lock);
+  if (settings.started) {
+    throw std::logic_error("treadle: set_default_options after the default runtime has started");
+  }
+  settings.options = options;
+}
+
+}  // namespace treadle

@@ -1,0 +1,137 @@
+// Where settings come from, and what is said when they make no sense.
+#include <charconv>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+#include "treadle/base/cpu_width.hpp"
+#include "treadle/runtime.hpp"
+
+namespace treadle {
+namespace {
+
+// Sourced: name resolvers and TLS libraries need more than 64 KiB.
+constexpr std::size_t stack_bytes_default = 256 * 1024;
+// Sourced: one page, as glibc's default guard.
+constexpr std::size_t guard_bytes_default = 4 * 1024;
+
+[[noreturn]] void refuse(std::string_view setting, std::string_view value,
+                         std::string_view allowed) {
+  throw std::invalid_argument("treadle: " + std::string(setting) + " is \"" + std::string(value) +
+                              "\", allowed are " + std::string(allowed));
+}
+
+constexpr std::string_view models_allowed = "m:1, 1:1 and m:n";
+constexpr std::string_view widths_allowed = "whole numbers from 1 to 1024";
+constexpr std::string_view bytes_allowed = "bytes, or a number with the suffix K or M";
+constexpr std::string_view stacks_allowed = "16384 to 8388608 bytes (16K to 8M)";
+constexpr std::string_view guards_allowed = "0 to 1048576 bytes (0 to 1M)";
+
+const char* from_environment(const char* name) noexcept {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : nullptr;
+}
+
+// `shown` is the value as the user wrote it.
+void check_width(std::string_view setting, unsigned width, std::string_view shown) {
+  if (width < 1 || width > width_max) refuse(setting, shown, widths_allowed);
+}
+void check_stack(std::string_view setting, std::size_t bytes, std::string_view shown) {
+  if (bytes < stack_bytes_min || bytes > stack_bytes_max) refuse(setting, shown, stacks_allowed);
+}
+void check_guard(std::string_view setting, std::size_t bytes, std::string_view shown) {
+  if (bytes > guard_bytes_max) refuse(setting, shown, guards_allowed);
+}
+
+model parse_model_of(std::string_view setting, std::string_view text) {
+  if (text == "m:1") return model::many_to_one;
+  if (text == "1:1") return model::one_to_one;
+  if (text == "m:n") return model::many_to_many;
+  refuse(setting, text, models_allowed);
+}
+
+model resolve_model(const runtime_options& options) {
+  if (options.model) return *options.model;
+  const char* text = from_environment("TREADLE_MODEL");
+  return text != nullptr ? parse_model_of("TREADLE_MODEL", text) : model::many_to_many;
+}
+
+unsigned resolve_width(const runtime_options& options) {
+  if (options.width) {
+    check_width("runtime_options::width", *options.width, std::to_string(*options.width));
+    return *options.width;
+  }
+  const char* text = from_environment("TREADLE_WIDTH");
+  return text != nullptr ? parse_width("TREADLE_WIDTH", text) : base::usable_width();
+}
+
+std::size_t resolve_stack(const runtime_options& options) {
+  if (options.stack_bytes) {
+    check_stack("runtime_options::stack_bytes", *options.stack_bytes,
+                std::to_string(*options.stack_bytes));
+    return *options.stack_bytes;
+  }
+  const char* text = from_environment("TREADLE_STACK");
+  if (text == nullptr) return stack_bytes_default;
+  const std::size_t bytes = parse_bytes("TREADLE_STACK", text);
+  check_stack("TREADLE_STACK", bytes, text);
+  return bytes;
+}
+
+std::size_t resolve_guard(const runtime_options& options) {
+  if (options.guard_bytes) {
+    check_guard("runtime_options::guard_bytes", *options.guard_bytes,
+                std::to_string(*options.guard_bytes));
+    return *options.guard_bytes;
+  }
+  const char* text = from_environment("TREADLE_GUARD");
+  if (text == nullptr) return guard_bytes_default;
+  const std::size_t bytes = parse_bytes("TREADLE_GUARD", text);
+  check_guard("TREADLE_GUARD", bytes, text);
+  return bytes;
+}
+
+}  // namespace
+
+std::string_view to_string(model which) noexcept {
+  switch (which) {
+    case model::many_to_one: return "m:1";
+    case model::one_to_one: return "1:1";
+    case model::many_to_many: return "m:n";
+  }
+  return "unknown";
+}
+
+model parse_model(std::string_view text) { return parse_model_of("model", text); }
+
+unsigned parse_width(std::string_view setting, std::string_view text) {
+  unsigned width = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), width);
+  if (error != std::errc{} || end != text.data() + text.size()) {
+    refuse(setting, text, widths_allowed);
+  }
+  check_width(setting, width, text);
+  return width;
+}
+
+std::size_t parse_bytes(std::string_view setting, std::string_view text) {
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view suffix = text.substr(static_cast<std::size_t>(end - text.data()));
+  std::size_t unit = 1;
+  if (suffix == "K" || suffix == "k" || suffix == "KiB") unit = 1024;
+  if (suffix == "M" || suffix == "m" || suffix == "MiB") unit = 1024 * 1024;
+  // Guess: beyond 2^40 no setting makes sense, and below it nothing overflows.
+  constexpr std::size_t number_max = std::size_t{1} << 40;
+  if (error != std::errc{} || (unit == 1 && !suffix.empty()) || number > number_max / unit) {
+    refuse(setting, text, bytes_allowed);
+  }
+  return number * unit;
+}
+
+runtime_settings resolve(const runtime_options& options) {
+  return {resolve_model(options), resolve_width(options), resolve_stack(options),
+          resolve_guard(options)};
+}
+
+}  // namespace treadle

@@ -1,0 +1,88 @@
+#include "treadle/thread.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <system_error>
+
+#include "treadle/base/cpu_width.hpp"
+#include "treadle/runtime.hpp"
+#include "treadle/sched/join.hpp"
+#include "treadle/thread/body.hpp"
+
+namespace treadle {
+namespace detail {
+
+void launch::fail(int error) {
+  // std::thread gives resource_unavailable_try_again for all of them; the cause goes in the text.
+  throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
+                          std::string("treadle: a thread could not be started (") +
+                              std::generic_category().message(error) + ")");
+}
+
+core::scheduler_port& launch::scheduler_of(runtime& in) noexcept { return *in.process_scope_; }
+
+core::scheduler_port& launch::scheduler_for(const thread_attributes& attributes) {
+  if (attributes.stack_bytes != 0 && (attributes.stack_bytes < stack_bytes_min ||
+                                      attributes.stack_bytes > stack_bytes_max)) {
+    throw std::invalid_argument("treadle: thread_attributes::stack_bytes is " +
+                                std::to_string(attributes.stack_bytes) + ", allowed are " +
+                                std::to_string(stack_bytes_min) + " to " +
+                                std::to_string(stack_bytes_max) + " (16K to 8M)");
+  }
+  runtime& in = runtime::current();
+  return attributes.scope == contention_scope::system ? *in.system_scope_ : *in.process_scope_;
+}
+
+core::thread* launch::start(core::scheduler_port& scheduler, const thread_attributes& attributes,
+                            core::closure_function entry, const void* closure,
+                            std::size_t closure_bytes) {
+  core::creation wanted;
+  wanted.stack_bytes = attributes.stack_bytes;
+  wanted.name = attributes.name;
+  wanted.bind_now = !attributes.name.empty();
+  core::thread* made = nullptr;
+  if (const int error = scheduler.create(wanted, made)) [[unlikely]] fail(error);
+  if (made->bound) {
+    made->body->entry = entry;
+    std::memcpy(made->body->closure, closure, closure_bytes);
+  } else {
+    made->entry = entry;
+    std::memcpy(made->closure, closure, closure_bytes);
+  }
+  if (const int error = scheduler.start(*made)) [[unlikely]] {
+    scheduler.discard(*made);
+    fail(error);
+  }
+  return made;
+}
+
+void launch::join(core::thread*& which) {
+  if (which == nullptr) {
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                            "treadle: thread::join: not joinable");
+  }
+  if (which == &core::current_thread()) {
+    throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
+                            "treadle: thread::join: a thread cannot join itself");
+  }
+  core::join(*which);
+  which = nullptr;
+}
+
+void launch::detach(core::thread*& which) {
+  if (which == nullptr) {
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                            "treadle: thread::detach: not joinable");
+  }
+  core::detach(*which);
+  which = nullptr;
+}
+
+}  // namespace detail
+
+unsigned thread::hardware_concurrency() noexcept { return base::usable_width(); }
+
+std::string_view this_thread::name() noexcept { return core::current_thread().body->name; }
+
+}  // namespace treadle

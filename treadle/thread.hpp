@@ -1,0 +1,293 @@
+// Threads, shaped like <thread>: thread, jthread, this_thread, and attributes that std lacks.
+//
+// A thread that is made inside runtime::run() belongs to that runtime, any other to the default
+// one. What it runs may block, throw inside, and use every primitive of the library; C++
+// thread_local variables are the worker's and not the thread's: use thread_specific.
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <stop_token>
+#include <string_view>
+#include <thread>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "treadle/sched/scheduler.hpp"
+#include "treadle/sched/worker.hpp"
+
+namespace treadle {
+
+class runtime;
+class thread;
+
+using std::nostopstate;
+using std::nostopstate_t;
+using std::stop_callback;
+using std::stop_source;
+using std::stop_token;
+
+// POSIX's words: process scope shares the runtime's processors, system scope has a kernel thread
+// of its own, whatever the model.
+enum class contention_scope { process, system };
+
+struct thread_attributes {
+  std::string_view name = {};    // up to 31 bytes are kept; for reports and debuggers
+  std::size_t stack_bytes = 0;   // 0: the runtime's; else stack_bytes_min to stack_bytes_max
+  contention_scope scope = contention_scope::process;
+};
+
+namespace this_thread {
+class id_maker;
+}
+
+namespace detail {
+
+// The doors between the templates here and runtime.cpp.
+struct launch {
+  // Checks the attributes; std::invalid_argument as runtime_options.
+  static core::scheduler_port& scheduler_for(const thread_attributes& attributes);
+  static core::scheduler_port& scheduler_of(runtime& in) noexcept;
+  // std::system_error as std::thread: the resources are not available at this time.
+  [[noreturn]] static void fail(int error);
+  // A started thread, or std::system_error. `closure` is copied: closure_bytes bytes.
+  static core::thread* start(core::scheduler_port& scheduler, const thread_attributes& attributes,
+                             core::closure_function entry, const void* closure,
+                             std::size_t closure_bytes);
+  static void join(core::thread*& which);    // std::system_error as std::thread::join
+  static void detach(core::thread*& which);  // std::system_error as std::thread::detach
+
+  template <class Closure>
+  static core::thread* start_closure(core::scheduler_port& scheduler,
+                                     const thread_attributes& attributes, Closure&& closure) {
+    using kept = std::remove_cvref_t<Closure>;
+    if constexpr (std::is_trivially_copyable_v<kept> &&
+                  sizeof(kept) <= core::thread::closure_bytes && alignof(kept) <= 8) {
+      return start(
+          scheduler, attributes,
+          [](void* memory) noexcept { std::invoke(*static_cast<kept*>(memory)); }, &closure,
+          sizeof(kept));
+    } else {
+      auto owned = std::make_unique<kept>(std::forward<Closure>(closure));
+      kept* raw = owned.get();
+      core::thread* made = start(
+          scheduler, attributes,
+          [](void* memory) noexcept {
+            const std::unique_ptr<kept> mine(*static_cast<kept**>(memory));
+            std::invoke(*mine);
+          },
+          &raw, sizeof(raw));
+      static_cast<void>(owned.release());
+      return made;
+    }
+  }
+
+  template <class F>
+  static void run_in(runtime& in, F&& function) {
+    core::thread* made =
+        start_closure(scheduler_of(in), {}, [&function]() noexcept { function(); });
+    join(made);
+  }
+};
+
+// A callable with its arguments, decayed, called once as an rvalue; as std::thread does.
+template <class F, class... Args>
+struct bound_call {
+  std::tuple<F, Args...> parts;
+  void operator()() {
+    std::apply([](F&& function, Args&&... args) {
+      std::invoke(std::move(function), std::move(args)...);
+    }, std::move(parts));
+  }
+};
+
+template <class F>
+struct bound_call<F> {
+  F function;
+  void operator()() { std::invoke(std::move(function)); }
+};
+
+}  // namespace detail
+
+// A thread of the runtime. Construction starts it; destroying a joinable one calls
+// std::terminate(), as does an exception that leaves the function.
+// Happens-before: construction before the function, the function's end before join() returns.
+// Errors: std::system_error with resource_unavailable_try_again when memory or kernel threads are
+// refused; join: invalid_argument when not joinable, resource_deadlock_would_occur on itself.
+// Source: std::thread.
+class thread {
+ public:
+  class id {
+   public:
+    constexpr id() noexcept = default;
+    friend constexpr bool operator==(id, id) noexcept = default;
+    friend constexpr std::strong_ordering operator<=>(id, id) noexcept = default;
+    template <class Char, class Traits>
+    friend std::basic_ostream<Char, Traits>& operator<<(std::basic_ostream<Char, Traits>& out,
+                                                        id which) {
+      if (which.number_ == 0) return out << "thread::id of a non-executing thread";
+      return out << which.number_;
+    }
+
+   private:
+    friend class thread;
+    friend struct std::hash<id>;
+    friend class this_thread::id_maker;
+    constexpr explicit id(std::uint32_t number) noexcept : number_(number) {}
+    std::uint32_t number_ = 0;
+  };
+
+  thread() noexcept = default;
+
+  template <class F, class... Args>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, thread> &&
+             !std::is_same_v<std::remove_cvref_t<F>, thread_attributes>)
+  explicit thread(F&& function, Args&&... args)
+      : thread(thread_attributes{}, std::forward<F>(function), std::forward<Args>(args)...) {}
+
+  template <class F, class... Args>
+  thread(const thread_attributes& attributes, F&& function, Args&&... args) {
+    static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
+                  "a thread's arguments must be invocable after conversion to rvalues");
+    record_ = detail::launch::start_closure(
+        detail::launch::scheduler_for(attributes), attributes,
+        detail::bound_call<std::decay_t<F>, std::decay_t<Args>...>{
+            {std::forward<F>(function), std::forward<Args>(args)...}});
+  }
+
+  thread(const thread&) = delete;
+  thread& operator=(const thread&) = delete;
+  thread(thread&& other) noexcept : record_(std::exchange(other.record_, nullptr)) {}
+  thread& operator=(thread&& other) noexcept {
+    if (joinable()) std::terminate();
+    record_ = std::exchange(other.record_, nullptr);
+    return *this;
+  }
+  ~thread() {
+    if (joinable()) std::terminate();
+  }
+
+  bool joinable() const noexcept { return record_ != nullptr; }
+  // Parks the caller until the thread has ended.
+  void join() { detail::launch::join(record_); }
+  void detach() { detail::launch::detach(record_); }
+  id get_id() const noexcept { return record_ != nullptr ? id(record_->id) : id(); }
+  void swap(thread& other) noexcept { std::swap(record_, other.record_); }
+  friend void swap(thread& a, thread& b) noexcept { a.swap(b); }
+
+  // The CPUs that affinity and cgroup limits leave to the process; at least 1.
+  static unsigned hardware_concurrency() noexcept;
+
+ private:
+  core::thread* record_ = nullptr;
+};
+
+// A thread that is asked to stop and joined when it is destroyed. Source: std::jthread.
+class jthread {
+ public:
+  using id = thread::id;
+
+  jthread() noexcept : source_(std::nostopstate) {}
+  template <class F, class... Args>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, jthread> &&
+             !std::is_same_v<std::remove_cvref_t<F>, thread_attributes>)
+  explicit jthread(F&& function, Args&&... args)
+      : jthread(thread_attributes{}, std::forward<F>(function), std::forward<Args>(args)...) {}
+  template <class F, class... Args>
+  jthread(const thread_attributes& attributes, F&& function, Args&&... args)
+      : thread_(start(attributes, source_, std::forward<F>(function),
+                      std::forward<Args>(args)...)) {}
+  jthread(const jthread&) = delete;
+  jthread& operator=(const jthread&) = delete;
+  jthread(jthread&&) noexcept = default;
+  jthread& operator=(jthread&& other) noexcept {
+    jthread(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~jthread() {
+    if (joinable()) {
+      request_stop();
+      join();
+    }
+  }
+
+  bool joinable() const noexcept { return thread_.joinable(); }
+  void join() { thread_.join(); }
+  void detach() { thread_.detach(); }
+  id get_id() const noexcept { return thread_.get_id(); }
+  std::stop_source get_stop_source() noexcept { return source_; }
+  std::stop_token get_stop_token() const noexcept { return source_.get_token(); }
+  bool request_stop() noexcept { return source_.request_stop(); }
+  void swap(jthread& other) noexcept {
+    std::swap(source_, other.source_);
+    thread_.swap(other.thread_);
+  }
+  friend void swap(jthread& a, jthread& b) noexcept { a.swap(b); }
+  static unsigned hardware_concurrency() noexcept { return thread::hardware_concurrency(); }
+
+ private:
+  template <class F, class... Args>
+  static thread start(const thread_attributes& attributes, std::stop_source& source, F&& function,
+                      Args&&... args) {
+    if constexpr (std::is_invocable_v<std::decay_t<F>, std::stop_token, std::decay_t<Args>...>) {
+      return thread(attributes, std::forward<F>(function), source.get_token(),
+                    std::forward<Args>(args)...);
+    } else {
+      return thread(attributes, std::forward<F>(function), std::forward<Args>(args)...);
+    }
+  }
+
+  std::stop_source source_;
+  thread thread_;
+};
+
+namespace this_thread {
+
+class id_maker {
+ public:
+  static thread::id current() noexcept { return thread::id(core::current_thread().id); }
+};
+
+inline thread::id get_id() noexcept { return id_maker::current(); }
+
+// Lets other ready threads of this processor run; returns at once when there are none.
+inline void yield() noexcept { core::current_thread().scheduler->yield(); }
+
+// What thread_attributes gave; "main" or "foreign" for adopted kernel threads; else empty. Valid
+// while the calling thread lives.
+std::string_view name() noexcept;
+
+namespace detail {
+inline void sleep(base::deadline until) noexcept {
+  core::scheduler_port& scheduler = *core::current_thread().scheduler;
+  // A stray token ends a park early, never a sleep.
+  while (!until.has_passed()) static_cast<void>(scheduler.park(core::wait_reason::sleep, until));
+}
+}  // namespace detail
+
+// Parks the thread for at least that long on the monotonic clock. Not a cancellation point.
+template <class Rep, class Period>
+void sleep_for(const std::chrono::duration<Rep, Period>& span) {
+  detail::sleep(base::deadline::after(span));
+}
+
+// For clocks other than steady_clock the time is converted, again after each wake-up.
+template <class Clock, class Duration>
+void sleep_until(const std::chrono::time_point<Clock, Duration>& point) {
+  while (Clock::now() < point) detail::sleep(base::deadline::of(point));
+}
+
+}  // namespace this_thread
+}  // namespace treadle
+
+template <>
+struct std::hash<treadle::thread::id> {
+  std::size_t operator()(treadle::thread::id which) const noexcept {
+    return std::hash<std::uint32_t>{}(which.number_);
+  }
+};

@@ -1,0 +1,101 @@
+#include "treadle/thread_specific.hpp"
+
+#include <vector>
+
+#include "treadle/base/spin_lock.hpp"
+#include "treadle/sched/worker.hpp"
+#include "treadle/thread/body.hpp"
+
+namespace treadle::detail {
+namespace {
+
+using table = std::vector<specific_slot>;
+
+// Sourced: PTHREAD_DESTRUCTOR_ITERATIONS; destructors may make new values so often.
+constexpr int destructor_rounds = 4;
+
+struct key_book {
+  base::spin_lock lock;
+  // Guarded by lock.
+  std::vector<std::uint32_t> free;
+  std::uint32_t next_index = 0;
+  std::uint64_t next_serial = 1;
+};
+
+// Never destroyed: static thread_specific objects may be destroyed after it would be.
+key_book& keys() {
+  static auto* book = new key_book;
+  return *book;
+}
+
+void destroy_table(void* values) noexcept {
+  auto* slots = static_cast<table*>(values);
+  for (int round = 0; round < destructor_rounds; ++round) {
+    bool any = false;
+    // By index: a destructor may make the table grow.
+    for (std::size_t i = 0; i < slots->size(); ++i) {
+      specific_slot& slot = (*slots)[i];
+      if (slot.value == nullptr) continue;
+      void* old = slot.value;
+      slot.value = nullptr;
+      slot.destroy(old);
+      any = true;
+    }
+    if (!any) break;
+  }
+  core::current_thread().body->specific = {};
+  delete slots;
+}
+
+}  // namespace
+
+specific_key make_specific_key() {
+  key_book& book = keys();
+  const base::guard hold(book.lock);
+  std::uint32_t index;
+  if (!book.free.empty()) {
+    index = book.free.back();
+    book.free.pop_back();
+  } else {
+    index = book.next_index++;
+    book.free.reserve(book.next_index);  // so that freeing cannot fail
+  }
+  return {index, book.next_serial++};
+}
+
+void free_specific_key(specific_key key) noexcept {
+  key_book& book = keys();
+  const base::guard hold(book.lock);
+  book.free.push_back(key.index);
+}
+
+specific_slot* find_specific_slot(specific_key key) noexcept {
+  auto* slots = static_cast<table*>(core::current_thread().body->specific.values);
+  if (slots == nullptr || slots->size() <= key.index) return nullptr;
+  specific_slot& slot = (*slots)[key.index];
+  return slot.serial == key.serial ? &slot : nullptr;
+}
+
+specific_slot& specific_slot_of(specific_key key) {
+  core::specific_table& mine = core::current_thread().body->specific;
+  if (mine.values == nullptr) {
+    mine.values = new table;
+    mine.destroy = &destroy_table;
+  }
+  auto* slots = static_cast<table*>(mine.values);
+  if (slots->size() <= key.index) slots->resize(key.index + 1);
+  specific_slot& slot = (*slots)[key.index];
+  if (slot.serial != key.serial) {
+    // The value of an object that is gone, whose index this one has got.
+    if (slot.value != nullptr) {
+      const specific_slot old = slot;
+      slot = {};
+      old.destroy(old.value);
+      return specific_slot_of(key);
+    }
+    slot.serial = key.serial;
+  }
+  return slot;
+}
+
+}  // namespace treadle::detail

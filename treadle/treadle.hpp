@@ -1,0 +1,11 @@
+// Everything in the public API.
+#pragma once
+
+#include "treadle/condition_variable.hpp"
+#include "treadle/latch.hpp"
+#include "treadle/mutex.hpp"
+#include "treadle/runtime.hpp"
+#include "treadle/scope.hpp"
+#include "treadle/semaphore.hpp"
+#include "treadle/thread.hpp"
+#include "treadle/thread_specific.hpp"
