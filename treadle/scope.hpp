@@ -8,6 +8,7 @@
 
 #include <exception>
 #include <functional>
+#include <cstdint>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -26,8 +27,11 @@ namespace treadle {
 // unless it runs because of another exception.
 class scope {
  public:
-  scope();
-  ~scope() noexcept(false);
+  scope() : scheduler_(scheduler_for_children()) { point_.parent = &core::current_thread(); }
+  ~scope() noexcept(false) {
+    wait();
+    if (first_) [[unlikely]] rethrow_unless_unwinding();
+  }
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
 
@@ -49,7 +53,12 @@ class scope {
     }
   }
 
-  void join();
+  // Parks the caller until all children have ended.
+  void join() {
+    if (point_.parent != &core::current_thread()) [[unlikely]] fail_owner("scope::join");
+    wait();
+    if (first_) [[unlikely]] rethrow();
+  }
 
  private:
   template <class F>
@@ -68,14 +77,44 @@ class scope {
     }
   };
 
-  core::thread* create(std::size_t bytes, std::size_t alignment, core::closure_function entry);
+  // With their parent, or for a foreign kernel thread in the default runtime.
+  static core::scheduler_port& scheduler_for_children() {
+    core::scheduler_port& own = *core::current_thread().scheduler;
+    return own.owner != nullptr ? own : scheduler_for_foreign();
+  }
+  static core::scheduler_port& scheduler_for_foreign();
+
+  // A child with a stack, and memory for its closure there.
+  core::thread* create(std::size_t bytes, std::size_t alignment, core::closure_function entry) {
+    if (point_.parent != &core::current_thread()) [[unlikely]] fail_owner("scope::spawn");
+    core::creation wanted;
+    wanted.closure_bytes = bytes + (alignment > 16 ? alignment : 0);
+    wanted.bind_now = true;
+    core::thread* made = nullptr;
+    if (const int error = scheduler_.create(wanted, made)) [[unlikely]] {
+      detail::launch::fail(error);
+    }
+    if (alignment > 16) {
+      const auto address = reinterpret_cast<std::uintptr_t>(made->body->closure);
+      made->body->closure = reinterpret_cast<void*>((address + alignment - 1) & ~(alignment - 1));
+    }
+    made->body->entry = entry;
+    return made;
+  }
+  void wait() noexcept {
+    if (point_.left_behind != 0) [[unlikely]] wait_for_late();
+  }
+  [[noreturn]] static void fail_owner(const char* call);
+  void rethrow_unless_unwinding();
+  void rethrow();
+  void wait_for_late() noexcept;
   void discard(core::thread& unstarted) noexcept;
   void keep(std::exception_ptr thrown) noexcept;
-  void wait() noexcept;
 
   core::fork_point point_;
   core::scheduler_port& scheduler_;
-  const int uncaught_ = std::uncaught_exceptions();
+  // Read from the ABI's per-thread state directly: the library call costs a twentieth of a spawn.
+  const int uncaught_ = static_cast<int>(core::current_worker().exceptions->uncaught);
   base::spin_lock lock_;
   // Guarded by lock_.
   std::exception_ptr first_;

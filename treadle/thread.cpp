@@ -1,7 +1,6 @@
 #include "treadle/thread.hpp"
 
 #include <cerrno>
-#include <cstring>
 #include <string>
 #include <system_error>
 
@@ -35,8 +34,7 @@ core::scheduler_port& launch::scheduler_for(const thread_attributes& attributes)
 }
 
 core::thread* launch::start(core::scheduler_port& scheduler, const thread_attributes& attributes,
-                            core::closure_function entry, const void* closure,
-                            std::size_t closure_bytes) {
+                            core::closure_function entry, core::small_closure closure) {
   core::creation wanted;
   wanted.stack_bytes = attributes.stack_bytes;
   wanted.name = attributes.name;
@@ -45,10 +43,10 @@ core::thread* launch::start(core::scheduler_port& scheduler, const thread_attrib
   if (const int error = scheduler.create(wanted, made)) [[unlikely]] fail(error);
   if (made->bound) {
     made->body->entry = entry;
-    std::memcpy(made->body->closure, closure, closure_bytes);
+    closure.copy_to(made->body->inline_closure);
   } else {
     made->entry = entry;
-    std::memcpy(made->closure, closure, closure_bytes);
+    closure.copy_to(made->closure);
   }
   if (const int error = scheduler.start(*made)) [[unlikely]] {
     scheduler.discard(*made);

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <ostream>
@@ -55,10 +56,9 @@ struct launch {
   static core::scheduler_port& scheduler_of(runtime& in) noexcept;
   // std::system_error as std::thread: the resources are not available at this time.
   [[noreturn]] static void fail(int error);
-  // A started thread, or std::system_error. `closure` is copied: closure_bytes bytes.
+  // A started thread, or std::system_error.
   static core::thread* start(core::scheduler_port& scheduler, const thread_attributes& attributes,
-                             core::closure_function entry, const void* closure,
-                             std::size_t closure_bytes);
+                             core::closure_function entry, core::small_closure closure);
   static void join(core::thread*& which);    // std::system_error as std::thread::join
   static void detach(core::thread*& which);  // std::system_error as std::thread::detach
 
@@ -66,22 +66,24 @@ struct launch {
   static core::thread* start_closure(core::scheduler_port& scheduler,
                                      const thread_attributes& attributes, Closure&& closure) {
     using kept = std::remove_cvref_t<Closure>;
-    if constexpr (std::is_trivially_copyable_v<kept> &&
-                  sizeof(kept) <= core::thread::closure_bytes && alignof(kept) <= 8) {
+    core::small_closure words{};
+    if constexpr (std::is_trivially_copyable_v<kept> && sizeof(kept) <= sizeof(words) &&
+                  alignof(kept) <= alignof(core::small_closure)) {
+      std::memcpy(&words, &closure, sizeof(kept));
       return start(
           scheduler, attributes,
-          [](void* memory) noexcept { std::invoke(*static_cast<kept*>(memory)); }, &closure,
-          sizeof(kept));
+          [](void* memory) noexcept { std::invoke(*static_cast<kept*>(memory)); }, words);
     } else {
       auto owned = std::make_unique<kept>(std::forward<Closure>(closure));
-      kept* raw = owned.get();
+      words.words[0] = reinterpret_cast<std::uintptr_t>(owned.get());
       core::thread* made = start(
           scheduler, attributes,
           [](void* memory) noexcept {
-            const std::unique_ptr<kept> mine(*static_cast<kept**>(memory));
+            const auto word = static_cast<core::small_closure*>(memory)->words[0];
+            const std::unique_ptr<kept> mine(reinterpret_cast<kept*>(word));
             std::invoke(*mine);
           },
-          &raw, sizeof(raw));
+          words);
       static_cast<void>(owned.release());
       return made;
     }

@@ -27,4 +27,12 @@ inline void cpu_relax() noexcept {
 #endif
 }
 
+// The value itself, but kept in a register of its own: neighbours are not copied together with it.
+template <class T>
+[[gnu::always_inline]] inline T as_one_word(T value) noexcept {
+  static_assert(sizeof(T) <= sizeof(void*));
+  asm("" : "+r"(value));
+  return value;
+}
+
 }  // namespace treadle::base

@@ -38,6 +38,8 @@ struct fiber_note {
     fake_stack = nullptr;
     stack_bottom = bottom;
     stack_bytes = bytes;
+    // The last thread on this stack left without taking its frames' redzones down.
+    __asan_unpoison_memory_region(bottom, bytes);
 #endif
 #if defined(TREADLE_TSAN)
     fiber = __tsan_create_fiber(0);

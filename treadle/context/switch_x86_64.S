@@ -15,8 +15,11 @@ treadle_context_start:
         .cfi_startproc
         .cfi_undefined rip              // the oldest frame: debuggers and unwinders stop here
         popq    %rax
-        call    *%rax                   // message is in rdi already
-        ud2
+        leaq    1f(%rip), %rcx
+        pushq   %rcx
+        jmpq    *%rax                   // message is in rdi already; see below why not `call`
+        nop                             // unwinders look up the address before the return address
+1:      ud2
         .cfi_endproc
         .size   treadle_context_start, .-treadle_context_start
 

@@ -1,21 +1,31 @@
+#include "treadle/sched/fiber_memory.hpp"
+
 #include <cerrno>
-#include <cstring>
 #include <new>
 
-#include "treadle/sched/fiber_scheduler.hpp"
-
 namespace treadle::core {
-namespace {
 
-// Sourced: the System V ABI and AAPCS64 both align stacks to 16.
-constexpr std::size_t stack_alignment = 16;
-
-std::byte* align_down(std::byte* address) noexcept {
-  return reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(address) &
-                                      ~(stack_alignment - 1));
+thread_body* stack_cache::fetch(context::stack_arena& arena) noexcept {
+  context::stack memory;
+  const std::size_t taken = arena.take(&memory, 1);
+  TREADLE_CHECK(taken == 1, "a promised stack is missing");
+  auto* body = ::new (memory.top - sizeof(thread_body)) thread_body;
+  body->stack = memory;
+  return body;
 }
 
-}  // namespace
+void stack_cache::spill(context::stack_arena& arena) noexcept {
+  constexpr std::size_t half = capacity / 2;
+  context::stack old[half];
+  for (std::size_t i = 0; i < half; ++i) old[i] = bodies_[i]->stack;
+  arena.put(old, half);
+  count_ = half;
+  for (std::size_t i = 0; i < half; ++i) bodies_[i] = bodies_[i + half];
+}
+
+void stack_cache::drain(context::stack_arena& arena) noexcept {
+  while (count_ > 0) arena.put(&bodies_[--count_]->stack, 1);
+}
 
 int fiber_memory::promise_one(fiber_processor* processor, context::stack_arena& arena) noexcept {
   if (processor == nullptr || &arena != arena_) return arena.promise(1);
@@ -32,75 +42,34 @@ int fiber_memory::promise_one(fiber_processor* processor, context::stack_arena& 
   return 0;
 }
 
-int fiber_memory::create(worker& on, fiber_processor* processor, const creation& wanted,
-                         thread*& made) noexcept {
+int fiber_memory::create_slowly(worker& on, fiber_processor* processor, const creation& wanted,
+                                thread*& made) noexcept {
   context::stack_arena* arena = arena_;
   if (wanted.stack_bytes != 0 && wanted.stack_bytes != sizes_.stack_bytes) {
     arena = context::arena_for(wanted.stack_bytes, sizes_.guard_bytes);
+    if (arena == nullptr) return ENOMEM;
   }
-  if (arena == nullptr) return ENOMEM;
   if (const int error = promise_one(processor, *arena)) return error;
   thread* record = record_pool::acquire(on.records);
   if (record == nullptr) {
-    arena->give_up(1);
+    if (processor != nullptr && arena == arena_) {
+      ++processor->promises;
+    } else {
+      arena->give_up(1);
+    }
     return ENOMEM;
   }
-  record->bound = false;
-  record->forked = false;
-  // relaxed: published with the record, by the queue that it goes through
-  record->completion.store(thread::unjoined, base::relaxed);
-  if (wanted.bind_now || arena != arena_) {
-    context::stack memory;
-    if (processor != nullptr && arena == arena_) {
-      memory = processor->stacks.take(*arena);
-    } else {
-      const std::size_t taken = arena->take(&memory, 1);
-      TREADLE_CHECK(taken == 1, "a promised stack is missing");
-    }
-    finish_binding(*record, memory, wanted);
-  }
+  prepare(*record);
+  // A stack of another size has to be known by its body from the start.
+  if (wanted.bind_now || arena != arena_) place(*record, *stack_cache::fetch(*arena), wanted);
   made = record;
   return 0;
 }
 
-void fiber_memory::finish_binding(thread& which, const context::stack& memory,
-                                  const creation& wanted) noexcept {
-  auto* body = ::new (memory.top - sizeof(thread_body)) thread_body;
-  std::byte* top = reinterpret_cast<std::byte*>(body);
-  body->stack = memory;
-  body->set_name(wanted.name);
-  if (!which.bound && wanted.closure_bytes == 0) {
-    body->entry = which.entry;
-    std::memcpy(body->inline_closure, which.closure, thread::closure_bytes);
-    body->closure = body->inline_closure;
-  } else {
-    top = align_down(top - wanted.closure_bytes);
-    body->closure = top;
-  }
-  body->start = context::make_frame(align_down(top), entry_);
-  body->note.begin(memory.bottom, static_cast<std::size_t>(memory.top - memory.bottom));
-  which.body = body;
-  which.resume = &body->start;
-  which.bound = true;
-  // release: pairs with the overflow report's acquire, publishes name and stack
-  body->owner.store(&which, base::release);
-}
-
-void fiber_memory::unbind(fiber_processor& processor, thread& ended) noexcept {
-  thread_body& body = *ended.body;
-  body.note.end();
-  body.owner.store(nullptr, base::relaxed);  // relaxed: a report may still name an ended thread
+void fiber_memory::unbind_odd_size(thread_body& body) noexcept {
   const context::stack memory = body.stack;
-  if (memory.arena != arena_) {
-    memory.arena->put(&memory, 1);
-    memory.arena->give_up(1);
-    return;
-  }
-  processor.stacks.put(*arena_, memory);
-  if (++processor.promises == 2 * promise_batch) {
-    processor.promises = promise_batch;
-    arena_->give_up(promise_batch);
-  }
+  memory.arena->put(&memory, 1);
+  memory.arena->give_up(1);
 }
 
 void fiber_memory::discard(worker& on, fiber_processor* processor, thread& unstarted) noexcept {
@@ -108,9 +77,7 @@ void fiber_memory::discard(worker& on, fiber_processor* processor, thread& unsta
     thread_body& body = *unstarted.body;
     body.note.end();
     body.owner.store(nullptr, base::relaxed);  // relaxed: as in unbind()
-    const context::stack memory = body.stack;
-    memory.arena->put(&memory, 1);
-    memory.arena->give_up(1);
+    unbind_odd_size(body);
   } else if (processor != nullptr) {
     ++processor->promises;
   } else {

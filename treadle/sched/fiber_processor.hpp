@@ -8,6 +8,7 @@
 #include "treadle/base/cache_line.hpp"
 #include "treadle/context/stack_arena.hpp"
 #include "treadle/sched/timer_queue.hpp"
+#include "treadle/thread/body.hpp"
 
 namespace treadle::core {
 
@@ -25,6 +26,7 @@ class owned_counter {
   base::atomic<std::uint64_t> value_{0};
 };
 
+// Warm stacks, by the body at their top, which stays initialised while they wait.
 class stack_cache {
  public:
   // Guess: with 64 stacks a spawn-join loop or a fork tree never leaves the cache, and 64 warm
@@ -32,32 +34,27 @@ class stack_cache {
   static constexpr std::size_t capacity = 64;
 
   // Cannot fail: the arena has promised a stack for each thread.
-  context::stack take(context::stack_arena& arena) noexcept {
-    if (count_ == 0) {
-      count_ = arena.take(slots_, 1);
-      TREADLE_CHECK(count_ == 1, "a promised stack is missing");
-    }
-    return slots_[--count_];
+  thread_body* take(context::stack_arena& arena) noexcept {
+    if (count_ == 0) [[unlikely]] return fetch(arena);
+    return bodies_[--count_];
   }
 
-  void put(context::stack_arena& arena, const context::stack& warm) noexcept {
-    if (count_ == capacity) {
-      // The older half goes: the younger stacks are the warm ones.
-      arena.put(slots_, capacity / 2);
-      count_ = capacity / 2;
-      for (std::size_t i = 0; i < count_; ++i) slots_[i] = slots_[i + capacity / 2];
-    }
-    slots_[count_++] = warm;
+  void put(context::stack_arena& arena, thread_body* warm) noexcept {
+    if (count_ == capacity) [[unlikely]] spill(arena);
+    bodies_[count_++] = warm;
   }
 
-  void drain(context::stack_arena& arena) noexcept {
-    arena.put(slots_, count_);
-    count_ = 0;
-  }
+  void drain(context::stack_arena& arena) noexcept;
+
+  // A promised stack with a body, not from a cache.
+  static thread_body* fetch(context::stack_arena& arena) noexcept;
 
  private:
+  // The older half goes: the younger stacks are the warm ones.
+  void spill(context::stack_arena& arena) noexcept;
+
   std::size_t count_ = 0;
-  context::stack slots_[capacity];
+  thread_body* bodies_[capacity];
 };
 
 struct alignas(base::false_sharing_bytes) fiber_processor {

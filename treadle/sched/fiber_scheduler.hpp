@@ -14,58 +14,11 @@
 
 #include <cstdint>
 
-#include "treadle/context/stack_arenas.hpp"
-#include "treadle/sched/fiber_processor.hpp"
+#include "treadle/sched/fiber_memory.hpp"
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/sched/worker.hpp"
 
 namespace treadle::core {
-
-struct stack_sizes {
-  std::size_t stack_bytes;
-  std::size_t guard_bytes;
-};
-
-// Creation and reclamation: independent of the model (fiber_memory.cpp).
-class fiber_memory {
- public:
-  // `entry` is what every new stack starts with.
-  fiber_memory(stack_sizes sizes, context::entry_function entry) noexcept
-      : sizes_(sizes),
-        entry_(entry),
-        arena_(context::arena_for(sizes.stack_bytes, sizes.guard_bytes)) {}
-
-  // `processor` is null when the caller is not a worker of this scheduler.
-  int create(worker& on, fiber_processor* processor, const creation& wanted,
-             thread*& made) noexcept;
-  void discard(worker& on, fiber_processor* processor, thread& unstarted) noexcept;
-
-  // Gives a thread without a stack its stack and body.
-  void bind(fiber_processor& processor, thread& which) noexcept {
-    finish_binding(which, processor.stacks.take(*arena_), {});
-  }
-  // Frees the stack of a thread that has left it.
-  void unbind(fiber_processor& processor, thread& ended) noexcept;
-
-  // Room for the caches of `processors` processors; 0 or an errno.
-  [[nodiscard]] int open(unsigned processors) noexcept;
-  // A stack for an idle context, kept for ever; 0 or an errno.
-  [[nodiscard]] int take_for_idle(context::stack& memory) noexcept;
-  // Gives back what a stopped processor holds.
-  void close(fiber_processor& processor) noexcept;
-
- private:
-  // Guess: one visit to the arena's lock every 64 threads.
-  static constexpr std::size_t promise_batch = 64;
-
-  int promise_one(fiber_processor* processor, context::stack_arena& arena) noexcept;
-  void finish_binding(thread& which, const context::stack& memory,
-                      const creation& wanted) noexcept;
-
-  stack_sizes sizes_;
-  context::entry_function entry_;
-  context::stack_arena* arena_;
-};
 
 template <class Model>
 class fiber_scheduler : public scheduler_port {
@@ -105,12 +58,12 @@ class fiber_scheduler : public scheduler_port {
 
   wake park(wait_reason why, deadline until) noexcept final;
   void yield() noexcept final;
-  [[noreturn]] void exit() noexcept final;
+  [[noreturn]] void exit() noexcept final { end_thread(); }
   int fork(thread& child, fork_point& point) noexcept final;
 
   void make_ready(thread& claimed) noexcept final {
     transition(claimed, thread_state::parked, thread_state::ready,
-               claimed.why.load(base::relaxed));  // relaxed: we hold the thread
+               claimed.now.load(base::relaxed).why);  // relaxed: we hold the thread
     worker* on = current_worker_or_null();
     if (on != nullptr && own_processor(*on) != nullptr) {
       model().ready(*on, claimed);
@@ -150,6 +103,7 @@ class fiber_scheduler : public scheduler_port {
   context::frame* prepare(worker& on, thread& next) noexcept;
   void switch_away(worker& on, thread& self, thread* next, after action) noexcept;
   [[noreturn]] void switch_for_ever(worker& on, thread& self, thread* next, after action) noexcept;
+  [[noreturn]] void end_thread() noexcept;
   void after_switch(worker& on, std::uintptr_t message) noexcept;
   void finish(worker& on, thread& ended) noexcept;
   thread* end_of_child(worker& on, thread& self) noexcept;

@@ -32,28 +32,23 @@ scheduler_counters many_to_many::counters() const noexcept {
   return sum;
 }
 
-thread* many_to_many::pick_local(processor& mine) noexcept {
-  thread* found = alone_ ? mine.next.take_alone() : mine.next.take();
-  if (found != nullptr) {
-    if (++mine.handoffs <= handoffs_max) return found;
-    // The pair has had its turns: the ring's head goes first now.
-    mine.handoffs = 0;
-    thread* older = alone_ ? mine.ring.pop_alone() : mine.ring.pop();
-    if (older == nullptr) return found;
-    if (!mine.ring.push(found)) overflow(mine, *found);
-    return older;
-  }
+// The pair that hands over to each other has had its turns: the ring's head goes first now.
+thread* many_to_many::after_handoffs(processor& mine, thread* next) noexcept {
   mine.handoffs = 0;
-  found = alone_ ? mine.ring.pop_alone() : mine.ring.pop();
-  if (found != nullptr) return found;
-  found = alone_ ? mine.parents.pop_alone() : mine.parents.pop();
-  if (found != nullptr) return found;
-  return take_injected(mine);
+  thread* older = alone_ ? mine.ring.pop_alone() : mine.ring.pop();
+  if (older == nullptr) return next;
+  if (!mine.ring.push(next)) overflow(mine, *next);
+  return older;
+}
+
+// Neither next slot nor ring had one.
+thread* many_to_many::pick_rarely(processor& mine) noexcept {
+  thread* parent = alone_ ? mine.parents.pop_alone() : mine.parents.pop();
+  return parent != nullptr ? parent : take_injected(mine);
 }
 
 // Every so many threads: what a busy processor would otherwise never see.
-thread* many_to_many::look_around(worker& on) noexcept {
-  processor& mine = of(on);
+thread* many_to_many::look_around(processor& mine) noexcept {
   if (mine.timers.earliest.load(base::relaxed) != timer_queue::no_deadline) {  // relaxed: ours
     fire(mine.timers, base::monotonic_now());
   }
@@ -78,25 +73,6 @@ thread* many_to_many::take_injected(processor& mine) noexcept {
   return first;
 }
 
-// A woken thread: it is likely to be what this processor should run next.
-void many_to_many::ready(worker& on, thread& which) noexcept {
-  processor& mine = of(on);
-  thread* displaced = alone_ ? mine.next.put_alone(&which) : mine.next.put(&which);
-  if (displaced != nullptr) {
-    ready_last(on, *displaced);
-  } else {
-    offer(mine.ring.size() != 0);
-  }
-}
-
-void many_to_many::ready_last(worker& on, thread& which) noexcept {
-  processor& mine = of(on);
-  if (!mine.ring.push(&which)) [[unlikely]] {
-    overflow(mine, which);
-  }
-  if (!alone_) offer(mine.ring.size() > 1);
-}
-
 // Half of a full ring moves to the queue for all, in order, with the newcomer behind.
 void many_to_many::overflow(processor& mine, thread& last) noexcept {
   queue::chain<thread> moved;
@@ -112,21 +88,6 @@ void many_to_many::overflow(processor& mine, thread& last) noexcept {
 void many_to_many::ready_from_outside(thread& which) noexcept {
   injected_.push(&which);
   if (idle_.anybody_sleeps()) idle_.wake_one();
-}
-
-bool many_to_many::push_parent(worker& on, thread& parent) noexcept {
-  if (!of(on).parents.push(&parent)) return false;
-  // A lone continuation is taken back within nanoseconds mostly; a dozer will see a lasting one.
-  offer(false);
-  return true;
-}
-
-// After queueing something here: is it worth waking somebody? `surplus` says that this processor
-// has more than it can run next.
-void many_to_many::offer(bool surplus) noexcept {
-  if (alone_ || idle_.anybody_spins() || !idle_.anybody_sleeps()) return;
-  if (!surplus && idle_.anybody_dozes()) return;
-  idle_.wake_one();
 }
 
 int many_to_many::open() noexcept {

@@ -65,22 +65,58 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   // What fiber_scheduler asks of a model.
   thread* pick(worker& on) noexcept {
     processor& mine = of(on);
-    if ((++mine.ticks & look_around_mask) == 0) [[unlikely]] return look_around(on);
+    if ((++mine.ticks & look_around_mask) == 0) [[unlikely]] return look_around(mine);
     return pick_local(mine);
   }
-  void ready(worker& on, thread& which) noexcept;
-  void ready_last(worker& on, thread& which) noexcept;
+  // A woken thread: it is likely to be what this processor should run next.
+  void ready(worker& on, thread& which) noexcept {
+    processor& mine = of(on);
+    if (alone_) {
+      if (thread* displaced = mine.next.put_alone(&which)) ready_last(on, *displaced);
+    } else if (thread* displaced = mine.next.put(&which)) {
+      ready_last(on, *displaced);
+    } else {
+      offer(mine.ring.size() != 0);
+    }
+  }
+  void ready_last(worker& on, thread& which) noexcept {
+    processor& mine = of(on);
+    if (!mine.ring.push(&which)) [[unlikely]] overflow(mine, which);
+    if (!alone_) offer(mine.ring.size() > 1);
+  }
   void ready_from_outside(thread& which) noexcept;
-  bool push_parent(worker& on, thread& parent) noexcept;
+  bool push_parent(worker& on, thread& parent) noexcept {
+    if (!of(on).parents.push(&parent)) [[unlikely]] return false;
+    // A lone continuation is taken back within nanoseconds mostly; a dozer will see a lasting one.
+    if (!alone_) offer(false);
+    return true;
+  }
   thread* pop_parent(worker& on) noexcept {
     return alone_ ? of(on).parents.pop_alone() : of(on).parents.pop();
   }
 
-  thread* pick_local(processor& mine) noexcept;
-  thread* look_around(worker& on) noexcept;
+  thread* pick_local(processor& mine) noexcept {
+    thread* found = alone_ ? mine.next.take_alone() : mine.next.take();
+    if (found != nullptr) {
+      if (++mine.handoffs <= handoffs_max) [[likely]] return found;
+      return after_handoffs(mine, found);
+    }
+    mine.handoffs = 0;
+    found = alone_ ? mine.ring.pop_alone() : mine.ring.pop();
+    return found != nullptr ? found : pick_rarely(mine);
+  }
+  thread* after_handoffs(processor& mine, thread* next) noexcept;
+  thread* pick_rarely(processor& mine) noexcept;
+  thread* look_around(processor& mine) noexcept;
   thread* take_injected(processor& mine) noexcept;
   void overflow(processor& mine, thread& last) noexcept;
-  void offer(bool surplus) noexcept;
+  // After queueing something here: is it worth waking somebody? `surplus` says that this
+  // processor has more than it can run next.
+  void offer(bool surplus) noexcept {
+    if (idle_.anybody_spins() || !idle_.anybody_sleeps()) [[likely]] return;
+    if (!surplus && idle_.anybody_dozes()) return;
+    idle_.wake_one();
+  }
 
   void end_workers(unsigned started) noexcept;
 

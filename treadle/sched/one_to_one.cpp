@@ -63,7 +63,7 @@ int one_to_one::create(const creation& wanted, thread*& made) noexcept {
   body->set_name(wanted.name);
   auto* below = reinterpret_cast<std::byte*>(body) - wanted.closure_bytes;
   below = align_down(below, alignof(std::max_align_t));
-  body->closure = wanted.closure_bytes != 0 ? below : body->inline_closure;
+  body->closure = wanted.closure_bytes != 0 ? static_cast<void*>(below) : &body->inline_closure;
   below = align_down(below - sizeof(seat), alignof(seat));
   body->kernel_seat = ::new (below) seat;
   record->body = body;

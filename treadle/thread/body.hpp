@@ -25,15 +25,16 @@ struct specific_table {
   void (*destroy)(void* values) noexcept = nullptr;
 };
 
-struct thread_body {
+// Its size keeps the thread's first frame aligned to 16.
+struct alignas(16) thread_body {
   // Set when the stack is bound; read by the overflow report of any thread.
   base::atomic<thread*> owner{nullptr};
   context::stack stack{};
   context::frame start;  // where a thread that has not run yet begins
   closure_function entry = nullptr;
   void* closure = nullptr;  // what entry gets: into `inline_closure`, or further down the stack
-  alignas(8) std::byte inline_closure[thread::closure_bytes];
-  char name[name_bytes];
+  small_closure inline_closure{};
+  char name[name_bytes] = {};
 
   // The thread's own.
   fork_point* fork = nullptr;

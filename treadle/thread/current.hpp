@@ -2,7 +2,9 @@
 //
 // Each access is one segment-relative instruction of its own that the compiler can neither cache
 // nor split: a user-level thread may go on on another kernel thread after any call, and compilers
-// keep addresses of thread-local variables across calls (llvm#98479).
+// keep addresses of thread-local variables across calls (llvm#98479). Nothing else touches the
+// variable, so the instructions need no memory clobber: volatile keeps them in order with each
+// other and with the switch.
 #pragma once
 
 #include "treadle/thread/thread.hpp"
@@ -32,9 +34,7 @@ inline thread* current_thread_or_null() noexcept {
   asm volatile(
       "movq treadle_current@gottpoff(%%rip), %0\n\t"
       "movq %%fs:(%0), %0"
-      : "=r"(self)
-      :
-      : "memory");
+      : "=r"(self));
   return self;
 }
 
@@ -43,9 +43,7 @@ inline worker* current_worker_or_null() noexcept {
   asm volatile(
       "movq treadle_current@gottpoff(%%rip), %0\n\t"
       "movq %%fs:8(%0), %0"
-      : "=r"(on)
-      :
-      : "memory");
+      : "=r"(on));
   return on;
 }
 
@@ -55,8 +53,7 @@ inline void set_current_thread(thread* self) noexcept {
       "movq treadle_current@gottpoff(%%rip), %0\n\t"
       "movq %1, %%fs:(%0)"
       : "=&r"(offset)
-      : "r"(self)
-      : "memory");
+      : "r"(self));
 }
 
 inline void set_current_worker(worker* on) noexcept {
@@ -65,8 +62,7 @@ inline void set_current_worker(worker* on) noexcept {
       "movq treadle_current@gottpoff(%%rip), %0\n\t"
       "movq %1, %%fs:8(%0)"
       : "=&r"(offset)
-      : "r"(on)
-      : "memory");
+      : "r"(on));
 }
 #else
 // Not inlined, for the reason in the file head.

@@ -49,12 +49,24 @@ enum class wait_reason : std::uint8_t {
   exited,
 };
 
+// Both in one word, so that a report never mixes two moments and a change is one store.
+struct situation {
+  thread_state state;
+  wait_reason why;
+};
+
 using closure_function = void (*)(void* closure);
 
-struct alignas(base::cache_line_bytes) thread {
-  // Small closures travel in the record; larger ones are behind a pointer stored here.
-  static constexpr std::size_t closure_bytes = 16;
+// A closure that travels in the record: two words, copied one by one (see as_one_word()).
+struct small_closure {
+  std::uintptr_t words[2];
+  [[gnu::always_inline]] void copy_to(small_closure& other) const noexcept {
+    other.words[0] = base::as_one_word(words[0]);
+    other.words[1] = base::as_one_word(words[1]);
+  }
+};
 
+struct alignas(base::cache_line_bytes) thread {
   // Owned by whoever holds the thread: the queue that it is in, or its worker.
   thread* link = nullptr;
   union {
@@ -63,7 +75,7 @@ struct alignas(base::cache_line_bytes) thread {
   };
   union {
     thread_body* body;  // bound to a stack
-    alignas(8) std::byte closure[closure_bytes];
+    small_closure closure;
   };
 
   // Atomic.
@@ -71,8 +83,7 @@ struct alignas(base::cache_line_bytes) thread {
   std::uint32_t id = 0;  // fixed after start
   // unjoined, finished, detached, or the record of the thread that waits in join.
   base::atomic<std::uintptr_t> completion{0};
-  base::atomic<thread_state> state{thread_state::free};
-  base::atomic<wait_reason> why{wait_reason::none};
+  base::atomic<situation> now{situation{thread_state::free, wait_reason::none}};
 
   // Fixed after start.
   bool bound = false;   // `body` and `resume` are meant, not `closure` and `entry`
@@ -86,6 +97,7 @@ struct alignas(base::cache_line_bytes) thread {
   thread() noexcept : resume(nullptr), closure{} {}
 };
 
+static_assert(base::atomic<situation>::is_always_lock_free);
 static_assert(sizeof(thread) == base::cache_line_bytes, "one line a record");
 
 // True where the field's rules allow the edge.
@@ -110,11 +122,10 @@ constexpr bool may_become(thread_state from, thread_state to) noexcept {
 inline void transition(thread& which, thread_state from, thread_state to,
                        wait_reason why) noexcept {
   // relaxed, here and below: the holder alone writes; others read for reports
-  TREADLE_ASSERT(which.state.load(base::relaxed) == from, "a thread is in another state");
+  TREADLE_ASSERT(which.now.load(base::relaxed).state == from, "a thread is in another state");
   TREADLE_ASSERT(may_become(from, to), "a thread may not change state like this");
   static_cast<void>(from);
-  which.state.store(to, base::relaxed);
-  which.why.store(why, base::relaxed);
+  which.now.store(situation{to, why}, base::relaxed);
 }
 
 }  // namespace treadle::core

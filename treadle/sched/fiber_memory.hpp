@@ -1,0 +1,122 @@
+// Creation and reclamation of fibers: records, promises of stacks, stacks.
+//
+// A thread is created with a record and the promise of a stack; it gets the stack at its first
+// run (bind), and gives it back at its end (unbind). All of the default size goes through the
+// processor's caches without an atomic; other sizes and callers go to the arena.
+#pragma once
+
+#include "treadle/context/stack_arenas.hpp"
+#include "treadle/sched/fiber_processor.hpp"
+#include "treadle/sched/scheduler.hpp"
+#include "treadle/sched/worker.hpp"
+
+namespace treadle::core {
+
+struct stack_sizes {
+  std::size_t stack_bytes;
+  std::size_t guard_bytes;
+};
+
+class fiber_memory {
+ public:
+  // `entry` is what every new stack starts with.
+  fiber_memory(stack_sizes sizes, context::entry_function entry) noexcept
+      : sizes_(sizes),
+        entry_(entry),
+        arena_(context::arena_for(sizes.stack_bytes, sizes.guard_bytes)) {}
+
+  // `processor` is null when the caller is not a worker of this scheduler. 0 or an errno.
+  [[nodiscard]] int create(worker& on, fiber_processor* processor, const creation& wanted,
+                           thread*& made) noexcept {
+    if (processor == nullptr || processor->promises == 0 || wanted.stack_bytes != 0) [[unlikely]] {
+      return create_slowly(on, processor, wanted, made);
+    }
+    thread* record = record_pool::acquire(on.records);
+    if (record == nullptr) [[unlikely]] return no_memory;
+    --processor->promises;
+    prepare(*record);
+    if (wanted.bind_now) place(*record, *processor->stacks.take(*arena_), wanted);
+    made = record;
+    return 0;
+  }
+  void discard(worker& on, fiber_processor* processor, thread& unstarted) noexcept;
+
+  // Gives a thread without a stack its stack and body.
+  void bind(fiber_processor& processor, thread& which) noexcept {
+    thread_body& body = *processor.stacks.take(*arena_);
+    body.entry = which.entry;
+    which.closure.copy_to(body.inline_closure);
+    occupy(which, body, reinterpret_cast<std::byte*>(&body));
+  }
+
+  // Frees the stack of a thread that has left it.
+  void unbind(fiber_processor& processor, thread& ended) noexcept {
+    thread_body& body = *ended.body;
+    body.note.end();
+    // relaxed: a report may still name an ended thread
+    body.owner.store(nullptr, base::relaxed);
+    if (body.stack.arena != arena_) [[unlikely]] return unbind_odd_size(body);
+    processor.stacks.put(*arena_, &body);
+    if (++processor.promises == 2 * promise_batch) [[unlikely]] {
+      processor.promises = promise_batch;
+      arena_->give_up(promise_batch);
+    }
+  }
+
+  // Room for the caches of `processors` processors; 0 or an errno.
+  [[nodiscard]] int open(unsigned processors) noexcept;
+  // A stack for an idle context, kept for ever; 0 or an errno.
+  [[nodiscard]] int take_for_idle(context::stack& memory) noexcept;
+  // Gives back what a stopped processor holds.
+  void close(fiber_processor& processor) noexcept;
+
+ private:
+  static constexpr int no_memory = 12;  // sourced: ENOMEM, without <cerrno> in a hot header
+  // Guess: one visit to the arena's ledger every 64 threads.
+  static constexpr std::size_t promise_batch = 64;
+
+  static void prepare(thread& record) noexcept {
+    record.bound = false;
+    record.forked = false;
+    // relaxed: published with the record, by the queue that it goes through
+    record.completion.store(thread::unjoined, base::relaxed);
+  }
+
+  // With room for the closure between the body and the thread's first frame.
+  void place(thread& which, thread_body& body, const creation& wanted) noexcept {
+    auto* top = reinterpret_cast<std::byte*>(&body);
+    if (wanted.closure_bytes != 0) {
+      // Sourced: the System V ABI and AAPCS64 both align stacks to 16.
+      top -= (wanted.closure_bytes + 15) & ~std::size_t{15};
+    }
+    occupy(which, body, top);
+    if (wanted.closure_bytes != 0) body.closure = top;
+    if (!wanted.name.empty()) body.set_name(wanted.name);
+  }
+
+  void occupy(thread& which, thread_body& body, std::byte* top) noexcept {
+    body.closure = &body.inline_closure;
+    body.name[0] = '\0';
+    body.start = context::make_frame(top, entry_);
+    body.note.begin(body.stack.bottom,
+                    static_cast<std::size_t>(body.stack.top - body.stack.bottom));
+    which.body = &body;
+    which.resume = &body.start;
+    which.bound = true;
+    // release: pairs with the overflow report's acquire, publishes name and stack
+    body.owner.store(&which, base::release);
+  }
+
+  int create_slowly(worker& on, fiber_processor* processor, const creation& wanted,
+                    thread*& made) noexcept;
+  int promise_one(fiber_processor* processor, context::stack_arena& arena) noexcept;
+  static void unbind_odd_size(thread_body& body) noexcept;
+
+  stack_sizes sizes_;
+  context::entry_function entry_;
+  context::stack_arena* arena_;
+};
+
+static_assert(sizeof(thread_body) % 16 == 0, "the first frame below a body must be aligned");
+
+}  // namespace treadle::core
