@@ -41,9 +41,7 @@ void forget(void* state) noexcept {
   thread& record = *mine->record;
   transition(record, thread_state::running, thread_state::finished, wait_reason::exited);
   record_pool::release(mine->self.records, record);
-  record_pool::drain(mine->self.records);
-  set_current_thread(nullptr);
-  set_current_worker(nullptr);
+  mine->self.release_kernel_thread();
   const bool mapped = mine->mapped;
   mine->~foreign_thread();
   if (mapped) base::unmap_memory(state, sizeof(foreign_thread));
@@ -71,6 +69,14 @@ void* memory_for_one(bool& mapped) noexcept {
   return page.address;
 }
 
+// A kernel thread that wakes somebody before it has used anything else.
+struct greeting {
+  greeting() noexcept {
+    base::set_stranger_hook([]() noexcept { adopt_current(); });
+  }
+};
+const greeting install;
+
 }  // namespace
 
 thread& adopt_current() noexcept {
@@ -79,7 +85,7 @@ thread& adopt_current() noexcept {
   mine->mapped = mapped;
   mine->self.scheduler = &foreign_scheduler();
   mine->self.spins_max = base::usable_width() > 1 ? 1 : 0;
-  mine->self.adopt_kernel_thread();
+  mine->self.adopt_kernel_thread(false);
   thread* record = record_pool::acquire(mine->self.records);
   TREADLE_CHECK(record != nullptr, "no memory to adopt a foreign kernel thread");
   mine->record = record;

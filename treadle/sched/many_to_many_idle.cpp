@@ -28,10 +28,9 @@ void* many_to_many::worker_main(void* argument) {
   mine.self.scheduler = mine.home;
   mine.self.processor = static_cast<fiber_processor*>(&mine);
   mine.self.spins_max = mine.home->alone_ ? 0 : lock_spins;
-  mine.self.adopt_kernel_thread();
+  mine.self.adopt_kernel_thread(mine.home->alone_);
   mine.home->work(mine);
-  record_pool::drain(mine.self.records);
-  set_current_worker(nullptr);
+  mine.self.release_kernel_thread();
   return nullptr;
 }
 

@@ -68,10 +68,9 @@ int many_to_one::prepare_processor() noexcept {
 void* many_to_one::worker_main(void* argument) {
   auto& mine = *static_cast<processor*>(argument);
   const context::alternate_signal_stack signals;
-  mine.self.adopt_kernel_thread();
+  mine.self.adopt_kernel_thread(true);
   mine.home->work(mine);
-  record_pool::drain(mine.self.records);
-  set_current_worker(nullptr);
+  mine.self.release_kernel_thread();
   return nullptr;
 }
 
@@ -105,7 +104,7 @@ int many_to_one::open_here() noexcept {
   }
   // Lives as long as the kernel thread, which is the process's main thread.
   static context::alternate_signal_stack signals;
-  mine.self.adopt_kernel_thread();
+  mine.self.adopt_kernel_thread(true);
   thread* record = record_pool::acquire(mine.self.records);
   TREADLE_CHECK(record != nullptr, "no memory to adopt the main thread");
   mine.own_body.set_name("main");

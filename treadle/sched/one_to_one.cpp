@@ -116,7 +116,7 @@ void* one_to_one::kernel_main(void* argument) {
   const context::alternate_signal_stack signals;
   mine.self.scheduler = mine.home;
   mine.self.spins_max = base::usable_width() > 1 ? lock_spins : 0;
-  mine.self.adopt_kernel_thread();
+  mine.self.adopt_kernel_thread(false);
   set_current_thread(&self);
   transition(self, thread_state::ready, thread_state::running, wait_reason::none);
   if (self.body->name[0] != '\0') {
@@ -134,6 +134,7 @@ void* one_to_one::kernel_main(void* argument) {
   set_current_worker(nullptr);
   set_current_thread(nullptr);
   home.bury(self);
+  base::leave_party();
   return nullptr;
 }
 
@@ -199,14 +200,17 @@ wake one_to_one::park(wait_reason why, deadline until) noexcept {
   transition(self, thread_state::running, thread_state::parked, why);
   wake outcome = wake::token;
   if (self.permit.publish_parked()) {
+    // From here to come_back() nothing shared is touched but by reading.
+    const bool away = base::go_away();
+    bool expired = false;
     // acquire, below and in retract_parked(): pairs with unpark()
     while (self.permit.word().load(base::acquire) == park_token::parked) {
-      base::futex_wait(self.permit.word(), park_token::parked, until);
-      if (until.has_passed()) {
-        if (self.permit.retract_parked()) outcome = wake::timed_out;
-        break;
-      }
+      base::futex_wait(self.permit.word().word(), park_token::parked, until);
+      expired = until.has_passed();
+      if (expired) break;
     }
+    if (away) base::come_back();
+    if (expired && self.permit.retract_parked()) outcome = wake::timed_out;
   }
   transition(self, thread_state::parked, thread_state::running, wait_reason::none);
   return outcome;
@@ -214,7 +218,7 @@ wake one_to_one::park(wait_reason why, deadline until) noexcept {
 
 void one_to_one::make_ready(thread& claimed) noexcept {
   // The record is never unmapped, so a wake that comes late is a stray one.
-  base::futex_wake(claimed.permit.word());
+  base::futex_wake(claimed.permit.word().word());
 }
 
 void one_to_one::yield() noexcept { ::sched_yield(); }

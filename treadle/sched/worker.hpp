@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cxxabi.h>
 
+#include "treadle/base/solo.hpp"
 #include "treadle/context/fiber_note.hpp"
 #include "treadle/context/switch.hpp"
 #include "treadle/thread/current.hpp"
@@ -32,12 +33,21 @@ struct worker {
   unsigned spins_max = 0;
   [[no_unique_address]] context::fiber_note idle_note;
 
-  // Call on the kernel thread itself.
-  void adopt_kernel_thread() noexcept {
+  // Call on the kernel thread itself; `sole` for the only worker of a scheduler.
+  void adopt_kernel_thread(bool sole) noexcept {
+    base::enter_party(sole);
     errno_address = &errno;
     exceptions = reinterpret_cast<exception_globals*>(abi::__cxa_get_globals());
     idle_note.adopt_kernel_stack();
     set_current_worker(this);
+  }
+
+  // The same at its end.
+  void release_kernel_thread() noexcept {
+    record_pool::drain(records);
+    set_current_worker(nullptr);
+    set_current_thread(nullptr);
+    base::leave_party();
   }
 };
 

@@ -13,7 +13,7 @@
 
 #include <cstdint>
 
-#include "treadle/base/atomic.hpp"
+#include "treadle/base/biased.hpp"
 #include "treadle/base/clock.hpp"
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/sync/wait_list.hpp"
@@ -81,7 +81,7 @@ class raw_mutex {
   void clear_waking() noexcept;
   [[noreturn]] void destroyed_in_use() const noexcept;
 
-  base::atomic<std::uintptr_t> word_{0};
+  base::biased<std::uintptr_t> word_{0};
   base::spin_lock list_lock_;
   bool hand_over_ = false;  // the first waiter has lost for too long; guarded by list_lock_
   // Guarded by list_lock_; the waiters flag is set and cleared under it, too.

@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "treadle/base/atomic.hpp"
+#include "treadle/base/biased.hpp"
 #include "treadle/base/clock.hpp"
 #include "treadle/sync/wait_list.hpp"
 
@@ -68,7 +68,7 @@ class raw_semaphore {
   bool leave(waiter& node) noexcept;
   std::uint64_t lock_word() noexcept;
 
-  base::atomic<std::uint64_t> word_;
+  base::biased<std::uint64_t> word_;
   // Guarded by the locked bit.
   wait_list waiters_;
 };

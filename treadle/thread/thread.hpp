@@ -82,7 +82,7 @@ struct alignas(base::cache_line_bytes) thread {
   park_token permit;
   std::uint32_t id = 0;  // fixed after start
   // unjoined, finished, detached, or the record of the thread that waits in join.
-  base::atomic<std::uintptr_t> completion{0};
+  base::biased<std::uintptr_t> completion{0};
   base::atomic<situation> now{situation{thread_state::free, wait_reason::none}};
 
   // Fixed after start.

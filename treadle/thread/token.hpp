@@ -16,10 +16,11 @@
 #include <cstdint>
 
 #include "treadle/base/atomic.hpp"
+#include "treadle/base/biased.hpp"
 
 namespace treadle::core {
 
-template <template <class> class Atomic = base::atomic>
+template <template <class> class Atomic = base::biased>
 class basic_token {
  public:
   enum : std::uint32_t { none = 0, available = 1, parked = 2 };
@@ -27,8 +28,7 @@ class basic_token {
   // Owner only. True when a token was there and is now used up.
   bool consume() noexcept {
     if (word_.load(base::relaxed) != available) return false;  // relaxed: looked at again below
-    // acquire: pairs with unpark(), makes visible what the waker did
-    word_.exchange(none, base::acquire);
+    use_up();
     return true;
   }
 
@@ -38,7 +38,7 @@ class basic_token {
     std::uint32_t expected = none;
     // release: pairs with unpark(), publishes the saved context to whoever resumes it
     if (word_.compare_exchange_strong(expected, parked, base::release, base::relaxed)) return true;
-    word_.exchange(none, base::acquire);  // acquire: as in consume()
+    use_up();
     return false;
   }
 
@@ -73,6 +73,13 @@ class basic_token {
   const Atomic<std::uint32_t>& word() const noexcept { return word_; }
 
  private:
+  // The token is there, and only we take it away: wakers replace it by itself at most.
+  void use_up() noexcept {
+    std::uint32_t expected = available;
+    // acquire: pairs with unpark(), makes visible what the waker did
+    word_.compare_exchange_strong(expected, none, base::acquire, base::relaxed);
+  }
+
   Atomic<std::uint32_t> word_{none};
 };
 

@@ -1,0 +1,156 @@
+#include "treadle/base/solo.hpp"
+
+#include <linux/membarrier.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/base/check.hpp"
+#include "treadle/base/spin_lock.hpp"
+
+extern "C" {
+__thread treadle::base::party treadle_party = {treadle::base::party_stranger, 0, nullptr, nullptr};
+std::int64_t treadle_rseq_cs_offset = 0;
+}
+
+namespace treadle::base {
+namespace {
+
+struct party_book {
+  spin_lock lock;
+  // Guarded by lock.
+  party* first = nullptr;
+  unsigned parties = 0;
+  unsigned candidates = 0;
+  party* alone = nullptr;
+  bool probed = false;
+  bool usable = false;  // the kernel can revoke
+};
+
+constinit party_book book;
+constinit atomic<unsigned> candidates_hint{0};
+constinit atomic<void (*)() noexcept> stranger_hook{nullptr};
+
+std::uint32_t mode_of(const party& one) noexcept {
+  return __atomic_load_n(&one.mode, __ATOMIC_RELAXED);  // relaxed: written under the lock
+}
+void set_mode(party& one, std::uint32_t mode) noexcept {
+  // release: who finds himself alone must see all that the others did before they left
+  __atomic_store_n(&one.mode, mode, __ATOMIC_RELEASE);
+}
+
+long membarrier(int command) noexcept {
+  const int saved = errno;
+  const long result = ::syscall(SYS_membarrier, command, 0, 0);
+  errno = saved;
+  return result;
+}
+
+// Once, under the lock. Without it (an old kernel, a sandbox, valgrind) nobody is ever alone.
+bool probe() noexcept {
+#if defined(__x86_64__) && !defined(TREADLE_SANITIZED)
+  if (__rseq_size == 0) return false;
+  treadle_rseq_cs_offset = __rseq_offset + static_cast<std::int64_t>(offsetof(rseq, rseq_cs));
+  return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0;
+#else
+  return false;
+#endif
+}
+
+// With the lock held, after a change of the list.
+void settle() noexcept {
+  if (!book.usable) return;
+  party* only = book.parties == 1 && book.candidates == 1 ? book.first : nullptr;
+  if (book.alone == only) return;
+  if (book.alone != nullptr) {
+    set_mode(*book.alone, party_shared);
+    book.alone = nullptr;
+    const long result = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);
+    TREADLE_CHECK(result == 0, "membarrier was registered but does not work");
+  }
+  if (only != nullptr) {
+    book.alone = only;
+    set_mode(*only, party_alone);
+  }
+}
+
+void insert(party& mine) noexcept {
+  mine.previous = nullptr;
+  mine.next = book.first;
+  if (book.first != nullptr) book.first->previous = &mine;
+  book.first = &mine;
+  ++book.parties;
+  book.candidates += mine.candidate;
+}
+
+void remove(party& mine) noexcept {
+  (mine.previous != nullptr ? mine.previous->next : book.first) = mine.next;
+  if (mine.next != nullptr) mine.next->previous = mine.previous;
+  --book.parties;
+  book.candidates -= mine.candidate;
+  // It leaves of its own accord, between two operations: nothing to revoke.
+  if (book.alone == &mine) book.alone = nullptr;
+}
+
+}  // namespace
+
+void enter_party(bool candidate) noexcept {
+  party& mine = treadle_party;
+  if (mode_of(mine) != party_stranger) return;
+  const guard hold(book.lock);
+  if (!book.probed) {
+    book.probed = true;
+    book.usable = probe();
+  }
+  mine.candidate = candidate ? 1 : 0;
+  insert(mine);
+  set_mode(mine, party_shared);
+  candidates_hint.store(book.candidates, relaxed);  // relaxed: a hint
+  settle();
+}
+
+void leave_party() noexcept {
+  party& mine = treadle_party;
+  if (mode_of(mine) == party_stranger) return;
+  const guard hold(book.lock);
+  remove(mine);
+  set_mode(mine, party_stranger);
+  candidates_hint.store(book.candidates, relaxed);  // relaxed: a hint
+  settle();
+}
+
+bool go_away() noexcept {
+  // relaxed: a wrong guess costs speed only
+  if (candidates_hint.load(relaxed) != 1 || treadle_party.candidate != 0) return false;
+  party& mine = treadle_party;
+  const guard hold(book.lock);
+  if (!book.usable || book.parties != 2) return false;
+  remove(mine);
+  set_mode(mine, party_away);
+  settle();
+  return true;
+}
+
+void come_back() noexcept {
+  party& mine = treadle_party;
+  const guard hold(book.lock);
+  insert(mine);
+  set_mode(mine, party_shared);
+  settle();
+}
+
+void set_stranger_hook(void (*hook)() noexcept) noexcept {
+  stranger_hook.store(hook, release);  // pairs with greet_stranger()
+}
+
+void greet_stranger() noexcept {
+  if (mode_of(treadle_party) != party_stranger) return;
+  const auto hook = stranger_hook.load(acquire);  // pairs with set_stranger_hook()
+  if (hook != nullptr) hook();
+}
+
+}  // namespace treadle::base

@@ -1,0 +1,58 @@
+// Who touches the runtime's shared words, and whether there is only one.
+//
+// A kernel thread is a party from the time that it is known to the runtime; a foreign one is no
+// party while it sleeps in a park. When a candidate, the only worker of a one-processor scheduler,
+// is the only party left, it is alone: nobody else can touch a shared word, so its
+// compare-and-swaps need no bus lock (biased.hpp), which costs as much as four thread switches.
+// As soon as a second party enters, it takes that right away before it touches anything:
+// it clears the mode, then membarrier(PRIVATE_EXPEDITED_RSEQ) makes the kernel abort a
+// compare-and-swap that the other is in the middle of, which then starts again, locked.
+// Rejected: signals instead of restartable sequences (a handler that must know our code), biasing
+// each lock to its last owner (revocation is the same work, per lock).
+// Sources: rseq(2), membarrier(2); Russell and Detlefs, "Eliminating synchronization-related
+// atomic operations with biased locking and bulk rebiasing", OOPSLA'06, for the idea of a bias.
+#pragma once
+
+#include <cstdint>
+
+namespace treadle::base {
+
+// What a kernel thread may do with shared words.
+enum party_mode : std::uint32_t {
+  party_stranger = 0,  // not known yet: must enter first
+  party_shared = 1,    // locked operations
+  party_alone = 2,     // unlocked ones
+  party_away = 3,      // asleep in a park, must come back first
+};
+
+struct party {
+  std::uint32_t mode;  // read by its kernel thread, written under the book's lock
+  // The rest is guarded by the book's lock.
+  std::uint32_t candidate;
+  party* next;
+  party* previous;
+};
+
+// Makes the calling kernel thread a party; it may wait for the kernel a microsecond or two.
+void enter_party(bool candidate) noexcept;
+void leave_party() noexcept;
+
+// Around the sleep of a foreign kernel thread. go_away() does nothing, and says so by false, when
+// nobody could be alone anyway. Between the two no shared word may be touched.
+[[nodiscard]] bool go_away() noexcept;
+void come_back() noexcept;
+
+// What a stranger that touches a shared word runs first: the adoption of foreign kernel threads.
+void set_stranger_hook(void (*hook)() noexcept) noexcept;
+void greet_stranger() noexcept;
+
+}  // namespace treadle::base
+
+// initial-exec: see thread/current.hpp, whose sibling this is below the thread room.
+extern "C" {
+extern __thread treadle::base::party treadle_party
+    __attribute__((tls_model("initial-exec"), visibility("default")));
+// Where the kernel reads the running sequence's description: rseq's rseq_cs field, relative to the
+// thread pointer. Fixed after start.
+extern std::int64_t treadle_rseq_cs_offset __attribute__((visibility("default")));
+}
