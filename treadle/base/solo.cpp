@@ -32,7 +32,7 @@ struct party_book {
 };
 
 constinit party_book book;
-constinit atomic<unsigned> candidates_hint{0};
+constinit atomic<unsigned> parties_hint{0};
 constinit atomic<void (*)() noexcept> stranger_hook{nullptr};
 
 std::uint32_t mode_of(const party& one) noexcept {
@@ -83,14 +83,14 @@ void insert(party& mine) noexcept {
   mine.next = book.first;
   if (book.first != nullptr) book.first->previous = &mine;
   book.first = &mine;
-  ++book.parties;
+  parties_hint.store(++book.parties, relaxed);  // relaxed: a hint
   book.candidates += mine.candidate;
 }
 
 void remove(party& mine) noexcept {
   (mine.previous != nullptr ? mine.previous->next : book.first) = mine.next;
   if (mine.next != nullptr) mine.next->previous = mine.previous;
-  --book.parties;
+  parties_hint.store(--book.parties, relaxed);  // relaxed: a hint
   book.candidates -= mine.candidate;
   // It leaves of its own accord, between two operations: nothing to revoke.
   if (book.alone == &mine) book.alone = nullptr;
@@ -109,7 +109,6 @@ void enter_party(bool candidate) noexcept {
   mine.candidate = candidate ? 1 : 0;
   insert(mine);
   set_mode(mine, party_shared);
-  candidates_hint.store(book.candidates, relaxed);  // relaxed: a hint
   settle();
 }
 
@@ -119,16 +118,16 @@ void leave_party() noexcept {
   const guard hold(book.lock);
   remove(mine);
   set_mode(mine, party_stranger);
-  candidates_hint.store(book.candidates, relaxed);  // relaxed: a hint
   settle();
 }
 
 bool go_away() noexcept {
   // relaxed: a wrong guess costs speed only
-  if (candidates_hint.load(relaxed) != 1 || treadle_party.candidate != 0) return false;
+  if (parties_hint.load(relaxed) > 2 || treadle_party.candidate != 0) return false;
   party& mine = treadle_party;
   const guard hold(book.lock);
-  if (!book.usable || book.parties != 2) return false;
+  // Also when the candidate is still to come: its worker may be starting just now.
+  if (!book.usable || book.parties > 2 || book.candidates > 1) return false;
   remove(mine);
   set_mode(mine, party_away);
   settle();

@@ -65,4 +65,19 @@ treadle_context_jump:
         .cfi_endproc
         .size   treadle_context_jump, .-treadle_context_jump
 
+// Where functions with TREADLE_INDIRECT_RETURN end (base/indirect_return.hpp); the name is g++'s.
+// rcx is free at a return: it carries neither a result nor a callee-saved value.
+        .p2align 4
+        .weak   __x86_return_thunk
+        .hidden __x86_return_thunk
+        .type   __x86_return_thunk, @function
+__x86_return_thunk:
+        .cfi_startproc
+        popq    %rcx
+        .cfi_adjust_cfa_offset -8
+        .cfi_register rip, rcx
+        jmpq    *%rcx
+        .cfi_endproc
+        .size   __x86_return_thunk, .-__x86_return_thunk
+
         .section .note.GNU-stack,"",@progbits

@@ -11,6 +11,7 @@
 
 #include "treadle/base/biased.hpp"
 #include "treadle/base/clock.hpp"
+#include "treadle/base/indirect_return.hpp"
 #include "treadle/sync/wait_list.hpp"
 
 namespace treadle::sync {
@@ -55,7 +56,7 @@ class raw_semaphore {
         return;
       }
     }
-    release_slowly(count);
+    release_slowly(seen, count);
   }
 
  private:
@@ -63,10 +64,11 @@ class raw_semaphore {
   static constexpr std::uint64_t waiting = 2;
   static constexpr std::uint64_t one = 4;
 
-  bool acquire_slowly(base::deadline until) noexcept;
-  void release_slowly(std::int64_t count) noexcept;
+  TREADLE_INDIRECT_RETURN bool acquire_slowly(base::deadline until) noexcept;
+  void release_slowly(std::uint64_t seen, std::int64_t count) noexcept;
   bool leave(waiter& node) noexcept;
-  std::uint64_t lock_word() noexcept;
+  std::uint64_t lock_word(std::uint64_t seen) noexcept;
+  std::uint64_t lock_word_slowly() noexcept;
 
   base::biased<std::uint64_t> word_;
   // Guarded by the locked bit.
