@@ -1,0 +1,17 @@
+# treadle-bench: every workload beside its peers, in one program, so that all of them run on the
+# same machine in the same minute.
+
+find_package(Boost REQUIRED COMPONENTS context fiber)
+find_package(CLI11 REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(fmt REQUIRED)
+
+file(GLOB_RECURSE treadle_bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*.cpp)
+list(FILTER treadle_bench_sources EXCLUDE REGEX "_test\\.cpp$")
+if(treadle_bench_sources)
+  add_executable(treadle-bench ${treadle_bench_sources})
+  target_include_directories(treadle-bench PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(treadle-bench PRIVATE TREADLE_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(treadle-bench PRIVATE treadle_options treadle_static
+    Boost::context Boost::fiber CLI11::CLI11 nlohmann_json::nlohmann_json fmt::fmt)
+endif()

@@ -1,0 +1,286 @@
+#!/usr/bin/env bash
+# The one entry to the project: people and .ci/run call the same words. `./do help` lists them.
+#
+# It works from any directory; files that a word writes (reports, JSON) land where you stand.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+jobs=${TREADLE_JOBS:-$(nproc)}
+
+help() {
+  cat <<'TEXT'
+./do WORD [ARGUMENTS]
+
+  run   [...]                 build the command and run `treadle lab --quick` with an HTML report;
+                              arguments go to treadle: ./do run --only switch-cost,
+                              ./do run lab --list
+  build [--preset P]          command and libraries: build/release/bin/treadle, build/release/lib/
+  test  [--preset P] [...]    build, check the format and run every test; arguments go to ctest:
+                              ./do test -R queue, ./do test --preset tsan -L core
+  bench [--only NAMES] [--json FILE]
+                              build and run the benchmarks (release) beside their peers
+  fmt   [--check]             format the C++ files, or only say which differ
+  tidy                        the project's own rules (tools/tidy.py), then clang-tidy
+  ci                          what .ci/run runs: test, tidy, and the core under the sanitizers,
+                              in release and with clang
+  setup [build|test|bench|all]
+                              install what is missing from Debian's packages; the words above
+                              do it for themselves
+
+Presets: dev release asan-ubsan tsan coverage clang-dev clang-release clang-asan-ubsan clang-tsan.
+TREADLE_JOBS=N limits how many compilers and tests run at once (now: as many as there are CPUs).
+TEXT
+}
+
+say() { printf '== %s\n' "$*"; }
+
+die() {
+  printf 'do: %s\n' "$*" >&2
+  exit 1
+}
+
+# step WHAT COMMAND...: a failing command ends everything with one line that says what it was.
+step() {
+  local what=$1 status=0
+  shift
+  say "$what"
+  "$@" || status=$?
+  if ((status != 0)); then
+    printf 'do: FAILED: %s (exit status %d)\n' "$what" "$status" >&2
+    exit "$status"
+  fi
+}
+
+# ---- setup ----------------------------------------------------------------------------------
+
+# Package and reason. Everything is Debian 12's own; nothing is downloaded from elsewhere.
+packages_build='
+  g++                    the compiler
+  cmake                  the build
+  ninja-build            the build
+  libcli11-dev           options of the command line
+  nlohmann-json3-dev     JSON of the lab and of the benchmarks
+  libfmt-dev             text of the command
+  libjs-chart.js         plots of the HTML report'
+packages_test='
+  libgtest-dev           the tests
+  python3                tools/tidy.py
+  gdb                    the backtrace test
+  pkg-config             the install test
+  g++-aarch64-linux-gnu  the AArch64 context switch
+  qemu-user              the AArch64 context switch
+  clang                  the second compiler
+  libclang-rt-14-dev     sanitizers of the second compiler
+  clang-format           fmt
+  clang-tidy             tidy'
+packages_bench='
+  libboost-context-dev   peer: Boost.Context, the unit f
+  libboost-fiber-dev     peer: Boost.Fiber
+  libbenchmark-dev       micro-benchmarks beside the code'
+
+setup() {
+  local group wanted='' installed missing=() name reason
+  if ! command -v dpkg-query >/dev/null; then
+    say "this is not Debian: nothing is installed; ./do names the packages that it would look for"
+    return
+  fi
+  for group in "$@"; do
+    case $group in
+      build) wanted+=$packages_build ;;
+      test) wanted+=$packages_test ;;
+      bench) wanted+=$packages_bench ;;
+      *) die "setup knows build, test, bench and all; not '$group'" ;;
+    esac
+  done
+  installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p')
+  while read -r name reason; do
+    if [[ -n $name ]] && ! grep -qFx -- "$name" <<<"$installed"; then
+      printf 'setup: %-22s is missing (%s)\n' "$name" "$reason"
+      missing+=("$name")
+    fi
+  done <<<"$wanted"
+  ((${#missing[@]})) || return 0
+
+  local as_root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null ||
+      die "to install, run as root: apt-get install ${missing[*]}"
+    as_root=(sudo)
+  fi
+  step "apt-get update" "${as_root[@]}" apt-get update -qq
+  step "apt-get install ${missing[*]}" "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}"
+}
+
+word_setup() {
+  if (($# == 0)) || [[ $1 == all ]]; then
+    set -- build test bench
+  fi
+  setup "$@"
+  say "setup: everything for $* is installed"
+}
+
+# ---- build ----------------------------------------------------------------------------------
+
+# The names of the presets that are not hidden, without a JSON parser.
+preset_names() {
+  sed -n '/"buildPresets"/,$ s/.*"name": "\([^"]*\)".*/\1/p' "$root/CMakePresets.json"
+}
+
+check_preset() {
+  preset_names | grep -qFx -- "$1" ||
+    die "no preset '$1'; there are: $(preset_names | paste -sd ' ')"
+}
+
+# configure PRESET [-D...]: quiet when it works, everything when it does not.
+configure() {
+  local log
+  log=$(cd "$root" && cmake --preset "$@" 2>&1) || {
+    printf '%s\n' "$log" >&2
+    return 1
+  }
+}
+
+compile() {
+  local preset=$1
+  shift
+  cmake --build "$root/build/$preset" --parallel "$jobs" "$@"
+}
+
+word_build() {
+  local preset=release
+  if [[ ${1-} == --preset ]]; then
+    preset=${2-}
+    check_preset "$preset"
+    shift 2
+  fi
+  (($# == 0)) || die "build takes --preset P; not '$1'"
+  setup build
+  [[ $preset == release ]] || setup test
+  step "configure $preset" configure "$preset"
+  step "build $preset" compile "$preset" \
+    --target treadle_static treadle_shared treadle_command
+}
+
+word_run() {
+  setup build
+  step "configure release" configure release
+  # Only the command: a new user waits for nothing else.
+  step "build the command" compile release --target treadle_command
+  local treadle=$root/build/release/bin/treadle
+  if [[ ${1-} == [a-z]* ]]; then
+    exec "$treadle" "$@"
+  fi
+  local report=(--report treadle-lab.html)
+  [[ " $*" != *" --report"* ]] || report=()
+  exec "$treadle" lab --quick "${report[@]}" "$@"
+}
+
+word_bench() {
+  setup build bench
+  step "configure release" configure release -DTREADLE_BENCH=ON
+  step "build the benchmarks" compile release --target treadle-bench
+  exec "$root/build/release/bin/treadle-bench" "$@"
+}
+
+# ---- tests ----------------------------------------------------------------------------------
+
+# A sanitizer's shadow memory has fixed places, which a kernel with much address randomisation
+# may already have taken: such programs start without it where that is allowed.
+test_in() {
+  local preset=$1 launcher=()
+  shift
+  if [[ $preset == *san ]] && setarch "$(uname -m)" -R true 2>/dev/null; then
+    launcher=(setarch "$(uname -m)" -R)
+  fi
+  "${launcher[@]}" ctest --test-dir "$root/build/$preset" --output-on-failure \
+    --no-tests=error --parallel "$jobs" "$@"
+}
+
+word_test() {
+  local preset=dev
+  if [[ ${1-} == --preset ]]; then
+    preset=${2-}
+    check_preset "$preset"
+    shift 2
+  fi
+  setup build test
+  step "configure $preset" configure "$preset" -DTREADLE_TESTS=ON
+  step "build $preset" compile "$preset"
+  step "test $preset" test_in "$preset" "$@"
+}
+
+# The core and the conformance suite, in one more way of building; nothing else is compiled.
+test_core_in() {
+  local preset=$1
+  step "configure $preset" configure "$preset" -DTREADLE_TESTS=ON -DTREADLE_WERROR=ON
+  step "build $preset" compile "$preset" --target tests_core tests_conformance
+  step "test $preset" test_in "$preset" -L '^(core|conformance)$'
+}
+
+word_ci() {
+  local started=$SECONDS log preset
+  log=$(mktemp)
+  trap "rm -f '$log'" EXIT
+  word_test | tee "$log"
+  word_tidy
+  # The optimiser sees through the inline switch differently in each compiler: both are run.
+  for preset in asan-ubsan tsan release clang-release; do
+    test_core_in "$preset" | tee -a "$log"
+  done
+  say "ci: passed in $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s"
+  grep -E '^== test |tests passed' "$log"
+}
+
+# ---- style ----------------------------------------------------------------------------------
+
+cpp_files() {
+  find "$root"/{treadle,tests,bench,examples} -name '*.[ch]pp' -print0 2>/dev/null
+}
+
+word_fmt() {
+  setup test
+  case ${1-} in
+    '') cpp_files | xargs -0 -r clang-format -i ;;
+    --check) step "format" check_format ;;
+    *) die "fmt takes --check; not '$1'" ;;
+  esac
+}
+
+# One line a file, not the ten that clang-format gives each difference.
+check_format() {
+  local differ
+  differ=$(cpp_files | xargs -0 -r clang-format --dry-run 2>&1 |
+    sed -n 's/^\(.*\):[0-9]*:[0-9]*: .*code should be clang-formatted.*/\1: needs .\/do fmt/p' |
+    sort -u)
+  [[ -n $differ ]] || return 0
+  printf '%s\n' "$differ"
+  return 1
+}
+
+word_tidy() {
+  setup build test
+  step "tidy.py" python3 "$root/tools/tidy.py" "$root"
+  step "configure dev" configure dev
+  step "clang-tidy" run_clang_tidy
+}
+
+# Sources in the tree that dev compiles; what their headers say is told with them.
+run_clang_tidy() {
+  find "$root"/{treadle,examples} -name '*.cpp' -not -name '*_test.cpp' -not -name '*_bench.cpp' \
+    -print0 2>/dev/null |
+    xargs -0 -r -n 1 -P "$jobs" clang-tidy -p "$root/build/dev" --quiet 2>/dev/null
+}
+
+# ---------------------------------------------------------------------------------------------
+
+word=${1:-help}
+(($# == 0)) || shift
+case $word in
+  setup | build | run | test | bench | fmt | tidy | ci) "word_$word" "$@" ;;
+  help | -h | --help) help ;;
+  *)
+    help >&2
+    die "no word '$word'"
+    ;;
+esac
