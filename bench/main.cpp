@@ -1,0 +1,191 @@
+// treadle-bench: the workloads of Treadle beside their peers, in one run.
+//
+// The parent never measures. For each workload and number of workers it goes round the peers
+// several times and starts one child for each, so that slow drifts of the machine (its frequency,
+// its neighbours) meet all peers alike. The unit f is measured in the same rounds.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "catalogue.hpp"
+#include "child.hpp"
+#include "report.hpp"
+
+namespace treadle::bench {
+namespace {
+
+// Five processes of two repetitions give the ten values of a median: more processes show more
+// address layouts and let the peers take turns more often, but each pays a warm-up (guess).
+constexpr unsigned rounds_full = 5;
+constexpr unsigned repetitions_full = 2;
+// A million threads are slow to make and weigh the same every time (measured: spread below 0.1 %).
+constexpr unsigned memory_rounds_treadle = 3;
+constexpr unsigned memory_rounds_peer = 1;
+
+struct options {
+  std::vector<std::string> only;
+  std::string json_file;
+  bool list = false;
+  bool quick = false;
+  std::vector<std::string> child;
+};
+
+void show_progress(std::size_t done, std::size_t all, const workload& work, unsigned workers) {
+  if (isatty(STDERR_FILENO) == 0) return;
+  fmt::print(stderr, "\r\033[K[{}/{}] {} ({})", done, all, work.name, workers);
+  std::fflush(stderr);
+}
+
+void run_row(row& one, const options& chosen, std::vector<repetition>& collected) {
+  const child_order order = {std::string(one.work->name), one.peer, one.workers,
+                             chosen.quick ? 1 : repetitions_full, chosen.quick};
+  child_result result = run_child(order);
+  if (!result.why_not.empty()) {
+    one.why_not = result.why_not;
+    return;
+  }
+  collected.insert(collected.end(), result.repetitions.begin(), result.repetitions.end());
+}
+
+unsigned rounds_of(const row& one) {
+  if (!one.work->one_at_a_time) return rounds_full;
+  return one.peer == "treadle" ? memory_rounds_treadle : memory_rounds_peer;
+}
+
+/// fcontext in the rounds of another workload: one worker, whatever the workload asks.
+row make_unit_row() {
+  row unit;
+  unit.work = find_workload("switch");
+  unit.peer = "fcontext";
+  return unit;
+}
+
+/// All peers of one workload with one number of workers.
+void run_group(const workload& work, unsigned workers, const options& chosen,
+               std::vector<row>& rows) {
+  std::vector<row> group;
+  for (const std::string_view peer : work.peers) {
+    if (peer == "treadle-m:1" && workers != 1) continue;  // it has one worker by definition
+    row one;
+    one.work = &work;
+    one.peer = peer;
+    one.workers = workers;
+    if (allowed_cpus() < workers) one.why_not = "only one CPU is allowed";
+    group.push_back(std::move(one));
+  }
+  row unit = make_unit_row();
+  std::vector<repetition> of_unit;
+  std::vector<std::vector<repetition>> of_rows(group.size());
+  const unsigned rounds = chosen.quick ? 1 : rounds_full;
+  for (unsigned round = 0; round < rounds; ++round) {
+    run_row(unit, chosen, of_unit);
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      if (group[i].why_not.empty() && round < rounds_of(group[i])) {
+        run_row(group[i], chosen, of_rows[i]);
+      }
+    }
+  }
+  if (unit.why_not.empty()) take_samples(unit, of_unit);
+  double cas_pair = 0;
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    if (!group[i].why_not.empty()) continue;
+    take_samples(group[i], of_rows[i]);
+    if (group[i].peer == "cas-pair") cas_pair = median(group[i].samples);
+    if (group[i].peer == "fcontext") unit.samples = group[i].samples;  // f is then exactly 1
+  }
+  for (row& one : group) {
+    one.f_nanoseconds = unit.samples.empty() ? 0 : median(unit.samples);
+    one.cas_pair_nanoseconds = cas_pair;
+    rows.push_back(std::move(one));
+  }
+}
+
+void run_all(const std::vector<const workload*>& works, const options& chosen) {
+  // Opened first: a name that cannot be written should not cost five minutes.
+  std::ofstream file;
+  if (!chosen.json_file.empty()) file.open(chosen.json_file);
+  if (!file) throw std::runtime_error(fmt::format("cannot write {}", chosen.json_file));
+  std::size_t all = 0;
+  for (const workload* work : works) all += work->workers.size();
+  std::vector<row> rows;
+  std::size_t done = 0;
+  for (const workload* work : works) {
+    for (const unsigned workers : work->workers) {
+      show_progress(++done, all, *work, workers);
+      run_group(*work, workers, chosen, rows);
+    }
+  }
+  if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r\033[K");
+  print_table(rows);
+  if (chosen.json_file.empty()) return;
+  file << to_json(rows);
+  file.close();
+  if (!file) throw std::runtime_error(fmt::format("cannot write {}", chosen.json_file));
+}
+
+void describe_options(CLI::App& app, options& chosen) {
+  app.add_option("--only", chosen.only, "workloads, separated by commas")->delimiter(',');
+  app.add_option("--json", chosen.json_file, "write the rows to this file");
+  app.add_flag("--list", chosen.list, "name the workloads and stop");
+  app.add_flag("--quick", chosen.quick, "a hundredth of the work, once: a smoke test, no figures");
+  app.add_option("--child", chosen.child, "internal")->expected(4)->group("");
+}
+
+int usage_error(const std::string& what) {
+  fmt::print(stderr, "treadle-bench: {}\n", what);
+  return 2;
+}
+
+int run(const options& chosen) {
+  if (!chosen.child.empty()) {
+    be_child({chosen.child[0], chosen.child[1], static_cast<unsigned>(std::stoul(chosen.child[2])),
+              static_cast<unsigned>(std::stoul(chosen.child[3])), chosen.quick});
+  }
+  std::vector<std::string_view> names;
+  for (const workload& work : catalogue()) names.push_back(work.name);
+  if (chosen.list) {
+    for (const workload& work : catalogue()) fmt::print("{:<18} {}\n", work.name, work.what);
+    return 0;
+  }
+  std::vector<const workload*> works;
+  for (const std::string& name : chosen.only) {
+    if (find_workload(name) == nullptr) {
+      return usage_error(
+          fmt::format("--only names '{}'; allowed: {}", name, fmt::join(names, ", ")));
+    }
+  }
+  for (const workload& work : catalogue()) {
+    const bool asked =
+        std::find(chosen.only.begin(), chosen.only.end(), work.name) != chosen.only.end();
+    if (chosen.only.empty() || asked) works.push_back(&work);
+  }
+  run_all(works, chosen);
+  return 0;
+}
+
+}  // namespace
+}  // namespace treadle::bench
+
+int main(int argc, char** argv) {
+  treadle::bench::options chosen;
+  CLI::App app("The workloads of Treadle beside their peers", "treadle-bench");
+  treadle::bench::describe_options(app, chosen);
+  try {
+    app.parse(argc, argv);
+    return treadle::bench::run(chosen);
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", app.help());
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return treadle::bench::usage_error(error.what());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "treadle-bench: {}\n", error.what());
+    return 1;
+  }
+}

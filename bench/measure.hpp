@@ -1,0 +1,61 @@
+// What one repetition of a workload yields, and the clocks and counters it is read from.
+//
+// Invariant: a repetition reads both clocks round the whole of its work and nothing else, so that
+// the parent may choose either clock later without a second run. Times are seconds, sizes bytes.
+// Used inside the measuring child only; any thread of it may call.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <ctime>
+
+namespace treadle::bench {
+
+/// One repetition: what it did and what it took. `bytes` is set by the memory workload only.
+struct repetition {
+  double operations = 0;
+  double cpu_seconds = 0;
+  double wall_seconds = 0;
+  double bytes = 0;
+};
+
+inline double read_clock(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+/// Started when made; stop() gives the repetition. The process clock counts every kernel thread of
+/// the child, so a runtime cannot hide work in another thread.
+class stopwatch {
+ public:
+  stopwatch() : wall_(read_clock(CLOCK_MONOTONIC)), cpu_(read_clock(CLOCK_PROCESS_CPUTIME_ID)) {}
+
+  [[nodiscard]] repetition stop(double operations) const {
+    const double cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu_;
+    const double wall = read_clock(CLOCK_MONOTONIC) - wall_;
+    return {operations, cpu, wall, 0};
+  }
+
+ private:
+  double wall_;
+  double cpu_;
+};
+
+/// A chain of multiplications in which each waits for the one before: the length of a critical
+/// section, in turns. Volatile, so that no compiler shortens it; it touches no memory.
+[[gnu::always_inline]] inline void spend(std::uint64_t turns) {
+  std::uint64_t value = turns;
+  for (std::uint64_t turn = 0; turn < turns; ++turn) {
+    asm volatile("imul $3, %0, %0" : "+r"(value));
+  }
+}
+
+/// How many turns of spend() last `nanoseconds` on this CPU now.
+std::uint64_t turns_lasting(double nanoseconds);
+
+/// VmRSS + VmPTE of this process: the pages of its threads and the page tables that map them.
+double resident_bytes();
+
+}  // namespace treadle::bench

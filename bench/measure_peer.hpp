@@ -1,0 +1,84 @@
+// A child's measurement of one peer: which workload, how much of it, how often.
+//
+// measure_peer() is a template over the peer; each peer has a source file of its own that
+// instantiates it, because the headers of two peers do not always agree (Boost.Fiber has macros
+// with everyday names) and because they compile side by side.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "catalogue.hpp"
+#include "child.hpp"
+#include "measure.hpp"
+#include "workloads.hpp"
+
+namespace treadle::bench {
+
+// How much a fast peer does in one repetition: 15 to 100 ms, long against the clocks and short
+// enough for the whole table to end in minutes (measured: this program on two cores at 2 GHz).
+inline constexpr long switch_turns = 3'000'000;
+inline constexpr long yields = 1'500'000;
+inline constexpr long threads_in_turn = 1'000'000;
+inline constexpr long hand_over_rounds = 1'000'000;
+inline constexpr long lock_pairs = 2'000'000;
+// The definition of the workloads.
+inline constexpr long locks_each = 10'000;
+inline constexpr long parked_threads = 1'000'000;
+inline constexpr std::size_t parked_stack_bytes = 64 * 1024;
+// --quick does this much less of everything that is counted.
+inline constexpr long quick_divisor = 100;
+
+/// Prints the result and ends the process at once; pools and workers of the peer die with it.
+[[noreturn]] void report(const std::vector<repetition>& repetitions);
+
+template <class F>
+std::vector<repetition> repeat(unsigned times, bool warm_up, F&& once) {
+  if (warm_up) once();
+  std::vector<repetition> result;
+  for (unsigned time = 0; time < times; ++time) result.push_back(once());
+  return result;
+}
+
+template <class P>
+repetition measure_once(const child_order& order, std::uint64_t turns) {
+  const long less = order.quick ? quick_divisor : 1;
+  const std::string& name = order.workload;
+  if (name == "yield") return yield_between_two<P>(yields / P::step_divisor / less);
+  if (name == "spawn_join") return spawn_and_join<P>(threads_in_turn / P::spawn_divisor / less);
+  if (name == "bulk_spawn") return spawn_all_then_join<P>(P::bulk_threads / less);
+  if (name == "handoff" || name == "handoff_2w") {
+    return hand_over<P>(hand_over_rounds / P::step_divisor / less);
+  }
+  if (name == "mutex_uncontended") return lock_alone<P>(lock_pairs / less);
+  if (name == "mutex_64_L0") return lock_by_64<P>(locks_each / less, 0);
+  if (name == "mutex_64_L100") return lock_by_64<P>(locks_each / less, turns);
+  if (name == "parked_1m") return park_many<P>(parked_threads / less);
+  if (name == "fib") return fibonacci_tree<P>(order.quick ? 10 : P::fib_argument);
+  if (name == "skynet") return skynet_tree<P>(order.quick ? 1000 : P::skynet_leaves);
+  throw std::runtime_error("workload " + name + " is not for this peer");
+}
+
+template <class P>
+[[noreturn]] void measure_peer(const child_order& order) {
+  const bool memory = order.workload == "parked_1m";
+  const std::uint64_t turns =
+      order.workload == "mutex_64_L100" ? turns_lasting(long_section_nanoseconds) : 0;
+  P::enter(order.workers, memory ? parked_stack_bytes : 0, [&] {
+    // No warm-up for memory: what a first thread leaves behind belongs to what threads cost.
+    report(repeat(memory ? 1 : order.repetitions, !memory,
+                  [&] { return measure_once<P>(order, turns); }));
+  });
+  throw std::runtime_error("the peer came back without figures");
+}
+
+enum class treadle_model { many_to_one, many_to_many };
+
+[[noreturn]] void measure_treadle(const child_order& order, treadle_model model);
+[[noreturn]] void measure_nptl(const child_order& order);
+[[noreturn]] void measure_boost_fiber(const child_order& order);
+
+}  // namespace treadle::bench

@@ -1,0 +1,54 @@
+// The peers "treadle" (m:n) and "treadle-m:1": the public API and nothing else.
+//
+// The width is given to the runtime as well as set by the pinning, so that a change in how the
+// width is detected cannot change what is measured.
+#pragma once
+
+#include <treadle/treadle.hpp>
+
+#include <cstddef>
+#include <utility>
+
+namespace treadle::bench {
+
+template <treadle::model Model>
+struct peer_treadle {
+  using thread = treadle::thread;
+  using mutex = treadle::mutex;
+  using scope = treadle::scope;
+  static constexpr long spawn_divisor = 1;
+  static constexpr long step_divisor = 1;
+  static constexpr long bulk_threads = 100'000;
+  static constexpr long fib_argument = 29;
+  static constexpr long skynet_leaves = 1'000'000;
+
+  template <class F>
+  static thread spawn(F&& f) {
+    return thread(std::forward<F>(f));
+  }
+
+  template <class F>
+  static void spawn_detached(F&& f) {
+    thread(std::forward<F>(f)).detach();
+  }
+
+  static void join(thread& handle) { handle.join(); }
+  static void yield() { treadle::this_thread::yield(); }
+
+  struct semaphore : treadle::counting_semaphore<> {
+    semaphore() : treadle::counting_semaphore<>(0) {}
+  };
+
+  // Never destroyed: the process ends by _exit() when the figures are out.
+  template <class F>
+  static void enter(unsigned workers, std::size_t stack_bytes, F&& f) {
+    treadle::runtime_options options;
+    options.model = Model;
+    options.width = workers;
+    if (stack_bytes != 0) options.stack_bytes = stack_bytes;
+    auto* const runtime = new treadle::runtime(options);
+    runtime->run(std::forward<F>(f));
+  }
+};
+
+}  // namespace treadle::bench

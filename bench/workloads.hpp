@@ -1,0 +1,215 @@
+// The workloads, written once over a peer. Every peer runs exactly this code; what differs is the
+// adapter, which is a class of static functions and types:
+//
+//   thread             a handle; P::spawn(f) makes one, P::join(handle) waits for its end
+//   spawn_detached(f)  a thread that nobody joins, held as cheaply as the peer can
+//   yield()            gives way to another thread of the peer
+//   mutex, semaphore   lock/unlock; acquire/release, starting at 0
+//   scope              spawn(f), join(): the peer's best way to fork and join
+//   enter(workers, stack_bytes, f)   runs f as a thread of the peer
+//   spawn_divisor, step_divisor      how much less a slow peer does, so that all last about as long
+//   fib_argument, skynet_leaves      the size of the trees this peer is given
+//
+// A repetition is a function of the size; all of them run inside enter().
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "measure.hpp"
+
+namespace treadle::bench {
+
+/// Two threads; each yields `yields` times.
+template <class P>
+repetition yield_between_two(long yields) {
+  const auto body = [yields] {
+    for (long turn = 0; turn < yields; ++turn) P::yield();
+  };
+  const stopwatch watch;
+  auto first = P::spawn(body);
+  auto second = P::spawn(body);
+  P::join(first);
+  P::join(second);
+  return watch.stop(2.0 * static_cast<double>(yields));
+}
+
+template <class P>
+repetition spawn_and_join(long threads) {
+  const stopwatch watch;
+  for (long made = 0; made < threads; ++made) {
+    auto child = P::spawn([] {});
+    P::join(child);
+  }
+  return watch.stop(static_cast<double>(threads));
+}
+
+template <class P>
+repetition spawn_all_then_join(long threads) {
+  std::vector<typename P::thread> children;
+  children.reserve(static_cast<std::size_t>(threads));
+  const stopwatch watch;
+  for (long made = 0; made < threads; ++made) children.push_back(P::spawn([] {}));
+  for (auto& child : children) P::join(child);
+  return watch.stop(static_cast<double>(threads));
+}
+
+/// Two threads, two semaphores: only one of the two can run at any time.
+template <class P>
+repetition hand_over(long rounds) {
+  typename P::semaphore there;
+  typename P::semaphore back;
+  const stopwatch watch;
+  auto first = P::spawn([&there, &back, rounds] {
+    for (long round = 0; round < rounds; ++round) {
+      there.release();
+      back.acquire();
+    }
+  });
+  auto second = P::spawn([&there, &back, rounds] {
+    for (long round = 0; round < rounds; ++round) {
+      there.acquire();
+      back.release();
+    }
+  });
+  P::join(first);
+  P::join(second);
+  return watch.stop(2.0 * static_cast<double>(rounds));
+}
+
+template <class P>
+repetition lock_alone(long pairs) {
+  typename P::mutex lock;
+  const stopwatch watch;
+  for (long pair = 0; pair < pairs; ++pair) {
+    lock.lock();
+    lock.unlock();
+  }
+  return watch.stop(static_cast<double>(pairs));
+}
+
+/// 64 threads x `each` times: lock, count, spend `turns`, unlock. The count proves the exclusion.
+template <class P>
+repetition lock_by_64(long each, std::uint64_t turns) {
+  constexpr long threads = 64;
+  typename P::mutex lock;
+  std::uint64_t counted = 0;
+  std::vector<typename P::thread> children;
+  children.reserve(threads);
+  const stopwatch watch;
+  for (long made = 0; made < threads; ++made) {
+    children.push_back(P::spawn([&lock, &counted, each, turns] {
+      for (long turn = 0; turn < each; ++turn) {
+        lock.lock();
+        ++counted;
+        if (turns != 0) spend(turns);
+        lock.unlock();
+      }
+    }));
+  }
+  for (auto& child : children) P::join(child);
+  const repetition result = watch.stop(static_cast<double>(threads * each));
+  if (counted != static_cast<std::uint64_t>(threads * each)) {
+    throw std::runtime_error("the mutex did not exclude: the count is wrong");
+  }
+  return result;
+}
+
+/// All threads wait for one semaphore; the growth of the process is what they cost. They are then
+/// woken and counted, so that a thread that only pretends to be there would show.
+template <class P>
+repetition park_many(long threads) {
+  // On the heap and never freed: the threads are not joined, and may still be leaving.
+  struct shared_state {
+    typename P::semaphore gate;
+    std::atomic<long> arrived = 0;
+    std::atomic<long> left = 0;
+  };
+  auto& shared = *new shared_state;
+  const double before = resident_bytes();
+  const stopwatch watch;
+  long made = 0;
+  try {
+    for (; made < threads; ++made) {
+      P::spawn_detached([&shared] {
+        shared.arrived.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count, no data
+        shared.gate.acquire();
+        shared.left.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count, no data
+      });
+    }
+  } catch (const std::exception& error) {
+    throw std::runtime_error("after " + std::to_string(made) + " threads: " + error.what());
+  }
+  // relaxed: only the number matters
+  while (shared.arrived.load(std::memory_order_relaxed) < threads) P::yield();
+  P::yield();  // the last one may have counted and not yet parked
+  repetition result = watch.stop(static_cast<double>(threads));
+  result.bytes = resident_bytes() - before;
+  for (long woken = 0; woken < threads; ++woken) shared.gate.release();
+  // relaxed: only the number matters
+  while (shared.left.load(std::memory_order_relaxed) < threads) P::yield();
+  return result;
+}
+
+template <class P>
+long fibonacci(long n) {
+  if (n < 2) return n;
+  long one = 0;
+  typename P::scope fork;
+  fork.spawn([&one, n] { one = fibonacci<P>(n - 1); });
+  const long two = fibonacci<P>(n - 2);
+  fork.join();
+  return one + two;
+}
+
+/// fibonacci(n) spawns once for every call with n >= 2, which is fibonacci(n + 1) - 1 times.
+template <class P>
+repetition fibonacci_tree(long n) {
+  long spawns = 1;  // becomes the (n + 1)-th number
+  for (long before = 0, step = 0; step < n; ++step) {
+    const long next = spawns + before;
+    before = spawns;
+    spawns = next;
+  }
+  const stopwatch watch;
+  const long value = fibonacci<P>(n);
+  const repetition result = watch.stop(static_cast<double>(spawns - 1));
+  if (value < n - 1) throw std::runtime_error("fib gave a wrong number");
+  return result;
+}
+
+template <class P>
+long skynet(long number, long leaves) {
+  if (leaves == 1) return number;
+  constexpr long fan_out = 10;
+  std::array<long, fan_out> sums{};
+  const long share = leaves / fan_out;
+  typename P::scope fork;
+  for (long child = 0; child < fan_out; ++child) {
+    long* const sum = &sums[static_cast<std::size_t>(child)];
+    fork.spawn([=] { *sum = skynet<P>(number + child * share, share); });
+  }
+  fork.join();
+  long total = 0;
+  for (const long sum : sums) total += sum;
+  return total;
+}
+
+/// The leaves are numbered from 0 and add up; every node but the root is a spawn.
+template <class P>
+repetition skynet_tree(long leaves) {
+  long spawns = 0;
+  for (long row = leaves; row > 1; row /= 10) spawns += row;
+  const stopwatch watch;
+  const long value = skynet<P>(0, leaves);
+  const repetition result = watch.stop(static_cast<double>(spawns));
+  if (value != leaves * (leaves - 1) / 2) throw std::runtime_error("skynet gave a wrong sum");
+  return result;
+}
+
+}  // namespace treadle::bench
