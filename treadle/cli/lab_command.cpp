@@ -1,0 +1,173 @@
+// Checking the arguments, running the lab, writing the files.
+#include "treadle/cli/lab_command.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+
+#include "treadle/cli/exit_status.hpp"
+#include "treadle/cli/progress_line.hpp"
+#include "treadle/lab/conductor.hpp"
+#include "treadle/lab/machine.hpp"
+#include "treadle/lab/report_html.hpp"
+#include "treadle/lab/report_json.hpp"
+#include "treadle/lab/report_text.hpp"
+#include "treadle/runtime.hpp"
+
+namespace treadle::cli {
+namespace {
+
+std::string known_experiments() {
+  std::string names;
+  for (const lab::experiment* each : lab::experiments()) {
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", each->id);
+  }
+  return names;
+}
+
+std::vector<const lab::experiment*> chosen_experiments(const std::vector<std::string>& only) {
+  for (const std::string& id : only) {
+    if (lab::find_experiment(id) == nullptr) {
+      throw std::invalid_argument(
+          fmt::format("--only names '{}', allowed: {}", id, known_experiments()));
+    }
+  }
+  // In the lab's own order, each once, however they were named.
+  std::vector<const lab::experiment*> chosen;
+  for (const lab::experiment* each : lab::experiments()) {
+    if (only.empty() || std::find(only.begin(), only.end(), each->id) != only.end()) {
+      chosen.push_back(each);
+    }
+  }
+  return chosen;
+}
+
+std::vector<treadle::model> chosen_models(const std::vector<std::string>& names) {
+  std::vector<treadle::model> all{model::many_to_one, model::one_to_one, model::many_to_many};
+  if (names.empty()) return all;
+  for (const std::string& name : names) {
+    const bool known = std::any_of(all.begin(), all.end(),
+                                   [&](treadle::model each) { return to_string(each) == name; });
+    if (!known) {
+      throw std::invalid_argument(fmt::format("--model names '{}', allowed: m:1, 1:1, m:n", name));
+    }
+  }
+  std::vector<treadle::model> chosen;
+  for (const treadle::model each : all) {
+    if (std::find(names.begin(), names.end(), to_string(each)) != names.end()) {
+      chosen.push_back(each);
+    }
+  }
+  return chosen;
+}
+
+// A file that is opened before the first experiment, so that a run of minutes is not lost to a
+// wrong path; what it held before stays until the new content is there.
+class output_file {
+ public:
+  output_file(std::string option, std::string path) : path_(std::move(path)) {
+    number_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (number_ < 0) {
+      throw std::invalid_argument(fmt::format("{} names '{}', which cannot be written: {}; allowed: "
+                                              "a file in a directory that can be written",
+                                              option, path_, std::strerror(errno)));
+    }
+  }
+  ~output_file() { ::close(number_); }
+  output_file(const output_file&) = delete;
+  output_file& operator=(const output_file&) = delete;
+
+  void write(const std::string& text) {
+    // A pipe or a device has no length to cut.
+    if (::ftruncate(number_, 0) != 0 && errno != EINVAL) fail();
+    std::size_t done = 0;
+    while (done < text.size()) {
+      const ssize_t count = ::write(number_, text.data() + done, text.size() - done);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) fail();
+      done += static_cast<std::size_t>(count);
+    }
+  }
+
+ private:
+  [[noreturn]] void fail() const {
+    throw std::runtime_error(fmt::format("writing {}: {}", path_, std::strerror(errno)));
+  }
+
+  std::string path_;
+  int number_ = -1;
+};
+
+int list() {
+  for (const lab::experiment* each : lab::experiments()) {
+    fmt::print("{:16}{}\n", each->id, each->title);
+  }
+  return exit_good;
+}
+
+struct checked_arguments {
+  lab::lab_plan plan;
+  std::optional<output_file> json;
+  std::optional<output_file> report;
+};
+
+void check(const lab_arguments& arguments, checked_arguments& into) {
+  static_cast<void>(resolve({}));  // throws for a bad TREADLE_* variable
+  into.plan = {chosen_experiments(arguments.only), chosen_models(arguments.models),
+               arguments.quick};
+  if (!arguments.json_file.empty()) into.json.emplace("--json", arguments.json_file);
+  if (!arguments.report_file.empty()) into.report.emplace("--report", arguments.report_file);
+}
+
+void run(const lab_arguments& arguments, checked_arguments& checked) {
+  const lab::machine_facts machine = lab::read_machine();
+  if (const std::string warning = lab::busy_warning(machine); !warning.empty()) {
+    fmt::print("note: {}\n\n", warning);
+  }
+  progress_line progress;
+  const lab::lab_result result = lab::run_lab(
+      checked.plan, {.progress = [&](const std::string& text) { progress.show(text); },
+                     .finished =
+                         [&](const lab::experiment_result& done) {
+                           progress.clear();
+                           fmt::print("{}", lab::text_table(done));
+                           std::fflush(stdout);
+                         }});
+  progress.clear();
+  fmt::print("{}", lab::text_summary(result));
+  if (checked.json) checked.json->write(lab::json_report(result, machine).dump(2) + "\n");
+  if (checked.report) {
+    checked.report->write(lab::html_report(result, machine));
+    fmt::print("report: {}\n", arguments.report_file);
+  }
+}
+
+}  // namespace
+
+int lab_command(const lab_arguments& arguments) {
+  if (arguments.list) return list();
+  checked_arguments checked;
+  try {
+    check(arguments, checked);
+  } catch (const std::invalid_argument& error) {
+    fmt::print(stderr, "treadle lab: {}\n", error.what());
+    return exit_usage;
+  }
+  try {
+    run(arguments, checked);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "treadle lab: {}\n", error.what());
+    return exit_failed;
+  }
+  return exit_good;
+}
+
+}  // namespace treadle::cli

@@ -1,0 +1,78 @@
+// The `treadle` command: reads the command line and hands over.
+//
+// Exit status: see exit_status.hpp. A wrong command line is one line on stderr and status 2.
+#include <CLI/CLI.hpp>
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "treadle/cli/exit_status.hpp"
+#include "treadle/cli/lab_command.hpp"
+#include "treadle/cli/run_command.hpp"
+#include "treadle/lab/child.hpp"
+#include "treadle/lab/conductor.hpp"
+
+namespace {
+
+using namespace treadle;  // the command's own file, included by nobody
+
+CLI::App* add_lab(CLI::App& app, cli::lab_arguments& arguments) {
+  CLI::App* const lab =
+      app.add_subcommand("lab", "measure what the three threading models cost and can do here");
+  lab->add_flag("--list", arguments.list, "name the experiments and end");
+  lab->add_option("--only", arguments.only, "these experiments only")
+      ->delimiter(',')
+      ->type_name("ID,...");
+  lab->add_option("--model", arguments.models, "these models only: m:1, 1:1, m:n")
+      ->delimiter(',')
+      ->type_name("MODEL,...");
+  lab->add_flag("--quick", arguments.quick, "shorter measurements: under a minute in all");
+  lab->add_option("--json", arguments.json_file, "write the results as JSON")->type_name("FILE");
+  lab->add_option("--report", arguments.report_file, "write a report with plots")
+      ->type_name("FILE.html");
+  return lab;
+}
+
+CLI::App* add_run(CLI::App& app, cli::run_arguments& arguments) {
+  CLI::App* const run =
+      app.add_subcommand("run", "start a program under a threading model of your choice");
+  run->add_option("--model", arguments.model, "m:1, 1:1 or m:n")->type_name("MODEL");
+  run->add_option("--width", arguments.width, "processors of m:n")->type_name("N");
+  run->add_option("--stack", arguments.stack, "stack of each thread, as 256K or 1M")
+      ->type_name("SIZE");
+  run->add_option("--guard", arguments.guard, "guard below each stack")->type_name("SIZE");
+  run->add_option("program", arguments.program, "the program and its arguments, after --")
+      ->type_name("PROGRAM [ARGUMENTS]");
+  run->positionals_at_end();
+  return run;
+}
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App app("Treadle: threads whose model is a launch option", "treadle");
+  app.set_version_flag("--version", "treadle " TREADLE_VERSION);
+  app.require_subcommand(1);
+  cli::lab_arguments lab_arguments;
+  cli::run_arguments run_arguments;
+  std::string request;
+  CLI::App* const lab = add_lab(app, lab_arguments);
+  CLI::App* const run = add_run(app, run_arguments);
+  // The lab's own processes: of no use to people, so not in the help.
+  CLI::App* const child = app.add_subcommand(std::string(lab::child_word), "")->group("");
+  child->add_option("request", request)->required();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    fmt::print(stderr, "treadle: {} (treadle --help says more)\n", error.what());
+    return cli::exit_usage;
+  }
+  if (child->parsed()) return lab::serve_request(request);
+  if (run->parsed()) return cli::run_command(run_arguments);
+  static_cast<void>(lab);
+  return cli::lab_command(lab_arguments);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return parse_and_run(argc, argv); }

@@ -1,0 +1,63 @@
+// Checking the settings with the library's own parsers, then exec.
+#include "treadle/cli/run_command.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <system_error>
+
+#include "treadle/cli/exit_status.hpp"
+#include "treadle/runtime.hpp"
+
+namespace treadle::cli {
+namespace {
+
+void set(const char* name, const std::string& value) {
+  if (value.empty()) return;
+  if (::setenv(name, value.c_str(), 1) != 0) {
+    throw std::system_error(errno, std::generic_category(), name);
+  }
+}
+
+// Throws std::invalid_argument for the first setting that is wrong.
+void check(const run_arguments& arguments) {
+  runtime_options options;
+  if (!arguments.model.empty()) options.model = parse_model(arguments.model);
+  if (!arguments.width.empty()) options.width = parse_width("--width", arguments.width);
+  if (!arguments.stack.empty()) options.stack_bytes = parse_bytes("--stack", arguments.stack);
+  if (!arguments.guard.empty()) options.guard_bytes = parse_bytes("--guard", arguments.guard);
+  static_cast<void>(resolve(options));  // the bounds, and what the environment has besides
+  if (arguments.program.empty()) {
+    throw std::invalid_argument("no program was named, allowed: treadle run [options] -- program "
+                                "[arguments]");
+  }
+}
+
+}  // namespace
+
+int run_command(const run_arguments& arguments) {
+  try {
+    check(arguments);
+    set("TREADLE_MODEL", arguments.model);
+    set("TREADLE_WIDTH", arguments.width);
+    set("TREADLE_STACK", arguments.stack);
+    set("TREADLE_GUARD", arguments.guard);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "treadle run: {}\n", error.what());
+    return exit_usage;
+  }
+  std::vector<std::string> words = arguments.program;
+  std::vector<char*> pointers;
+  for (std::string& each : words) pointers.push_back(each.data());
+  pointers.push_back(nullptr);
+  ::execvp(pointers.front(), pointers.data());
+  const int error = errno;
+  fmt::print(stderr, "treadle run: cannot start '{}': {}\n", words.front(), std::strerror(error));
+  return error == ENOENT || error == ENOTDIR ? exit_not_found : exit_not_executable;
+}
+
+}  // namespace treadle::cli

@@ -1,0 +1,21 @@
+// The experiments, one a file, by name. Only experiments.cpp needs them all.
+#pragma once
+
+#include "treadle/lab/experiment.hpp"
+
+namespace treadle::lab {
+
+extern const experiment switch_cost;
+extern const experiment create_cost_experiment;
+extern const experiment contended_lock;
+extern const experiment kernel_memory;
+extern const experiment address_space;
+extern const experiment million;
+extern const experiment parallelism;
+extern const experiment blocking_call;
+extern const experiment futex;
+extern const experiment work_stealing;
+extern const experiment thread_pool;
+extern const experiment thread_local_storage;
+
+}  // namespace treadle::lab

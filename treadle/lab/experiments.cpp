@@ -1,0 +1,33 @@
+// The list of experiments and of probes.
+#include <array>
+
+#include "treadle/lab/all_experiments.hpp"
+#include "treadle/lab/probes.hpp"
+
+namespace treadle::lab {
+
+std::span<const experiment* const> experiments() {
+  // From the costs to what follows from them.
+  static constexpr std::array<const experiment*, 12> all{
+      &switch_cost, &create_cost_experiment, &contended_lock, &futex,
+      &kernel_memory, &address_space, &million, &parallelism,
+      &blocking_call, &work_stealing, &thread_pool, &thread_local_storage};
+  return all;
+}
+
+const experiment* find_experiment(std::string_view id) {
+  for (const experiment* each : experiments()) {
+    if (each->id == id) return each;
+  }
+  return nullptr;
+}
+
+const probe* find_probe(std::string_view name) {
+  static constexpr std::array<const probe*, 2> all{&population_probe, &locks_probe};
+  for (const probe* each : all) {
+    if (each->name == name) return each;
+  }
+  return nullptr;
+}
+
+}  // namespace treadle::lab

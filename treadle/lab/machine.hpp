@@ -1,0 +1,32 @@
+// The machine that the numbers belong to, for the reports.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "treadle/lab/lab_context.hpp"
+
+namespace treadle::lab {
+
+struct machine_facts {
+  std::string cpu;
+  unsigned cores = 0;  // online
+  std::string kernel;
+  double memory_bytes = 0;
+  std::string glibc;
+  std::string compiler;
+  std::string version;   // of Treadle
+  std::string date;      // UTC, ISO 8601
+  double load = 0;       // runnable threads of the machine over the last minute, before the run
+  std::string settings;  // TREADLE_* variables in force; usually none
+};
+
+machine_facts read_machine();
+
+// A sentence when other programs keep the machine so busy that figures will be off; else empty.
+std::string busy_warning(const machine_facts& of);
+
+// With the base quantities of the run; a quantity that could not be measured is null.
+nlohmann::json machine_json(const machine_facts& of, const quantities& known);
+
+}  // namespace treadle::lab
