@@ -1,0 +1,265 @@
+// condition_variable_any in every model: other locks than mutex, and the stop token forms.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <treadle/condition_variable.hpp>
+#include <treadle/mutex.hpp>
+#include <vector>
+
+#include "tests/support/models.hpp"
+
+namespace treadle {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::steady_clock;
+using testing_support::eventually;
+using testing_support::every_model;
+using testing_support::model_names;
+using testing_support::scaled;
+
+template <class Model>
+class ConditionVariableAny : public testing_support::in_model<Model> {};
+TYPED_TEST_SUITE(ConditionVariableAny, every_model, model_names);
+
+// The least that a lock has to offer.
+class plain_lock {
+ public:
+  void lock() {
+    mutex_.lock();
+    ++locked;
+  }
+  void unlock() { mutex_.unlock(); }
+  int locked = 0;  // guarded by itself
+
+ private:
+  mutex mutex_;
+};
+
+template <class Lock>
+void ping_pong() {
+  Lock m;
+  condition_variable_any changed;
+  std::size_t turn = 0;
+  const std::size_t rounds = scaled(300);
+  const auto play = [&](std::size_t me) {
+    for (std::size_t i = 0; i < rounds; ++i) {
+      m.lock();
+      changed.wait(m, [&] { return turn % 2 == me; });
+      ++turn;
+      m.unlock();
+      changed.notify_one();
+    }
+  };
+  thread other(play, 1);
+  play(0);
+  other.join();
+  EXPECT_EQ(turn, 2 * rounds);
+}
+
+TYPED_TEST(ConditionVariableAny, AnyLockWillDo) {
+  this->in([] {
+    ping_pong<plain_lock>();
+    ping_pong<mutex>();
+    ping_pong<timed_mutex>();
+    ping_pong<recursive_mutex>();
+  });
+}
+
+TYPED_TEST(ConditionVariableAny, UniqueLockOfATimedMutex) {
+  this->in([] {
+    timed_mutex m;
+    condition_variable_any changed;
+    std::unique_lock hold(m);
+    const auto before = steady_clock::now();
+    EXPECT_EQ(changed.wait_for(hold, 1ms), cv_status::timeout);
+    EXPECT_GE(steady_clock::now() - before, 1ms);
+    EXPECT_FALSE(changed.wait_until(hold, steady_clock::now() + 1ms, [] { return false; }));
+    EXPECT_TRUE(changed.wait_for(hold, -1s, [] { return true; }));
+    EXPECT_TRUE(hold.owns_lock());
+  });
+}
+
+TYPED_TEST(ConditionVariableAny, StopEndsAWait) {
+  this->in([] {
+    mutex m;
+    condition_variable_any changed;
+    std::atomic<bool> waiting{false};
+    bool result = true;
+    jthread waiter([&](const stop_token& token) {
+      std::unique_lock hold(m);
+      result = changed.wait(hold, token, [&] {
+        waiting = true;
+        return false;
+      });
+      EXPECT_TRUE(hold.owns_lock());
+    });
+    eventually([&] { return waiting.load(); });
+    waiter.request_stop();
+    waiter.join();
+    EXPECT_FALSE(result);
+  });
+}
+
+TYPED_TEST(ConditionVariableAny, AlreadyStopped) {
+  this->in([] {
+    mutex m;
+    condition_variable_any changed;
+    stop_source source;
+    source.request_stop();
+    std::unique_lock hold(m);
+    EXPECT_FALSE(changed.wait(hold, source.get_token(), [] { return false; }));
+    EXPECT_TRUE(changed.wait(hold, source.get_token(), [] { return true; }));
+    EXPECT_FALSE(changed.wait_for(hold, source.get_token(), 1h, [] { return false; }));
+    EXPECT_FALSE(changed.wait_until(hold, source.get_token(), steady_clock::now() + 1h,
+                                    [] { return false; }));
+  });
+}
+
+TYPED_TEST(ConditionVariableAny, StopTokenFormsTimeOutAndSucceed) {
+  this->in([] {
+    mutex m;
+    condition_variable_any changed;
+    stop_source source;
+    std::unique_lock hold(m);
+    const auto before = steady_clock::now();
+    EXPECT_FALSE(changed.wait_for(hold, source.get_token(), 1ms, [] { return false; }));
+    EXPECT_GE(steady_clock::now() - before, 1ms);
+    bool ready = false;
+    thread notifier([&] {
+      const std::lock_guard inner(m);
+      ready = true;
+      changed.notify_all();
+    });
+    EXPECT_TRUE(changed.wait_for(hold, source.get_token(), 1h, [&] { return ready; }));
+    hold.unlock();
+    notifier.join();
+    // A token that can never be stopped.
+    hold.lock();
+    EXPECT_TRUE(changed.wait(hold, stop_token(), [] { return true; }));
+  });
+}
+
+TYPED_TEST(ConditionVariableAny, StopsRaceWithNotifications) {
+  this->in([] {
+    for (std::size_t round = 0; round < scaled(300); ++round) {
+      mutex m;
+      condition_variable_any changed;
+      bool ready = false;
+      bool result = false;
+      jthread waiter([&](const stop_token& token) {
+        std::unique_lock hold(m);
+        result = changed.wait(hold, token, [&] { return ready; });
+      });
+      if (round % 3 != 0) this_thread::yield();
+      jthread notifier([&] {
+        const std::lock_guard hold(m);
+        ready = true;
+        changed.notify_one();
+      });
+      waiter.request_stop();
+      notifier.join();
+      waiter.join();
+      EXPECT_TRUE(ready);
+      static_cast<void>(result);  // either is right
+    }
+  });
+}
+
+TYPED_TEST(ConditionVariableAny, EveryStoppedWaiterOfMany) {
+  this->in([] {
+    mutex m;
+    condition_variable_any changed;
+    stop_source source;
+    std::size_t waiting = 0;
+    std::size_t stopped = 0;
+    const std::size_t count = scaled(200, TestFixture::own_kernel_threads);
+    std::vector<thread> threads;
+    for (std::size_t i = 0; i < count; ++i) {
+      threads.emplace_back([&] {
+        std::unique_lock hold(m);
+        ++waiting;
+        if (!changed.wait(hold, source.get_token(), [] { return false; })) ++stopped;
+      });
+    }
+    eventually([&] {
+      const std::lock_guard hold(m);
+      return waiting == count;
+    });
+    source.request_stop();
+    for (thread& t : threads) t.join();
+    EXPECT_EQ(stopped, count);
+  });
+}
+
+// The waiter's own unlock and relock must not lose a notification between them.
+TYPED_TEST(ConditionVariableAny, NoTicketIsLostAmongTimeOuts) {
+  this->in([] {
+    plain_lock m;
+    condition_variable_any changed;
+    const std::size_t all = scaled(600);
+    std::size_t tickets = 0;
+    std::size_t served = 0;
+    std::vector<thread> threads;
+    for (unsigned t = 0; t < 6; ++t) {
+      threads.emplace_back([&, t] {
+        for (std::size_t i = 0;; ++i) {
+          const std::lock_guard hold(m);
+          if (served == all) return;
+          const auto patience = std::chrono::microseconds(t == 0 ? 1'000'000 : (i * 5 + t) % 20);
+          if (!changed.wait_for(m, patience, [&] { return tickets > 0 || served == all; })) {
+            continue;
+          }
+          if (tickets == 0) return;
+          --tickets;
+          if (++served == all) changed.notify_all();
+        }
+      });
+    }
+    for (std::size_t i = 0; i < all; ++i) {
+      {
+        const std::lock_guard hold(m);
+        ++tickets;
+      }
+      changed.notify_one();
+    }
+    for (thread& t : threads) t.join();
+    EXPECT_EQ(served, all);
+  });
+}
+
+TYPED_TEST(ConditionVariableAny, DestroyedRightAfterNotifyAll) {
+  this->in([] {
+    for (std::size_t round = 0; round < scaled(200); ++round) {
+      recursive_mutex m;
+      auto changed = std::make_unique<condition_variable_any>();
+      int waiting = 0;
+      bool go = false;
+      std::vector<thread> threads;
+      for (int i = 0; i < 3; ++i) {
+        threads.emplace_back([&] {
+          std::unique_lock hold(m);
+          ++waiting;
+          while (!go) changed->wait(hold);
+        });
+      }
+      eventually([&] {
+        const std::lock_guard hold(m);
+        return waiting == 3;
+      });
+      {
+        const std::lock_guard hold(m);
+        go = true;
+        changed->notify_all();
+      }
+      changed.reset();
+      for (thread& t : threads) t.join();
+    }
+  });
+}
+
+}  // namespace
+}  // namespace treadle
