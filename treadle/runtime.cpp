@@ -94,19 +94,27 @@ void runtime::open(bool on_this_thread) {
     case model::many_to_one:
       schedulers_->single = std::make_unique<core::many_to_one>(sizes);
       process_scope_ = schedulers_->single.get();
-      process_scope_->owner = this;
+      adopt_schedulers();
       error = on_this_thread ? schedulers_->single->open_here() : schedulers_->single->open();
       break;
-    case model::one_to_one: process_scope_ = system_scope_; break;
+    case model::one_to_one:
+      process_scope_ = system_scope_;
+      adopt_schedulers();
+      break;
     case model::many_to_many:
       schedulers_->many = std::make_unique<core::many_to_many>(settings_.width, sizes);
       process_scope_ = schedulers_->many.get();
-      process_scope_->owner = this;
+      adopt_schedulers();
       error = schedulers_->many->open();
       break;
   }
-  system_scope_->owner = this;
   if (error != 0) fail_to_start(error);
+}
+
+// Before the first thread can run.
+void runtime::adopt_schedulers() noexcept {
+  process_scope_->owner = system_scope_->owner = this;
+  process_scope_->for_children = system_scope_->for_children = process_scope_;
 }
 
 runtime::~runtime() {

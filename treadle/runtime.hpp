@@ -100,6 +100,7 @@ class runtime {
   struct default_tag {};
   runtime(runtime_options options, default_tag);
   void open(bool on_this_thread);
+  void adopt_schedulers() noexcept;
   static runtime& default_runtime();
 
   runtime_settings settings_;

@@ -33,13 +33,21 @@ core::scheduler_port& launch::scheduler_for(const thread_attributes& attributes)
   return attributes.scope == contention_scope::system ? *in.system_scope_ : *in.process_scope_;
 }
 
-core::thread* launch::start(core::scheduler_port& scheduler, const thread_attributes& attributes,
+core::scheduler_port& launch::default_scheduler() {
+  return scheduler_of(runtime::current());
+}
+
+core::thread* launch::start(core::scheduler_port& scheduler, const thread_attributes* attributes,
                             core::closure_function entry, core::small_closure closure) {
-  core::creation wanted;
-  wanted.stack_bytes = attributes.stack_bytes;
-  wanted.name = attributes.name;
-  wanted.bind_now = !attributes.name.empty();
   core::thread* made = nullptr;
+  if (attributes == nullptr) [[likely]] {
+    if (const int error = scheduler.spawn(entry, closure, made)) [[unlikely]] fail(error);
+    return made;
+  }
+  core::creation wanted;
+  wanted.stack_bytes = attributes->stack_bytes;
+  wanted.name = attributes->name;
+  wanted.bind_now = !attributes->name.empty();
   if (const int error = scheduler.create(wanted, made)) [[unlikely]] fail(error);
   if (made->bound) {
     made->body->entry = entry;

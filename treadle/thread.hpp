@@ -54,22 +54,29 @@ struct launch {
   // Checks the attributes; std::invalid_argument as runtime_options.
   static core::scheduler_port& scheduler_for(const thread_attributes& attributes);
   static core::scheduler_port& scheduler_of(runtime& in) noexcept;
+  // Where threads without attributes start.
+  static core::scheduler_port& scheduler_for_children() {
+    core::scheduler_port* own = core::current_thread().scheduler->for_children;
+    return own != nullptr ? *own : default_scheduler();
+  }
+  static core::scheduler_port& default_scheduler();
   // std::system_error as std::thread: the resources are not available at this time.
   [[noreturn]] static void fail(int error);
-  // A started thread, or std::system_error.
-  static core::thread* start(core::scheduler_port& scheduler, const thread_attributes& attributes,
+  // A started thread, or std::system_error. Null attributes are the default ones.
+  static core::thread* start(core::scheduler_port& scheduler, const thread_attributes* attributes,
                              core::closure_function entry, core::small_closure closure);
   static void join(core::thread*& which);    // std::system_error as std::thread::join
   static void detach(core::thread*& which);  // std::system_error as std::thread::detach
 
   template <class Closure>
   static core::thread* start_closure(core::scheduler_port& scheduler,
-                                     const thread_attributes& attributes, Closure&& closure) {
+                                     const thread_attributes* attributes, Closure&& closure) {
     using kept = std::remove_cvref_t<Closure>;
     core::small_closure words{};
     if constexpr (std::is_trivially_copyable_v<kept> && sizeof(kept) <= sizeof(words) &&
                   alignof(kept) <= alignof(core::small_closure)) {
-      std::memcpy(&words, &closure, sizeof(kept));
+      // An empty one is not worth a byte store, which would stall the loads of whole words.
+      if constexpr (!std::is_empty_v<kept>) std::memcpy(&words, &closure, sizeof(kept));
       return start(
           scheduler, attributes,
           [](void* memory) noexcept { std::invoke(*static_cast<kept*>(memory)); }, words);
@@ -92,7 +99,7 @@ struct launch {
   template <class F>
   static void run_in(runtime& in, F&& function) {
     core::thread* made =
-        start_closure(scheduler_of(in), {}, [&function]() noexcept { function(); });
+        start_closure(scheduler_of(in), nullptr, [&function]() noexcept { function(); });
     join(made);
   }
 };
@@ -150,17 +157,15 @@ class thread {
     requires(!std::is_same_v<std::remove_cvref_t<F>, thread> &&
              !std::is_same_v<std::remove_cvref_t<F>, thread_attributes>)
   explicit thread(F&& function, Args&&... args)
-      : thread(thread_attributes{}, std::forward<F>(function), std::forward<Args>(args)...) {}
+      : record_(detail::launch::start_closure(
+            detail::launch::scheduler_for_children(), nullptr,
+            bind(std::forward<F>(function), std::forward<Args>(args)...))) {}
 
   template <class F, class... Args>
-  thread(const thread_attributes& attributes, F&& function, Args&&... args) {
-    static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
-                  "a thread's arguments must be invocable after conversion to rvalues");
-    record_ = detail::launch::start_closure(
-        detail::launch::scheduler_for(attributes), attributes,
-        detail::bound_call<std::decay_t<F>, std::decay_t<Args>...>{
-            {std::forward<F>(function), std::forward<Args>(args)...}});
-  }
+  thread(const thread_attributes& attributes, F&& function, Args&&... args)
+      : record_(detail::launch::start_closure(
+            detail::launch::scheduler_for(attributes), &attributes,
+            bind(std::forward<F>(function), std::forward<Args>(args)...))) {}
 
   thread(const thread&) = delete;
   thread& operator=(const thread&) = delete;
@@ -186,6 +191,14 @@ class thread {
   static unsigned hardware_concurrency() noexcept;
 
  private:
+  template <class F, class... Args>
+  static auto bind(F&& function, Args&&... args) {
+    static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
+                  "a thread's arguments must be invocable after conversion to rvalues");
+    return detail::bound_call<std::decay_t<F>, std::decay_t<Args>...>{
+        {std::forward<F>(function), std::forward<Args>(args)...}};
+  }
+
   core::thread* record_ = nullptr;
 };
 

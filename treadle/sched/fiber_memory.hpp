@@ -26,16 +26,26 @@ class fiber_memory {
         arena_(context::arena_for(sizes.stack_bytes, sizes.guard_bytes)) {}
 
   // `processor` is null when the caller is not a worker of this scheduler. 0 or an errno.
-  [[nodiscard]] int create(worker& on, fiber_processor* processor, const creation& wanted,
+  [[nodiscard, gnu::always_inline]] int create(worker& on, fiber_processor* processor, const creation& wanted,
                            thread*& made) noexcept {
-    if (processor == nullptr || processor->promises == 0 || wanted.stack_bytes != 0) [[unlikely]] {
+    if (wanted.stack_bytes != 0) [[unlikely]] return create_slowly(on, processor, wanted, made);
+    if (processor == nullptr || processor->promises == 0) [[unlikely]] {
       return create_slowly(on, processor, wanted, made);
+    }
+    if (const int error = create_plain(on, processor, made)) [[unlikely]] return error;
+    if (wanted.bind_now) place(*made, *processor->stacks.take(*arena_), wanted);
+    return 0;
+  }
+  // The same for a thread with nothing special about it.
+  [[nodiscard, gnu::always_inline]] int create_plain(worker& on, fiber_processor* processor,
+                                                     thread*& made) noexcept {
+    if (processor == nullptr || processor->promises == 0) [[unlikely]] {
+      return create_slowly(on, processor, creation{}, made);
     }
     thread* record = record_pool::acquire(on.records);
     if (record == nullptr) [[unlikely]] return no_memory;
     --processor->promises;
     prepare(*record);
-    if (wanted.bind_now) place(*record, *processor->stacks.take(*arena_), wanted);
     made = record;
     return 0;
   }

@@ -39,16 +39,20 @@ class fiber_scheduler : public scheduler_port {
     memory_.discard(on, own_processor(on), unstarted);
   }
 
-  int start(thread& fresh) noexcept final {
-    transition(fresh, thread_state::fresh, thread_state::ready, wait_reason::started);
+  int spawn(closure_function entry, small_closure closure, thread*& made) noexcept final {
     worker& on = core::current_worker();
-    if (fiber_processor* processor = own_processor(on)) {
-      processor->started.add(1);
-      model().ready_last(on, fresh);
-    } else {
-      started_outside_.fetch_add(1, base::relaxed);  // relaxed: a statistic
-      model().ready_from_outside(fresh);
-    }
+    fiber_processor* processor = own_processor(on);
+    if (const int error = memory_.create_plain(on, processor, made)) [[unlikely]] return error;
+    made->scheduler = this;
+    made->entry = entry;
+    closure.copy_to(made->closure);
+    enqueue(on, processor, *made);
+    return 0;
+  }
+
+  int start(thread& fresh) noexcept final {
+    worker& on = core::current_worker();
+    enqueue(on, own_processor(on), fresh);
     return 0;
   }
 
@@ -74,9 +78,20 @@ class fiber_scheduler : public scheduler_port {
 
  protected:
   // What is left to do for the thread that a jump has left; fits below a record's alignment.
-  enum class after : std::uintptr_t { nothing, parked, yielded, forked, ended, ended_joined };
+  enum class after : std::uintptr_t { nothing, parked, yielded, forked, ended, ended_joined, ended_child };
 
   Model& model() noexcept { return static_cast<Model&>(*this); }
+
+  void enqueue(worker& on, fiber_processor* processor, thread& fresh) noexcept {
+    transition(fresh, thread_state::fresh, thread_state::ready, wait_reason::started);
+    if (processor != nullptr) [[likely]] {
+      processor->started.add(1);
+      model().ready_last(on, fresh);
+    } else {
+      started_outside_.fetch_add(1, base::relaxed);  // relaxed: a statistic
+      model().ready_from_outside(fresh);
+    }
+  }
 
   fiber_processor* own_processor(worker& on) noexcept {
     return on.scheduler == this ? static_cast<fiber_processor*>(on.processor) : nullptr;

@@ -92,39 +92,38 @@ template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::after_switch(worker& on, std::uintptr_t message) noexcept {
   constexpr std::uintptr_t action_mask = alignof(thread) - 1;
   auto* left = reinterpret_cast<thread*>(message & ~action_mask);
-  switch (static_cast<after>(message & action_mask)) {
-    case after::nothing: return;
-    case after::parked:
-      if (!left->permit.publish_parked()) {
-        transition(*left, thread_state::parked, thread_state::ready, wait_reason::none);
-        model().ready(on, *left);
-      }
-      return;
-    case after::yielded: model().ready_last(on, *left); return;
-    case after::forked:
-      if (!model().push_parent(on, *left)) model().ready_last(on, *left);
-      return;
-    case after::ended: finish(on, *left); return;
-    case after::ended_joined:
-      own_processor(on)->finished.add(1);
-      memory_.unbind(*own_processor(on), *left);
-      transition(*left, thread_state::running, thread_state::finished, wait_reason::exited);
+  const auto action = static_cast<after>(message & action_mask);
+  // A chain and not a switch: g++ would make a jump table, one more indirect jump to predict.
+  if (action == after::parked) {
+    if (left->permit.publish_parked()) [[likely]] return;
+    transition(*left, thread_state::parked, thread_state::ready, wait_reason::none);
+    model().ready(on, *left);
+  } else if (action == after::yielded) {
+    model().ready_last(on, *left);
+  } else if (action == after::forked) {
+    if (!model().push_parent(on, *left)) [[unlikely]] model().ready_last(on, *left);
+  } else if (action == after::ended_joined || action == after::ended_child) {
+    fiber_processor& processor = *static_cast<fiber_processor*>(on.processor);
+    processor.finished.add(1);
+    memory_.unbind(processor, *left);
+    transition(*left, thread_state::running, thread_state::finished, wait_reason::exited);
+    if (action == after::ended_joined) {
       // release: pairs with the joiner's acquire; the joiner alone touches the record after this
       left->completion.store(thread::has_finished, base::release);
-      return;
+    } else {
+      record_pool::release(on.records, *left);
+    }
+  } else if (action == after::ended) {
+    finish(on, *left);
   }
 }
 
-// The end of a thread that nobody was parked in join for, or of a scope's child.
+// The end of a thread that nobody was parked in join for.
 template <class Model>
 void fiber_scheduler<Model>::finish(worker& on, thread& ended) noexcept {
   own_processor(on)->finished.add(1);
   memory_.unbind(*own_processor(on), ended);
   transition(ended, thread_state::running, thread_state::finished, wait_reason::exited);
-  if (ended.forked) {
-    record_pool::release(on.records, ended);
-    return;
-  }
   // acq_rel: release what the thread did to its joiner; acquire the joiner's record
   const std::uintptr_t before = ended.completion.exchange(thread::has_finished, base::acq_rel);
   if (before == thread::detached) {
@@ -167,6 +166,7 @@ template <class Model>
   after action = after::ended;
   if (self.forked) {
     next = end_of_child(on, self);
+    action = after::ended_child;
   } else {
     // acquire: pairs with join(), makes the joiner's record readable
     const std::uintptr_t waiting = self.completion.load(base::acquire);

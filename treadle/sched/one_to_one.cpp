@@ -88,6 +88,20 @@ void one_to_one::release_memory(thread& ended) noexcept {
 
 void one_to_one::discard(thread& unstarted) noexcept { release_memory(unstarted); }
 
+int one_to_one::spawn(closure_function entry, small_closure closure,
+                      thread*& made) noexcept {
+  thread* fresh = nullptr;
+  if (const int error = create({}, fresh)) return error;
+  fresh->body->entry = entry;
+  closure.copy_to(fresh->body->inline_closure);
+  if (const int error = start(*fresh)) {
+    discard(*fresh);
+    return error;
+  }
+  made = fresh;
+  return 0;
+}
+
 int one_to_one::start(thread& fresh) noexcept {
   seat& mine = seat_of(fresh);
   mine.home = this;

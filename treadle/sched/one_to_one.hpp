@@ -29,6 +29,7 @@ class one_to_one final : public scheduler_port {
 
   int create(const creation& wanted, thread*& made) noexcept final;
   void discard(thread& unstarted) noexcept final;
+  int spawn(closure_function entry, small_closure closure, thread*& made) noexcept final;
   int start(thread& fresh) noexcept final;
   wake park(wait_reason why, deadline until) noexcept final;
   void make_ready(thread& claimed) noexcept final;

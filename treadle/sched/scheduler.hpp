@@ -79,6 +79,11 @@ class scheduler_port {
   [[nodiscard]] virtual int create(const creation& wanted, thread*& made) noexcept = 0;
   virtual void discard(thread& unstarted) noexcept = 0;
 
+  // create() and start() in one, for a thread with nothing special about it. The error is as of
+  // either; then nothing was made.
+  [[nodiscard]] virtual int spawn(closure_function entry, small_closure closure,
+                                  thread*& made) noexcept = 0;
+
   // Model 1:1 may fail to start (an errno; the thread is then still fresh); others do not.
   [[nodiscard]] virtual int start(thread& fresh) noexcept = 0;
   virtual wake park(wait_reason why, deadline until) noexcept = 0;
@@ -102,8 +107,10 @@ class scheduler_port {
     if (which.permit.unpark()) which.scheduler->make_ready(which);
   }
 
-  // The runtime object that it belongs to; null for foreign kernel threads. Fixed after start.
+  // Fixed after start, null for foreign kernel threads: the runtime object that it belongs to, and
+  // the scheduler of that runtime in which its threads start others.
   void* owner = nullptr;
+  scheduler_port* for_children = nullptr;
 
  protected:
   ~scheduler_port() = default;

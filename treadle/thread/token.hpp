@@ -34,7 +34,7 @@ class basic_token {
 
   // On the owner's behalf, once its context is saved. False when a token came in meanwhile, which
   // is then used up: the owner goes on at once.
-  [[nodiscard]] bool publish_parked() noexcept {
+  [[nodiscard, gnu::always_inline]] bool publish_parked() noexcept {
     std::uint32_t expected = none;
     // release: pairs with unpark(), publishes the saved context to whoever resumes it
     if (word_.compare_exchange_strong(expected, parked, base::release, base::relaxed)) return true;
@@ -43,7 +43,7 @@ class basic_token {
   }
 
   // Anybody. True when the owner was parked: the caller now owns it and must make it ready.
-  [[nodiscard]] bool unpark() noexcept {
+  [[nodiscard, gnu::always_inline]] bool unpark() noexcept {
     std::uint32_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
     for (;;) {
       const std::uint32_t wanted = seen == parked ? none : available;
@@ -55,7 +55,7 @@ class basic_token {
   }
 
   // Anybody. Like unpark(), but leaves no token when the owner is not parked.
-  [[nodiscard]] bool claim_parked() noexcept {
+  [[nodiscard, gnu::always_inline]] bool claim_parked() noexcept {
     std::uint32_t expected = parked;
     // acq_rel: as in unpark()
     return word_.compare_exchange_strong(expected, none, base::acq_rel, base::relaxed);
