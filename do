@@ -261,15 +261,20 @@ check_format() {
 word_tidy() {
   setup build test
   step "tidy.py" python3 "$root/tools/tidy.py" "$root"
-  step "configure dev" configure dev
+  step "configure for clang-tidy" configure_tidy
   step "clang-tidy" run_clang_tidy
 }
 
-# Sources in the tree that dev compiles; what their headers say is told with them.
+# clang-tidy must see clang's own flags, and cannot read g++'s precompiled headers.
+configure_tidy() {
+  configure clang-dev -B "$root/build/tidy" -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON
+}
+
+# All that is compiled but the tests; what is in the headers is told with the sources.
 run_clang_tidy() {
   find "$root"/{treadle,examples} -name '*.cpp' -not -name '*_test.cpp' -not -name '*_bench.cpp' \
     -print0 2>/dev/null |
-    xargs -0 -r -n 1 -P "$jobs" clang-tidy -p "$root/build/dev" --quiet 2>/dev/null
+    xargs -0 -r -n 1 -P "$jobs" clang-tidy -p "$root/build/tidy" --quiet 2>/dev/null
 }
 
 # ---------------------------------------------------------------------------------------------

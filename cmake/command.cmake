@@ -36,4 +36,6 @@ if(EXISTS ${treadle_main})
   set_target_properties(treadle_command PROPERTIES OUTPUT_NAME treadle)
   target_compile_definitions(treadle_command PRIVATE TREADLE_VERSION="${PROJECT_VERSION}")
   target_link_libraries(treadle_command PRIVATE treadle_options treadle_tool)
+  # main() runs once, and CLI11 optimised takes as long to compile as the whole of sched/.
+  target_compile_options(treadle_command PRIVATE $<$<CONFIG:Release>:-O0>)
 endif()

@@ -36,7 +36,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # False in g++ 12 for std::string (its PR 105651); and, without the full optimiser, for values
   # that are always set (std::stop_token's too).
   target_compile_options(treadle_options INTERFACE
-    $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>
+    $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict;-Wno-stringop-overflow>
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<NOT:$<CONFIG:Release>>>:-Wno-maybe-uninitialized>)
 endif()
 

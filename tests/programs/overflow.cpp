@@ -15,10 +15,12 @@
 namespace {
 
 volatile int sink = 0;
+volatile int bottom = -1;  // never reached; the compiler cannot know
 
 // Each frame takes about 256 bytes; the volatile keeps it from becoming a loop.
 [[gnu::noinline]] int dig(int depth) {
   std::array<volatile char, 200> frame{};
+  if (depth == bottom) return 0;
   frame[0] = static_cast<char>(depth);
   const int below = dig(depth + 1);
   sink = frame[0];

@@ -13,6 +13,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "treadle/cli/complaint.hpp"
 #include "treadle/cli/exit_status.hpp"
 #include "treadle/cli/progress_line.hpp"
 #include "treadle/lab/conductor.hpp"
@@ -36,8 +37,7 @@ std::string known_experiments() {
 std::vector<const lab::experiment*> chosen_experiments(const std::vector<std::string>& only) {
   for (const std::string& id : only) {
     if (lab::find_experiment(id) == nullptr) {
-      throw std::invalid_argument(
-          fmt::format("--only names '{}', allowed: {}", id, known_experiments()));
+      throw std::invalid_argument(complaint("--only", id, known_experiments()));
     }
   }
   // In the lab's own order, each once, however they were named.
@@ -57,7 +57,7 @@ std::vector<treadle::model> chosen_models(const std::vector<std::string>& names)
     const bool known = std::any_of(all.begin(), all.end(),
                                    [&](treadle::model each) { return to_string(each) == name; });
     if (!known) {
-      throw std::invalid_argument(fmt::format("--model names '{}', allowed: m:1, 1:1, m:n", name));
+      throw std::invalid_argument(complaint("--model", name, "m:1, 1:1 and m:n"));
     }
   }
   std::vector<treadle::model> chosen;
@@ -76,9 +76,8 @@ class output_file {
   output_file(std::string option, std::string path) : path_(std::move(path)) {
     number_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (number_ < 0) {
-      throw std::invalid_argument(fmt::format("{} names '{}', which cannot be written: {}; allowed: "
-                                              "a file in a directory that can be written",
-                                              option, path_, std::strerror(errno)));
+      throw std::invalid_argument(complaint(
+          option, path_, fmt::format("files that can be written ({})", std::strerror(errno))));
     }
   }
   ~output_file() { ::close(number_); }
@@ -133,14 +132,14 @@ void run(const lab_arguments& arguments, checked_arguments& checked) {
     fmt::print("note: {}\n\n", warning);
   }
   progress_line progress;
-  const lab::lab_result result = lab::run_lab(
-      checked.plan, {.progress = [&](const std::string& text) { progress.show(text); },
-                     .finished =
-                         [&](const lab::experiment_result& done) {
-                           progress.clear();
-                           fmt::print("{}", lab::text_table(done));
-                           std::fflush(stdout);
-                         }});
+  const lab::lab_result result =
+      lab::run_lab(checked.plan, {.progress = [&](const std::string& text) { progress.show(text); },
+                                  .finished =
+                                      [&](const lab::experiment_result& done) {
+                                        progress.clear();
+                                        fmt::print("{}", lab::text_table(done));
+                                        std::fflush(stdout);
+                                      }});
   progress.clear();
   fmt::print("{}", lab::text_summary(result));
   if (checked.json) checked.json->write(lab::json_report(result, machine).dump(2) + "\n");
@@ -158,13 +157,13 @@ int lab_command(const lab_arguments& arguments) {
   try {
     check(arguments, checked);
   } catch (const std::invalid_argument& error) {
-    fmt::print(stderr, "treadle lab: {}\n", error.what());
+    print_complaint("treadle lab", error.what());
     return exit_usage;
   }
   try {
     run(arguments, checked);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "treadle lab: {}\n", error.what());
+    print_complaint("treadle lab", error.what());
     return exit_failed;
   }
   return exit_good;

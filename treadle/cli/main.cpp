@@ -3,10 +3,9 @@
 // Exit status: see exit_status.hpp. A wrong command line is one line on stderr and status 2.
 #include <CLI/CLI.hpp>
 
-#include <fmt/format.h>
-
 #include <string>
 
+#include "treadle/cli/complaint.hpp"
 #include "treadle/cli/exit_status.hpp"
 #include "treadle/cli/lab_command.hpp"
 #include "treadle/cli/run_command.hpp"
@@ -64,7 +63,10 @@ int parse_and_run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    fmt::print(stderr, "treadle: {} (treadle --help says more)\n", error.what());
+    const bool unknown_word = argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty();
+    const std::string message =
+        unknown_word ? cli::complaint("the command", argv[1], "lab and run") : error.what();
+    cli::print_complaint("treadle", message + " (treadle --help says more)");
     return cli::exit_usage;
   }
   if (child->parsed()) return lab::serve_request(request);

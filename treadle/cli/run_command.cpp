@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "treadle/cli/complaint.hpp"
 #include "treadle/cli/exit_status.hpp"
 #include "treadle/runtime.hpp"
 
@@ -23,17 +24,33 @@ void set(const char* name, const std::string& value) {
   }
 }
 
+// The library names its own variables; here the option's name is what the user knows.
+void check_size(const char* option, const std::string& text, std::size_t least, std::size_t most) {
+  if (text.empty()) return;
+  const std::size_t bytes = parse_bytes(option, text);
+  if (bytes >= least && bytes <= most) return;
+  throw std::invalid_argument(complaint(option, text, fmt::format("{} to {} bytes", least, most)));
+}
+
 // Throws std::invalid_argument for the first setting that is wrong.
 void check(const run_arguments& arguments) {
   runtime_options options;
-  if (!arguments.model.empty()) options.model = parse_model(arguments.model);
+  if (!arguments.model.empty()) {
+    try {
+      options.model = parse_model(arguments.model);
+    } catch (const std::invalid_argument&) {
+      throw std::invalid_argument(complaint("--model", arguments.model, "m:1, 1:1 and m:n"));
+    }
+  }
   if (!arguments.width.empty()) options.width = parse_width("--width", arguments.width);
+  check_size("--stack", arguments.stack, stack_bytes_min, stack_bytes_max);
+  check_size("--guard", arguments.guard, 0, guard_bytes_max);
   if (!arguments.stack.empty()) options.stack_bytes = parse_bytes("--stack", arguments.stack);
   if (!arguments.guard.empty()) options.guard_bytes = parse_bytes("--guard", arguments.guard);
-  static_cast<void>(resolve(options));  // the bounds, and what the environment has besides
+  static_cast<void>(resolve(options));  // what the environment has besides
   if (arguments.program.empty()) {
-    throw std::invalid_argument("no program was named, allowed: treadle run [options] -- program "
-                                "[arguments]");
+    throw std::invalid_argument(
+        "no program was named, allowed is: treadle run [options] -- program [arguments]");
   }
 }
 
@@ -47,7 +64,7 @@ int run_command(const run_arguments& arguments) {
     set("TREADLE_STACK", arguments.stack);
     set("TREADLE_GUARD", arguments.guard);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "treadle run: {}\n", error.what());
+    print_complaint("treadle run", error.what());
     return exit_usage;
   }
   std::vector<std::string> words = arguments.program;

@@ -45,9 +45,7 @@ struct subjects {
 
 subjects rows_for(lab_context& lab, std::uint64_t threads) {
   const std::string count = human(static_cast<double>(threads), "");
-  const std::string model_title =
-      lab.model() == model::one_to_one ? "1:1" : (lab.model() == model::many_to_one ? "M:1" : "M:N");
-  const std::string label = model_title + " " + count;
+  const std::string label = fmt::format("{} {}", lab.model_name(), count);
   return {lab.of("address space of " + count + " threads", "B", "reserved", label),
           lab.of("resident memory of " + count + " threads", "B", "resident", label),
           lab.of("page tables of " + count + " threads", "B", "tables", label)};
@@ -85,8 +83,7 @@ void population_rows(lab_context& lab, std::uint64_t threads, double used_each) 
                         human(static_cast<double>(few_threads), "")));
   const prediction tables =
       about(formula::page_tables(count, static_cast<double>(stack_of(lab.model())), 4096),
-            memory_tolerance, "8 B for each page reserved",
-            static_cast<double>(1 << 20));
+            memory_tolerance, "8 B for each page reserved", static_cast<double>(1 << 20));
   std::optional<std::string> why = why_not(lab, request);
   population grown;
   if (!why) {
@@ -123,19 +120,21 @@ void run(lab_context& lab) {
 const experiment address_space{
     .id = "address-space",
     .title = "Address space and memory",
-    .claim = "Each kernel thread reserves a large stack S, N threads N times S; the stacks of user "
-             "threads follow what is really used, s.",
-    .method = "10,000 and 100,000 threads each write to 8 KiB of their stack and park. 1:1 is "
-              "given stacks of 1 MiB and the user threads 64 KiB, the text's figures. VmSize, "
-              "VmRSS and VmPTE are read from /proc in a fresh process.",
-    .look = "Address space is only numbers: the kernel threads reserve sixteen times as much and "
-            "all models have the same memory resident, because memory comes page by page when it "
-            "is touched. What the reservation does cost is page tables.",
-    .plots = {{.key = "reserved", .title = "Address space (VmSize)", .unit = "B",
-               .logarithmic = true},
-              {.key = "resident", .title = "Resident memory (VmRSS)", .unit = "B",
-               .logarithmic = true},
-              {.key = "tables", .title = "Page tables (VmPTE)", .unit = "B", .logarithmic = true}},
+    .claim =
+        "Each kernel thread reserves a large stack S, N threads N times S; the stacks of user "
+        "threads follow what is really used, s.",
+    .method =
+        "10,000 and 100,000 threads each write to 8 KiB of their stack and park. 1:1 is "
+        "given stacks of 1 MiB and the user threads 64 KiB, the text's figures. VmSize, "
+        "VmRSS and VmPTE are read from /proc in a fresh process.",
+    .look =
+        "Address space is only numbers: the kernel threads reserve sixteen times as much and "
+        "all models have the same memory resident, because memory comes page by page when it "
+        "is touched. What the reservation does cost is page tables.",
+    .plots =
+        {{.key = "reserved", .title = "Address space (VmSize)", .unit = "B", .logarithmic = true},
+         {.key = "resident", .title = "Resident memory (VmRSS)", .unit = "B", .logarithmic = true},
+         {.key = "tables", .title = "Page tables (VmPTE)", .unit = "B", .logarithmic = true}},
     .run = run};
 
 }  // namespace treadle::lab

@@ -144,9 +144,8 @@ sample user_switch(lab_context& lab) {
 
 sample kernel_switch(lab_context& lab) {
   return lab.quantity("c_k", [&] {
-    return in_runtime(model::one_to_one, [&] {
-      return cost_each(lab.repetitions(), lab.span(), 1000, futex_passes);
-    });
+    return in_runtime(model::one_to_one,
+                      [&] { return cost_each(lab.repetitions(), lab.span(), 1000, futex_passes); });
   });
 }
 
@@ -180,9 +179,8 @@ sample time_slice(lab_context& lab) {
 sample create_cost(lab_context& lab, treadle::model of) {
   return lab.quantity(fmt::format("create {}", to_string(of)), [&] {
     return in_runtime(of, [&] {
-      return cost_each(lab.repetitions(), lab.span(), 64, [of](std::uint64_t count) {
-        return created_one_by_one(of, count);
-      });
+      return cost_each(lab.repetitions(), lab.span(), 64,
+                       [of](std::uint64_t count) { return created_one_by_one(of, count); });
     });
   });
 }
@@ -192,9 +190,8 @@ sample bulk_create_cost(lab_context& lab, treadle::model of) {
     const std::uint64_t count = bulk_count(of);
     return in_runtime(of, [&] {
       (void)created_in_bulk(of, count);  // the first round maps the stacks
-      return repeat(lab.repetitions(), [&] {
-        return created_in_bulk(of, count) / static_cast<double>(count);
-      });
+      return repeat(lab.repetitions(),
+                    [&] { return created_in_bulk(of, count) / static_cast<double>(count); });
     });
   });
 }

@@ -10,10 +10,12 @@
 #include <memory>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "treadle/lab/all_experiments.hpp"
 #include "treadle/lab/human.hpp"
 #include "treadle/lab/name_server.hpp"
+#include "treadle/lab/stopwatch.hpp"
 #include "treadle/lab/ticker.hpp"
 #include "treadle/thread.hpp"
 
@@ -23,9 +25,11 @@ namespace {
 // A call that is over sooner shows nothing that a time slice of the kernel would not show too.
 constexpr double call_shortest = 10e6;
 
-// Written before fsync, so that the disk has something to do.
-constexpr std::size_t file_bytes_quick = std::size_t{16} << 20;
-constexpr std::size_t file_bytes = std::size_t{64} << 20;
+// Written before fsync, so that the disk has something to do: as much as makes fsync this long, but
+// no more than the most. Guess: three times the shortest, as disks are fickle.
+constexpr double fsync_wanted = 30e6;
+constexpr std::size_t file_bytes_first = std::size_t{16} << 20;
+constexpr std::size_t file_bytes_most = std::size_t{256} << 20;
 
 [[noreturn]] void fail(const char* what) {
   throw std::system_error(errno, std::generic_category(), what);
@@ -87,13 +91,11 @@ void read_row(lab_context& lab) {
   const file reading(ends[0]);
   const file writing(ends[1]);
   world outside;
-  const stall seen = measure_stall(
-      lab, {},
-      [&] {
-        outside.later(call_length(lab), [&] { (void)!::write(writing.get(), "x", 1); });
-        char byte = 0;
-        if (::read(reading.get(), &byte, 1) != 1) fail("read");
-      });
+  const stall seen = measure_stall(lab, {}, [&] {
+    outside.later(call_length(lab), [&] { (void)!::write(writing.get(), "x", 1); });
+    char byte = 0;
+    if (::read(reading.get(), &byte, 1) != 1) fail("read");
+  });
   report_stall(lab, "read of a pipe", seen);
 }
 
@@ -102,25 +104,41 @@ void sleep_row(lab_context& lab) {
   report_stall(lab, "nanosleep", measure_stall(lab, {}, call));
 }
 
+void write_file(const file& target, std::size_t bytes) {
+  const std::vector<char> content(std::size_t{1} << 20, 'x');
+  if (::lseek(target.get(), 0, SEEK_SET) != 0) fail("lseek");
+  for (std::size_t done = 0; done < bytes; done += content.size()) {
+    if (::write(target.get(), content.data(), content.size()) < 0) fail("write");
+  }
+}
+
+void flush_file(const file& target) {
+  if (::fsync(target.get()) != 0) fail("fsync");
+}
+
+// How much keeps fsync busy for the time that is wanted.
+double bytes_for_fsync(const file& target) {
+  for (std::size_t bytes = file_bytes_first;; bytes *= 2) {
+    write_file(target, bytes);
+    const stopwatch watch;
+    flush_file(target);
+    if (watch.nanoseconds() >= fsync_wanted || bytes >= file_bytes_most) {
+      return static_cast<double>(bytes);
+    }
+  }
+}
+
 void fsync_row(lab_context& lab) {
   // Not TMPDIR: /tmp is often in memory, where fsync has nothing to do.
   char path[] = "/var/tmp/treadle-lab-XXXXXX";
   const file target(::mkostemp(path, O_CLOEXEC));
   ::unlink(path);
-  const std::size_t bytes = lab.quick() ? file_bytes_quick : file_bytes;
-  const std::vector<char> content(std::size_t{1} << 20, 'x');
+  const double bytes =
+      lab.quantity("fsync bytes", [&] { return sample::once(bytes_for_fsync(target)); }).median;
   const stall seen = measure_stall(
-      lab,
-      [&] {
-        if (::lseek(target.get(), 0, SEEK_SET) != 0) fail("lseek");
-        for (std::size_t done = 0; done < bytes; done += content.size()) {
-          if (::write(target.get(), content.data(), content.size()) < 0) fail("write");
-        }
-      },
-      [&] {
-        if (::fsync(target.get()) != 0) fail("fsync");
-      });
-  report_stall(lab, "fsync", seen, fmt::format("of {} in /var/tmp", human(double(bytes), "B")));
+      lab, [&] { write_file(target, static_cast<std::size_t>(bytes)); },
+      [&] { flush_file(target); });
+  report_stall(lab, "fsync", seen, fmt::format("of {} in /var/tmp", human(bytes, "B")));
 }
 
 void flock_row(lab_context& lab) {
@@ -156,11 +174,11 @@ void own_sleep_row(lab_context& lab) {
     this_thread::sleep_for(std::chrono::nanoseconds(static_cast<std::int64_t>(call_length(lab))));
   });
   const std::string name = "treadle's sleep_for";
-  lab.report(judge(
-      lab.of("longest gap beside " + name, "ns", "gap",
-             fmt::format("{} sleep_for", lab.model_name())),
-      at_most(0, 1, "the runtime's own call parks only the thread", 0.25 * seen.call.median),
-      seen.longest, fmt::format("the call took {}", human(seen.call.median, "ns"))));
+  lab.report(
+      judge(lab.of("longest gap beside " + name, "ns", "gap",
+                   fmt::format("{} sleep_for", lab.model_name())),
+            at_most(0, 1, "the runtime's own call parks only the thread", 0.25 * seen.call.median),
+            seen.longest, fmt::format("the call took {}", human(seen.call.median, "ns"))));
 }
 
 // As many calls as kernel threads: the text's K - 1 others are none.
@@ -185,8 +203,8 @@ void run(lab_context& lab) {
     try {
       rows[index](lab);
     } catch (const std::system_error& error) {
-      lab.report(not_run(lab.of(fmt::format("longest gap beside {}", names[index]), "ns"),
-                         error.what()));
+      lab.report(
+          not_run(lab.of(fmt::format("longest gap beside {}", names[index]), "ns"), error.what()));
     }
   }
   if (lab.model() == model::many_to_many) all_workers_row(lab);
@@ -197,13 +215,16 @@ void run(lab_context& lab) {
 const experiment blocking_call{
     .id = "blocking-call",
     .title = "One blocking call",
-    .claim = "A blocking system call freezes every thread of M:1 for the length of the call, one "
-             "thread of 1:1, and one kernel thread of M:N.",
-    .method = "One thread ticks and notes its longest gap while another makes a call that blocks in "
-              "the kernel: read of an empty pipe, nanosleep, fsync, flock and a name look-up. The "
-              "runtime's own sleep_for, which parks only the thread, is the control.",
-    .look = "Every M:1 bar is as long as the call, but for sleep_for. For 1:1 and M:N hardly "
-            "anything should be seen, until M:N has as many calls as kernel threads.",
+    .claim =
+        "A blocking system call freezes every thread of M:1 for the length of the call, one "
+        "thread of 1:1, and one kernel thread of M:N.",
+    .method =
+        "One thread ticks and notes its longest gap while another makes a call that blocks in "
+        "the kernel: read of an empty pipe, nanosleep, fsync, flock and a name look-up. The "
+        "runtime's own sleep_for, which parks only the thread, is the control.",
+    .look =
+        "Every M:1 bar is as long as the call, but for sleep_for. For 1:1 and M:N hardly "
+        "anything should be seen, until M:N has as many calls as kernel threads.",
     .plots = {{.key = "gap", .title = "Longest gap of a ticking thread", .unit = "ns"}},
     .run = run};
 

@@ -90,8 +90,8 @@ pid_t start(const std::string& request, int records, int errors) {
   std::string argument = request;
   std::array<char*, 4> arguments{name.data(), word.data(), argument.data(), nullptr};
   pid_t child = 0;
-  const int error = ::posix_spawn(&child, "/proc/self/exe", actions.get(), nullptr,
-                                  arguments.data(), environ);
+  const int error =
+      ::posix_spawn(&child, "/proc/self/exe", actions.get(), nullptr, arguments.data(), environ);
   if (error != 0) fail("starting a process of the lab", error);
   return child;
 }
@@ -179,8 +179,7 @@ std::string run_child(const nlohmann::json& request, std::chrono::milliseconds l
   std::string error_text;
   bool in_time = false;
   try {
-    in_time =
-        read_until_end(records, errors, base::deadline::after(limit), record, error_text);
+    in_time = read_until_end(records, errors, base::deadline::after(limit), record, error_text);
   } catch (...) {
     ::kill(child, SIGKILL);
     while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
@@ -206,8 +205,7 @@ void write_record(const nlohmann::json& record) {
   const std::string line = record.dump() + "\n";
   std::size_t written = 0;
   while (written < line.size()) {
-    const ssize_t count =
-        ::write(record_descriptor, line.data() + written, line.size() - written);
+    const ssize_t count = ::write(record_descriptor, line.data() + written, line.size() - written);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail("writing a record", errno);
     written += static_cast<std::size_t>(count);

@@ -96,9 +96,10 @@ class conductor {
 lab_context context_for(const nlohmann::json& request) {
   return lab_context(parse_model(request.at("model").get<std::string>()),
                      request.at("quick").get<bool>(), quantities_from_json(request.at("known")),
-                     {.row = [](const row& made) {
-                        write_record({{"row", travelling_json(made)}});
-                      },
+                     {.row =
+                          [](const row& made) {
+                            write_record({{"row", travelling_json(made)}});
+                          },
                       .quantity =
                           [](const std::string& name, const sample& value) {
                             write_record({{"known", to_json_object(quantities{{name, value}})}});

@@ -25,8 +25,7 @@ std::string section_name(double nanoseconds) {
 
 // Sections a second when every one ends with a hand-off. Remembered: the gain needs 1:1's too.
 sample ring_throughput(lab_context& lab, treadle::model of, double section) {
-  const std::string name =
-      fmt::format("X {}, {}", to_string(of), section_name(section));
+  const std::string name = fmt::format("X {}, {}", to_string(of), section_name(section));
   return lab.quantity(name, [&] {
     const sample cost = ring_cost(lab, {.model = of,
                                         .threads = 8,
@@ -38,9 +37,12 @@ sample ring_throughput(lab_context& lab, treadle::model of, double section) {
 
 std::string formula_words(treadle::model of, double c_u, double c_k) {
   switch (of) {
-    case model::many_to_one: return "1 / (L + c_u) with " + named("c_u", c_u, "ns");
-    case model::one_to_one: return "1 / (L + c_k) with " + named("c_k", c_k, "ns");
-    case model::many_to_many: break;
+    case model::many_to_one:
+      return "1 / (L + c_u) with " + named("c_u", c_u, "ns");
+    case model::one_to_one:
+      return "1 / (L + c_k) with " + named("c_k", c_k, "ns");
+    case model::many_to_many:
+      break;
   }
   return fmt::format("1 / (L + c_u + c_k) with {} and {}", named("c_u", c_u, "ns"),
                      named("c_k", c_k, "ns"));
@@ -48,17 +50,18 @@ std::string formula_words(treadle::model of, double c_u, double c_k) {
 
 void passed_on_row(lab_context& lab, double section, double c_u, double c_k) {
   const sample measured = ring_throughput(lab, lab.model(), section);
-  const double expected =
-      formula::throughput(section, formula::hand_off(lab.model(), c_u, c_k));
-  const subject row =
-      lab.of(section_name(section) + ", passed on after every section", "sections/s", "passed_on",
-             section_name(section));
+  const double expected = formula::throughput(section, formula::hand_off(lab.model(), c_u, c_k));
+  const subject row = lab.of(section_name(section) + ", passed on after every section",
+                             "sections/s", "passed_on", section_name(section));
   const std::string words = formula_words(lab.model(), c_u, c_k);
   if (lab.model() == model::many_to_many) {
-    lab.report(judge(row, at_least(expected, 1.25, words), measured,
-                     fmt::format("the textbook's M:N line times {:.3g}: Treadle hands over on the "
-                                 "same processor",
-                                 measured.median / expected)));
+    lab.report(
+        judge(row, at_least(expected, 1.25, words), measured,
+              measured.median < expected
+                  ? std::string()
+                  : fmt::format("the textbook's M:N line times {:.3g}: Treadle hands over on "
+                                "the same processor",
+                                measured.median / expected)));
     return;
   }
   lab.report(judge(row, about(expected, tolerance, words), measured));
@@ -67,15 +70,14 @@ void passed_on_row(lab_context& lab, double section, double c_u, double c_k) {
 void crowd_row(lab_context& lab, double section, double c_u, double c_k) {
   const sample cost = crowd_cost(
       lab, {.model = lab.model(), .threads = 8, .section_turns = turns_lasting(lab, section)});
-  const double expected =
-      formula::throughput(section, formula::hand_off(lab.model(), c_u, c_k));
-  lab.report(judge(
-      lab.of(section_name(section) + ", treadle::mutex, 8 threads", "sections/s", "mutex",
-             section_name(section)),
-      at_least(expected, 1.25, formula_words(lab.model(), c_u, c_k)),
-      map(cost, [](double value) { return formula::nanoseconds_per_second / value; }),
-      "a bound: a running thread may take the lock again, so not every section ends with a "
-      "hand-off"));
+  const double expected = formula::throughput(section, formula::hand_off(lab.model(), c_u, c_k));
+  lab.report(
+      judge(lab.of(section_name(section) + ", treadle::mutex, 8 threads", "sections/s", "mutex",
+                   section_name(section)),
+            at_least(expected, 1.25, formula_words(lab.model(), c_u, c_k)),
+            map(cost, [](double value) { return formula::nanoseconds_per_second / value; }),
+            "a bound: a running thread may take the lock again, so not every section ends with a "
+            "hand-off"));
 }
 
 void gain_row(lab_context& lab, double section, double c_u, double c_k) {
@@ -104,15 +106,18 @@ void run(lab_context& lab) {
 const experiment contended_lock{
     .id = "contended-lock",
     .title = "One hot lock",
-    .claim = "Behind one contended lock the throughput is 1/(L + c_u) for M:1, 1/(L + c_k) for 1:1 "
-             "and 1/(L + c_u + c_k) for M:N.",
-    .method = "Eight threads share one right to work. First they pass it on in a ring after every "
-              "critical section of length L (the textbook's steady state; 1:1 on one CPU, where "
-              "c_k was measured). Then they fight for a treadle::mutex, as programs do.",
-    .look = "Dashed lines are the formulas, fed with the c_u and c_k of this run. The models are "
-            "far apart on the left, where the switch is all there is, and meet on the right, where "
-            "the work is. Treadle's M:N lies above the textbook's M:N line because it hands over "
-            "on the same processor.",
+    .claim =
+        "Behind one contended lock the throughput is 1/(L + c_u) for M:1, 1/(L + c_k) for 1:1 "
+        "and 1/(L + c_u + c_k) for M:N.",
+    .method =
+        "Eight threads share one right to work. First they pass it on in a ring after every "
+        "critical section of length L (the textbook's steady state; 1:1 on one CPU, where "
+        "c_k was measured). Then they fight for a treadle::mutex, as programs do.",
+    .look =
+        "Dashed lines are the formulas, fed with the c_u and c_k of this run. The models are "
+        "far apart on the left, where the switch is all there is, and meet on the right, where "
+        "the work is. Treadle's M:N lies above the textbook's M:N line because it hands over "
+        "on the same processor.",
     .plots = {{.key = "passed_on",
                .title = "Passed on after every section",
                .kind = plot_kind::lines,

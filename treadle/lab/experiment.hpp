@@ -25,9 +25,9 @@ struct plot {
   std::string_view key;  // rows name it
   std::string_view title;
   plot_kind kind = plot_kind::bars;
-  std::string_view unit;        // of all its rows
-  bool logarithmic = false;     // the measured axis
-  std::string_view axis = {};   // what the labels of a line plot are
+  std::string_view unit;       // of all its rows
+  bool logarithmic = false;    // the measured axis
+  std::string_view axis = {};  // what the labels of a line plot are
 };
 
 struct experiment {

@@ -19,9 +19,12 @@ inline constexpr double nanoseconds_per_second = 1e9;
 // What passing the lock on costs under each model: c_u, c_k, or both for M:N.
 constexpr double hand_off(treadle::model model, double c_u, double c_k) {
   switch (model) {
-    case model::many_to_one: return c_u;
-    case model::one_to_one: return c_k;
-    case model::many_to_many: break;
+    case model::many_to_one:
+      return c_u;
+    case model::one_to_one:
+      return c_k;
+    case model::many_to_many:
+      break;
   }
   return c_u + c_k;
 }
@@ -44,9 +47,12 @@ constexpr double thread_limit(double budget, double process_base, double per_thr
 // The part of the machine that does useful work under each model: 1/P, q / (q + s_k), all of it.
 constexpr double utilisation(treadle::model model, unsigned cores, double slice, double switched) {
   switch (model) {
-    case model::many_to_one: return 1.0 / cores;
-    case model::one_to_one: return slice / (slice + switched);
-    case model::many_to_many: break;
+    case model::many_to_one:
+      return 1.0 / cores;
+    case model::one_to_one:
+      return slice / (slice + switched);
+    case model::many_to_many:
+      break;
   }
   return 1.0;
 }

@@ -103,21 +103,21 @@ void call_rows(lab_context& lab) {
   const subject fought_row = lab.of("futex calls of a contended lock and unlock", "calls", "calls",
                                     fmt::format("{} contended", lab.model_name()));
   try {
-    const system_call_count free = count_system_calls(
-        "locks", {{"model", lab.model_name()}, {"contended", false}});
-    lab.report(judge(
-        free_row, at_most(0, 1, "no system call at all"),
-        sample::once(static_cast<double>(free.by_marker) / static_cast<double>(free_locks)),
-        fmt::format("{} calls in {} locks, counted by ptrace", free.by_marker, free_locks)));
-    const system_call_count fought = count_system_calls(
-        "locks", {{"model", lab.model_name()}, {"contended", true}});
+    const system_call_count free =
+        count_system_calls("locks", {{"model", lab.model_name()}, {"contended", false}});
+    lab.report(
+        judge(free_row, at_most(0, 1, "no system call at all"),
+              sample::once(static_cast<double>(free.by_marker) / static_cast<double>(free_locks)),
+              fmt::format("{} calls in {} locks, counted by ptrace", free.by_marker, free_locks)));
+    const system_call_count fought =
+        count_system_calls("locks", {{"model", lab.model_name()}, {"contended", true}});
     const sample each =
         sample::once(static_cast<double>(fought.futex) / static_cast<double>(fought_locks));
     if (lab.model() == model::one_to_one) {
-      lab.report(judge(fought_row,
-                       about(calls_of_a_contended_lock, calls_tolerance,
-                             "one futex_wait and one futex_wake"),
-                       each));
+      lab.report(judge(
+          fought_row,
+          about(calls_of_a_contended_lock, calls_tolerance, "one futex_wait and one futex_wake"),
+          each));
     } else {
       lab.report(judge(fought_row,
                        at_most(calls_of_a_contended_lock, calls_tolerance,
@@ -133,13 +133,12 @@ void call_rows(lab_context& lab) {
 void cost_row(lab_context& lab) {
   const sample least = atomic_pair(lab);
   runtime own{{.model = lab.model()}};
-  const sample cost = own.run(
-      [&] { return cost_each(lab.repetitions(), lab.span(), 1000, locked_freely); });
-  lab.report(judge(lab.of("uncontended lock and unlock", "ns", "cost",
-                          fmt::format("{}", lab.model_name())),
-                   at_most(least.median, pair_tolerance,
-                           "a compare-and-swap and an exchange on the same CPU"),
-                   cost));
+  const sample cost =
+      own.run([&] { return cost_each(lab.repetitions(), lab.span(), 1000, locked_freely); });
+  lab.report(judge(
+      lab.of("uncontended lock and unlock", "ns", "cost", fmt::format("{}", lab.model_name())),
+      at_most(least.median, pair_tolerance, "a compare-and-swap and an exchange on the same CPU"),
+      cost));
 }
 
 void freeze_row(lab_context& lab) {
@@ -150,10 +149,10 @@ void freeze_row(lab_context& lab) {
     (void)::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &limit, nullptr, 0);
   };
   const stall seen = measure_stall(lab, {}, call);
-  lab.report(judge(lab.of("longest gap beside futex_wait", "ns", "gap",
-                          fmt::format("{}", lab.model_name())),
-                   stall_prediction(lab.model(), seen.call), seen.longest,
-                   fmt::format("the call took {}", human(seen.call.median, "ns"))));
+  lab.report(judge(
+      lab.of("longest gap beside futex_wait", "ns", "gap", fmt::format("{}", lab.model_name())),
+      stall_prediction(lab.model(), seen.call), seen.longest,
+      fmt::format("the call took {}", human(seen.call.median, "ns"))));
 }
 
 void run(lab_context& lab) {
@@ -170,13 +169,16 @@ const probe locks_probe{"locks", run_counted};
 const experiment futex{
     .id = "futex",
     .title = "Locks and the kernel",
-    .claim = "An uncontended lock is an atomic operation and no system call; a contended one waits "
-             "and is woken by futex calls; and futex_wait in pure M:1 freezes all threads.",
-    .method = "A process is run under ptrace, which stops at every system call, while it locks a "
-              "treadle::mutex 100,000 times alone, and then 100 times while another thread waits "
-              "for it. A ticking thread shows what a bare futex_wait does to the others.",
-    .look = "Uncontended locks ask the kernel for nothing in any model. When there is a fight, 1:1 "
-            "makes two calls; M:1 and M:N need none because only the user thread is parked.",
+    .claim =
+        "An uncontended lock is an atomic operation and no system call; a contended one waits "
+        "and is woken by futex calls; and futex_wait in pure M:1 freezes all threads.",
+    .method =
+        "A process is run under ptrace, which stops at every system call, while it locks a "
+        "treadle::mutex 100,000 times alone, and then 100 times while another thread waits "
+        "for it. A ticking thread shows what a bare futex_wait does to the others.",
+    .look =
+        "Uncontended locks ask the kernel for nothing in any model. When there is a fight, 1:1 "
+        "makes two calls; M:1 and M:N need none because only the user thread is parked.",
     .plots = {{.key = "calls", .title = "System calls of one lock", .unit = "calls"},
               {.key = "cost", .title = "Uncontended lock and unlock", .unit = "ns"},
               {.key = "gap", .title = "Longest gap beside futex_wait", .unit = "ns"}},

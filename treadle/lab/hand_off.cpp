@@ -85,9 +85,8 @@ sample measured(lab_context& lab, const contest& of, Run run) {
     const std::uint64_t first = std::uint64_t{16} * of.threads;
     const std::uint64_t operations = whole(operations_lasting(
         lab.span(), first, [&](std::uint64_t count) { return run(of, whole(count)); }));
-    return repeat(lab.repetitions(), [&] {
-      return run(of, operations) / static_cast<double>(operations);
-    });
+    return repeat(lab.repetitions(),
+                  [&] { return run(of, operations) / static_cast<double>(operations); });
   });
 }
 

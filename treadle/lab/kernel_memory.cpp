@@ -51,8 +51,8 @@ void limit_row(lab_context& lab, double k_b) {
   const sample counted = repeat(3, [&] {
     const population grown = measure_population(lab, request);
     if (!grown.stopped.empty() && grown.stopped != "budget") {
-      throw std::runtime_error(fmt::format("stopped at {} threads: {}", grown.created,
-                                           grown.stopped));
+      throw std::runtime_error(
+          fmt::format("stopped at {} threads: {}", grown.created, grown.stopped));
     }
     return static_cast<double>(grown.created);
   });
@@ -75,7 +75,7 @@ void user_rows(lab_context& lab) {
   const double k_b = kernel_bytes(lab).median;
   const population_request request{
       .model = lab.model(), .threads = user_threads, .stack_bytes = stack_bytes};
-  const std::string title = lab.model() == model::many_to_one ? "M:1" : "M:N";
+  const std::string title(lab.model_name());
   const subject kernel_row = lab.of("kernel stacks and tasks, each of 20,000 threads", "B", "each",
                                     title + " stacks, tasks");
   const subject table_row =
@@ -95,11 +95,11 @@ void user_rows(lab_context& lab) {
     tables_each.push_back(grown.grown.page_tables / threads);
   }
   const double workers = lab.model() == model::many_to_one ? 1 : lab.width();
-  const prediction fixed =
-      at_most(workers * k_b / static_cast<double>(user_threads) + burden_read * k_b, 1,
-              fmt::format("{:g} k_b for all together, and \"no additional burden\" read as {:g} % of "
-                          "k_b each",
-                          workers, burden_read * 100));
+  const prediction fixed = at_most(
+      workers * k_b / static_cast<double>(user_threads) + burden_read * k_b, 1,
+      fmt::format("{:g} k_b for all together, and \"no additional burden\" read as {:g} % of "
+                  "k_b each",
+                  workers, burden_read * 100));
   lab.report(judge(kernel_row, fixed, summarise(std::move(kernel_side_each))));
   lab.report(judge(table_row, fixed, summarise(std::move(tables_each)),
                    "the text leaves these out: 8 B for each 4 KiB of stack reserved"));
@@ -118,16 +118,19 @@ void run(lab_context& lab) {
 const experiment kernel_memory{
     .id = "kernel-memory",
     .title = "Memory of the kernel",
-    .claim = "1:1 takes k_b of kernel memory for every thread and exhausts a budget B at N* = (B - "
-             "K0)/k_b threads; M:1 takes a fixed amount, whatever the number of threads.",
-    .method = "Parked threads are counted in a fresh process while /proc shows how much kernel "
-              "stacks, task structures and page tables grow. Then kernel threads are made until "
-              "the text's budget of 80 MiB is used up.",
-    .look = "One kernel thread costs tens of kilobytes of the kernel's memory; a user thread costs "
-            "it nothing but the page tables of its stack.",
-    .plots = {{.key = "each", .title = "Kernel memory of one thread", .unit = "B",
-               .logarithmic = true},
-              {.key = "limit", .title = "Threads within 80 MiB", .unit = "threads"}},
+    .claim =
+        "1:1 takes k_b of kernel memory for every thread and exhausts a budget B at N* = (B - "
+        "K0)/k_b threads; M:1 takes a fixed amount, whatever the number of threads.",
+    .method =
+        "Parked threads are counted in a fresh process while /proc shows how much kernel "
+        "stacks, task structures and page tables grow. Then kernel threads are made until "
+        "the text's budget of 80 MiB is used up.",
+    .look =
+        "One kernel thread costs tens of kilobytes of the kernel's memory; a user thread costs "
+        "it nothing but the page tables of its stack.",
+    .plots =
+        {{.key = "each", .title = "Kernel memory of one thread", .unit = "B", .logarithmic = true},
+         {.key = "limit", .title = "Threads within 80 MiB", .unit = "threads"}},
     .run = run};
 
 }  // namespace treadle::lab

@@ -85,7 +85,8 @@ nlohmann::json lab_context::run_probe(std::string_view name, const nlohmann::jso
                   }
                 });
   if (!trouble.empty()) throw std::runtime_error(fmt::format("the probe '{}' {}", name, trouble));
-  if (!answer.is_object()) throw std::runtime_error(fmt::format("the probe '{}' said nothing", name));
+  if (!answer.is_object())
+    throw std::runtime_error(fmt::format("the probe '{}' said nothing", name));
   return answer;
 }
 

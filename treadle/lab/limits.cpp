@@ -121,7 +121,8 @@ thread_room kernel_thread_room() {
   const cgroup_room pids =
       group_room("pids", "pids.max", "pids.current", "pids.max", "pids.current");
   if (pids.left < static_cast<double>(room.threads)) {
-    room = {static_cast<std::uint64_t>(pids.left), fmt::format("cgroup pids.max = {:.0f}", pids.limit)};
+    room = {static_cast<std::uint64_t>(pids.left),
+            fmt::format("cgroup pids.max = {:.0f}", pids.limit)};
   }
   return room;
 }

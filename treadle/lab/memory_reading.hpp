@@ -17,7 +17,7 @@ struct memory_reading {
   double resident = 0;       // VmRSS
   double page_tables = 0;    // VmPTE
   // The whole machine.
-  double kernel_stacks = 0;  // KernelStack
+  double kernel_stacks = 0;   // KernelStack
   double kernel_objects = 0;  // SUnreclaim: task structures and what hangs on them
 };
 

@@ -30,8 +30,7 @@ struct subjects {
 };
 
 subjects rows_for(lab_context& lab) {
-  const std::string title =
-      lab.model() == model::one_to_one ? "1:1" : (lab.model() == model::many_to_one ? "M:1" : "M:N");
+  const std::string title(lab.model_name());
   return {lab.of("threads alive at once", "threads", "alive", title),
           lab.of("memory of a parked thread", "B", "bytes", title),
           lab.of("the same against the text's figures", "B"),
@@ -48,17 +47,15 @@ void run(lab_context& lab) {
   const auto page = static_cast<double>(::sysconf(_SC_PAGESIZE));
 
   const prediction all = at_least(count, 1, "the claim's million");
-  const prediction bytes =
-      about(formula::parked_bytes(static_cast<double>(stack_bytes), page) + kernel_each,
-            bytes_tolerance,
-            kernel_each > 0 ? "one page, 8 B for each page of a 64 KiB stack, and k_b"
-                            : "one page and 8 B for each page of a 64 KiB stack");
+  const prediction bytes = about(
+      formula::parked_bytes(static_cast<double>(stack_bytes), page) + kernel_each, bytes_tolerance,
+      kernel_each > 0 ? "one page, 8 B for each page of a 64 KiB stack, and k_b"
+                      : "one page and 8 B for each page of a 64 KiB stack");
   const prediction text =
       between(text_lowest, text_highest, "the text's 2 KB or more in Go, 8 MB of a POSIX thread");
-  const prediction time =
-      at_most(count * kernel_create, 1,
-              fmt::format("what as many kernel threads would need, at {} each",
-                          human(kernel_create, "ns")));
+  const prediction time = at_most(count * kernel_create, 1,
+                                  fmt::format("what as many kernel threads would need, at {} each",
+                                              human(kernel_create, "ns")));
 
   std::optional<std::string> why;
   if (lab.model() == model::one_to_one) why = why_no_kernel_threads(threads);
@@ -84,10 +81,10 @@ void run(lab_context& lab) {
   lab.report(judge(rows.alive, all, sample::once(static_cast<double>(grown.created))));
   lab.report(judge(rows.bytes, bytes, sample::once(each), "VmRSS and VmPTE together"));
   lab.report(judge(rows.text, text, sample::once(each)));
-  lab.report(judge(rows.time, time, sample::once(grown.all_nanoseconds),
-                   fmt::format("the creation alone took {}, {} each",
-                               human(grown.create_nanoseconds, "ns"),
-                               human(grown.create_nanoseconds / count, "ns"))));
+  lab.report(judge(
+      rows.time, time, sample::once(grown.all_nanoseconds),
+      fmt::format("the creation alone took {}, {} each", human(grown.create_nanoseconds, "ns"),
+                  human(grown.create_nanoseconds / count, "ns"))));
 }
 
 }  // namespace
@@ -95,12 +92,15 @@ void run(lab_context& lab) {
 const experiment million{
     .id = "million",
     .title = "A million threads",
-    .claim = "A million user threads are practical: about 2 KB or more each in Go, where a POSIX "
-             "thread reserves 8 MB and a task structure in the kernel.",
-    .method = "In a fresh process a million threads with 64 KiB stacks are created, all park, all "
-              "are woken and joined. Memory is read while all are parked.",
-    .look = "A parked user thread is one page of its stack and a little page table. The kernel "
-            "threads are usually not even allowed: the reason is in the table.",
+    .claim =
+        "A million user threads are practical: about 2 KB or more each in Go, where a POSIX "
+        "thread reserves 8 MB and a task structure in the kernel.",
+    .method =
+        "In a fresh process a million threads with 64 KiB stacks are created, all park, all "
+        "are woken and joined. Memory is read while all are parked.",
+    .look =
+        "A parked user thread is one page of its stack and a little page table. The kernel "
+        "threads are usually not even allowed: the reason is in the table.",
     .plots = {{.key = "bytes", .title = "Memory of one parked thread", .unit = "B"},
               {.key = "time", .title = "Create, park, wake and join a million", .unit = "ns"}},
     .run = run};

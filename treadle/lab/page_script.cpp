@@ -16,7 +16,7 @@ const std::string_view page_script = R"js(
   const colour = (model) => style(names[model] || "soft");
 
   const steps = {
-    "ns": [[1e9, "s"], [1e6, "ms"], [1e3, "us"], [0, "ns"]],
+    "ns": [[1e9, "s"], [1e6, "ms"], [1e3, "\u00b5s"], [0, "ns"]],
     "B": [[2 ** 40, "TiB"], [2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"], [0, "B"]],
     "rate": [[1e9, "G"], [1e6, "M"], [1e3, "k"], [0, ""]],
   };
@@ -33,8 +33,10 @@ const std::string_view page_script = R"js(
     if (!unit.endsWith("/s")) return text + " " + name;
     return text + (name ? " " + name : "") + " " + unit;
   }
-  // An axis has no room for "sections/s" at every tick: its title says it.
-  const tick = (value, unit) => unit.endsWith("/s") ? human(value, "/s").replace(/\s*\/s$/, "") : human(value, unit);
+  // An axis has no room for "sections/s" or "threads" at every tick: its title says it.
+  const titled = (unit) => unit && !steps[unit];
+  const tick = (value, unit) => !titled(unit) ? human(value, unit)
+    : unit.endsWith("/s") ? human(value, "/s").replace(/\s*\/s$/, "") : digits(value);
 
   // Ticks at round numbers of the unit: powers of ten, or of two for bytes.
   function round_ticks(axis, unit, logarithmic) {
@@ -42,7 +44,7 @@ const std::string_view page_script = R"js(
       const base = unit === "B" ? 2 : 10;
       const first = Math.ceil(Math.log(axis.min) / Math.log(base) - 1e-9);
       const last = Math.floor(Math.log(axis.max) / Math.log(base) + 1e-9);
-      const step = Math.max(1, Math.ceil((last - first + 1) / 6));
+      const step = Math.max(1, Math.ceil((last - first + 1) / 5));
       axis.ticks = [];
       for (let power = first; power <= last; power += step) axis.ticks.push({value: base ** power});
     } else if (unit === "B") {
@@ -57,10 +59,10 @@ const std::string_view page_script = R"js(
     const values = plot.rows.flatMap((row) => [row.predicted, row.measured]).filter((value) => value > 0);
     const axis = {
       grid: {color: style("line")},
-      ticks: {color: style("soft"), maxTicksLimit: 6, maxRotation: 0, callback: (value) => tick(value, plot.unit)},
+      ticks: {color: style("soft"), maxTicksLimit: 5, maxRotation: 0, callback: (value) => tick(value, plot.unit)},
       ...extra,
     };
-    if (plot.unit.endsWith("/s")) axis.title = {display: true, text: plot.unit, color: style("soft")};
+    if (titled(plot.unit)) axis.title = {display: true, text: plot.unit, color: style("soft")};
     if (plot.logarithmic && values.length) {
       axis.type = "logarithmic";
       axis.min = 10 ** Math.floor(Math.log10(Math.min(...values) * 0.7));

@@ -63,21 +63,23 @@ double counted(unsigned threads, bool pin, double span) {
 
 std::string formula_words(lab_context& lab, double slice, double switched) {
   switch (lab.model()) {
-    case model::many_to_one: return "1/P of the machine";
+    case model::many_to_one:
+      return "1/P of the machine";
     case model::one_to_one:
       return fmt::format("P q / (q + s_k) with {} and {}", named("q", slice, "ns"),
                          named("s_k", switched, "ns"));
-    case model::many_to_many: break;
+    case model::many_to_many:
+      break;
   }
   return "all of the machine";
 }
 
 void run(lab_context& lab) {
   const unsigned cores = lab.width();
-  const subject speed =
-      lab.of("speed-up of CPU-bound work", "times", "speed_up", fmt::format("{}", lab.model_name()));
-  const subject counters = lab.of("two counters against one", "times", "counters",
-                                  fmt::format("{}", lab.model_name()));
+  const subject speed = lab.of("speed-up of CPU-bound work", "times", "speed_up",
+                               fmt::format("{}", lab.model_name()));
+  const subject counters =
+      lab.of("two counters against one", "times", "counters", fmt::format("{}", lab.model_name()));
   if (cores < 2) {
     lab.report(not_run(speed, "one processor: there is nothing to be parallel on"));
     lab.report(not_run(counters, "one processor: there is nothing to be parallel on"));
@@ -92,9 +94,8 @@ void run(lab_context& lab) {
 
   runtime own{{.model = lab.model()}};
   const sample sped = own.run([&] {
-    return repeat(lab.repetitions(), [&] {
-      return alone(turns) / together(cores * threads_per_processor, turns);
-    });
+    return repeat(lab.repetitions(),
+                  [&] { return alone(turns) / together(cores * threads_per_processor, turns); });
   });
   lab.report(judge(speed, about(wanted, tolerance, words), sped,
                    fmt::format("P = {}, {} threads", cores, cores * threads_per_processor)));
@@ -102,8 +103,7 @@ void run(lab_context& lab) {
   // Pinning moves a kernel thread, so only where a thread has one of its own.
   const bool pin = lab.model() == model::one_to_one;
   const sample summed = own.run([&] {
-    return repeat(lab.repetitions(),
-                  [&] { return counted(2, pin, span) / counted(1, pin, span); });
+    return repeat(lab.repetitions(), [&] { return counted(2, pin, span) / counted(1, pin, span); });
   });
   const double both = formula::speed_up(lab.model(), 2, slice, switched);
   lab.report(judge(counters, about(both, tolerance, words + ", with P = 2"), summed,
@@ -115,12 +115,15 @@ void run(lab_context& lab) {
 const experiment parallelism{
     .id = "parallelism",
     .title = "Using the cores",
-    .claim = "On P cores M:1 can use 1/P of the machine, 1:1 all of it but the switches, "
-             "q/(q + s_k), and M:N all of it.",
-    .method = "The same work is done by one thread and by four threads for each processor; then "
-              "one counter, and two at a time (held on two CPUs in 1:1), count for a fixed time.",
-    .look = "M:1 stays at one however many cores there are. The others should come near the "
-            "number of processors.",
+    .claim =
+        "On P cores M:1 can use 1/P of the machine, 1:1 all of it but the switches, "
+        "q/(q + s_k), and M:N all of it.",
+    .method =
+        "The same work is done by one thread and by four threads for each processor; then "
+        "one counter, and two at a time (held on two CPUs in 1:1), count for a fixed time.",
+    .look =
+        "M:1 stays at one however many cores there are. The others should come near the "
+        "number of processors.",
     .plots = {{.key = "speed_up", .title = "Speed-up", .unit = "times"},
               {.key = "counters", .title = "Two counters against one", .unit = "times"}},
     .run = run};

@@ -38,7 +38,9 @@ void settle() {
 class crowd {
  public:
   explicit crowd(const population_request& wanted)
-      : wanted_(wanted), threads_(wanted.threads), arrived_(static_cast<std::ptrdiff_t>(wanted.threads)) {}
+      : wanted_(wanted),
+        threads_(wanted.threads),
+        arrived_(static_cast<std::ptrdiff_t>(wanted.threads)) {}
 
   void create(const memory_reading& before) {
     for (thread& each : threads_) {

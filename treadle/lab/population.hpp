@@ -18,15 +18,15 @@ struct population_request {
   std::uint64_t threads = 0;
   std::size_t stack_bytes = 0;
   std::size_t touched_bytes = 0;  // of its stack that each thread writes to before it parks
-  double kernel_budget = 0;       // > 0: stop making threads when their kernel side has grown so far
+  double kernel_budget = 0;  // > 0: stop making threads when their kernel side has grown so far
 };
 
 struct population {
   std::uint64_t created = 0;
-  std::string stopped;   // why fewer than asked for; empty: all are there
-  memory_reading grown;  // with all parked, against the process before its runtime
-  double create_nanoseconds = 0;     // until the last one is made
-  double all_nanoseconds = 0;        // create, park, wake and join
+  std::string stopped;            // why fewer than asked for; empty: all are there
+  memory_reading grown;           // with all parked, against the process before its runtime
+  double create_nanoseconds = 0;  // until the last one is made
+  double all_nanoseconds = 0;     // create, park, wake and join
 };
 
 // Throws std::runtime_error when the process fails.
@@ -37,6 +37,5 @@ double kernel_side(const memory_reading& of);
 
 // The memory that `threads` parked threads are expected to need, to compare with what there is.
 double expected_bytes(const population_request& wanted, double kernel_bytes_each);
-
 
 }  // namespace treadle::lab

@@ -17,10 +17,13 @@ constexpr double no_limit = std::numeric_limits<double>::infinity();
 
 std::string_view words(sense value) {
   switch (value) {
-    case sense::at_most: return "at most ";
-    case sense::at_least: return "at least ";
+    case sense::at_most:
+      return "at most ";
+    case sense::at_least:
+      return "at least ";
     case sense::about:
-    case sense::between: break;
+    case sense::between:
+      break;
   }
   return "";
 }
@@ -29,12 +32,14 @@ std::string_view words(sense value) {
 std::string shown(const prediction& predicted, std::string_view unit) {
   const std::string value = human(predicted.value, unit);
   switch (predicted.sense) {
-    case sense::at_most: return predicted.value == 0 ? value : "<= " + value;
-    case sense::at_least: return ">= " + value;
+    case sense::at_most:
+      return predicted.value == 0 ? value : "<= " + value;
+    case sense::at_least:
+      return ">= " + value;
     case sense::between:
-      return fmt::format("{} to {}", human(predicted.lowest, unit),
-                         human(predicted.highest, unit));
-    case sense::about: break;
+      return fmt::format("{} to {}", human(predicted.lowest, unit), human(predicted.highest, unit));
+    case sense::about:
+      break;
   }
   return value;
 }
@@ -44,8 +49,7 @@ std::string wanted(const prediction& predicted, std::string_view unit) {
   if (predicted.sense == sense::between) {
     return fmt::format("{} to {}", human(predicted.lowest, unit), human(predicted.highest, unit));
   }
-  std::string text =
-      fmt::format("{}{}", words(predicted.sense), human(predicted.value, unit));
+  std::string text = fmt::format("{}{}", words(predicted.sense), human(predicted.value, unit));
   if (predicted.factor > 1) text += fmt::format(", within a factor of {:g}", predicted.factor);
   if (predicted.slack > 0) text += fmt::format(", give or take {}", human(predicted.slack, unit));
   return text;
@@ -73,12 +77,12 @@ prediction about(double value, double factor, std::string basis, double slack) {
 }
 
 prediction at_most(double value, double factor, std::string basis, double slack) {
-  return {sense::at_most, value,  -no_limit,       value * factor + slack,
+  return {sense::at_most, value, -no_limit,       value * factor + slack,
           factor,         slack, std::move(basis)};
 }
 
 prediction at_least(double value, double factor, std::string basis, double slack) {
-  return {sense::at_least, value,  value / factor - slack, no_limit,
+  return {sense::at_least, value, value / factor - slack, no_limit,
           factor,          slack, std::move(basis)};
 }
 
@@ -100,12 +104,10 @@ row judge(const subject& of, const prediction& predicted, const sample& measured
   made.predicted = predicted.value;
   made.shown = shown(predicted, of.unit);
   made.measured = measured.median;
-  made.verdict =
-      accepts(predicted, measured.median) ? verdict::holds : verdict::differs;
+  made.verdict = accepts(predicted, measured.median) ? verdict::holds : verdict::differs;
   made.why = fmt::format("predicted {} ({}), measured {}{}{}", wanted(predicted, of.unit),
                          predicted.basis, human(measured.median, of.unit),
-                         compared(predicted, measured.median, of.unit),
-                         spread(measured, of.unit));
+                         compared(predicted, measured.median, of.unit), spread(measured, of.unit));
   if (!note.empty()) made.why += fmt::format("; {}", note);
   made.plot = of.plot;
   made.label = of.label;

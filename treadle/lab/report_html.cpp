@@ -80,7 +80,7 @@ std::string quantity_card(const quantities& known, std::string_view name, std::s
   return fmt::format(
       "<div class=\"card\"><div class=\"symbol\">{}<sub>{}</sub></div><div class=\"number\">{}"
       "</div><div>{}</div></div>\n",
-      escaped(name.substr(0, mark)), escaped(name.substr(mark + 1)), escaped(value),
+      escaped(name.substr(0, mark)), escaped(name.substr(mark + 1)), typeset(value),
       escaped(meaning));
 }
 
@@ -97,12 +97,15 @@ std::string introduction(const lab_result& of, const machine_facts& machine) {
     std::string_view words;
   };
   constexpr std::array models{
-      model_words{"m:1", "Many-to-one: all threads share one kernel thread. The cheapest switch; "
-                         "one core; one blocking call stops all."},
-      model_words{"1:1", "One-to-one: every thread is a kernel thread. All cores, nobody waits for "
-                         "another's call; dear to make, to switch and to keep."},
-      model_words{"m:n", "Many-to-many: many threads on a few kernel threads. Meant to have the "
-                         "best of both, and hard to build."}};
+      model_words{"m:1",
+                  "Many-to-one: all threads share one kernel thread. The cheapest switch; "
+                  "one core; one blocking call stops all."},
+      model_words{"1:1",
+                  "One-to-one: every thread is a kernel thread. All cores, nobody waits for "
+                  "another's call; dear to make, to switch and to keep."},
+      model_words{"m:n",
+                  "Many-to-many: many threads on a few kernel threads. Meant to have the "
+                  "best of both, and hard to build."}};
   for (const model_words& each : models) {
     text += fmt::format("<div class=\"card\">{} {}</div>\n", model_badge(each.name),
                         escaped(each.words));
@@ -139,13 +142,14 @@ std::string contents(const lab_result& of) {
 
 std::string table_row(const row& of, bool with_why) {
   std::string text = fmt::format(
-      "<tr><td>{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>"
-      "<td>{}</td></tr>\n",
-      model_badge(of.model), escaped(of.quantity), of.shown.empty() ? "&ndash;" : escaped(of.shown),
-      of.measured ? escaped(human(*of.measured, of.unit)) : "&ndash;", verdict_badge(of.verdict));
+      "<tr><td>{}</td><td>{}</td><td class=\"number\" data-name=\"predicted\">{}</td>"
+      "<td class=\"number\" data-name=\"measured\">{}</td><td "
+      "class=\"verdict-cell\">{}</td></tr>\n",
+      model_badge(of.model), typeset(of.quantity), of.shown.empty() ? "&ndash;" : typeset(of.shown),
+      of.measured ? typeset(human(*of.measured, of.unit)) : "&ndash;", verdict_badge(of.verdict));
   if (with_why) {
-    text += fmt::format("<tr class=\"why\"><td></td><td colspan=\"4\">{}</td></tr>\n",
-                        escaped(of.why));
+    text +=
+        fmt::format("<tr class=\"why\"><td></td><td colspan=\"4\">{}</td></tr>\n", typeset(of.why));
   }
   return text;
 }
@@ -158,11 +162,12 @@ std::string table(const std::vector<row>& rows) {
   for (std::size_t index = 0; index < rows.size(); ++index) {
     text += table_row(rows[index], shows_why(rows, index));
   }
-  text += "</tbody>\n</table></div>\n<details><summary>Where each number comes from</summary>\n"
-          "<ul>\n";
+  text +=
+      "</tbody>\n</table></div>\n<details><summary>Where each number comes from</summary>\n"
+      "<ul>\n";
   for (const row& each : rows) {
-    text += fmt::format("<li>{} {}: {}</li>\n", model_badge(each.model), escaped(each.quantity),
-                        escaped(each.why));
+    text += fmt::format("<li>{} {}: {}</li>\n", model_badge(each.model), typeset(each.quantity),
+                        typeset(each.why));
   }
   return text + "</ul>\n</details>\n";
 }
@@ -187,8 +192,10 @@ std::string figures(const experiment_result& of) {
         escaped(each.title), height, escaped(of.what->id), escaped(each.key), escaped(each.title));
   }
   if (text.empty()) return text;
-  return "<p class=\"key\"><span class=\"swatch predicted\"></span> predicted <span class=\"swatch "
-         "measured\"></span> measured</p>\n<div class=\"figures\">\n" +
+  return "<p class=\"key\"><span class=\"swatch predicted\"></span> predicted (a bound where the "
+         "table "
+         "says &le; or &ge;) <span class=\"swatch measured\"></span> measured</p>\n<div "
+         "class=\"figures\">\n" +
          text + "</div>\n";
 }
 
@@ -197,7 +204,7 @@ std::string section(const experiment_result& of) {
       "<section id=\"{}\">\n<h2>{}</h2>\n<p>{}</p>\n<blockquote>{}</blockquote>\n"
       "<p><b>What was done.</b> {}</p>\n<p><b>What to look at.</b> {}</p>\n{}{}</section>\n",
       escaped(of.what->id), escaped(of.what->title), counts(count_verdicts(of.rows)),
-      escaped(of.what->claim), escaped(of.what->method), escaped(of.what->look), figures(of),
+      typeset(of.what->claim), typeset(of.what->method), typeset(of.what->look), figures(of),
       table(of.rows));
 }
 
@@ -244,15 +251,52 @@ std::string escaped(std::string_view text) {
   std::string safe;
   for (const char each : text) {
     switch (each) {
-      case '&': safe += "&amp;"; break;
-      case '<': safe += "&lt;"; break;
-      case '>': safe += "&gt;"; break;
-      case '"': safe += "&quot;"; break;
-      case '\'': safe += "&#39;"; break;
-      default: safe += each;
+      case '&':
+        safe += "&amp;";
+        break;
+      case '<':
+        safe += "&lt;";
+        break;
+      case '>':
+        safe += "&gt;";
+        break;
+      case '"':
+        safe += "&quot;";
+        break;
+      case '\'':
+        safe += "&#39;";
+        break;
+      default:
+        safe += each;
     }
   }
   return safe;
+}
+
+std::string typeset(std::string_view text) {
+  struct sign {
+    std::string_view plain;
+    std::string_view set;
+  };
+  // What escaped() has made of the lab's plain ASCII words.
+  constexpr std::array signs{sign{"&lt;=", "&le;"},        sign{"&gt;=", "&ge;"},
+                             sign{"&lt;&lt;", "&#8810;"},  sign{"c_u", "c<sub>u</sub>"},
+                             sign{"c_k", "c<sub>k</sub>"}, sign{"s_k", "s<sub>k</sub>"},
+                             sign{"k_b", "k<sub>b</sub>"}, sign{"K0", "K<sub>0</sub>"}};
+  std::string set = escaped(text);
+  for (const sign& each : signs) {
+    for (std::size_t at = set.find(each.plain); at != set.npos;
+         at = set.find(each.plain, at + each.set.size())) {
+      set.replace(at, each.plain.size(), each.set);
+    }
+  }
+  // "12 us", but not "for us".
+  for (std::size_t at = set.find(" us"); at != set.npos; at = set.find(" us", at + 1)) {
+    const bool number = at > 0 && set[at - 1] >= '0' && set[at - 1] <= '9';
+    const bool word = at + 3 < set.size() && set[at + 3] >= 'a' && set[at + 3] <= 'z';
+    if (number && !word) set.replace(at, 3, " &micro;s");
+  }
+  return set;
 }
 
 std::string html_report(const lab_result& of, const machine_facts& machine) {

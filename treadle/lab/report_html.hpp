@@ -18,6 +18,9 @@ std::string html_report(const lab_result& of, const machine_facts& machine);
 // Text made safe for HTML, in elements and in quoted attributes.
 std::string escaped(std::string_view text);
 
+// The same, set as a textbook would: c_u with a lowered u, <= and us as signs.
+std::string typeset(std::string_view text);
+
 // The parts of the page that do not depend on the result.
 extern const std::string_view page_style;
 extern const std::string_view page_script;

@@ -25,9 +25,15 @@ verdict_count count_verdicts(const std::vector<row>& rows) {
   verdict_count count;
   for (const row& each : rows) {
     switch (each.verdict) {
-      case verdict::holds: ++count.holds; break;
-      case verdict::differs: ++count.differs; break;
-      case verdict::not_run: ++count.not_run; break;
+      case verdict::holds:
+        ++count.holds;
+        break;
+      case verdict::differs:
+        ++count.differs;
+        break;
+      case verdict::not_run:
+        ++count.not_run;
+        break;
     }
   }
   return count;

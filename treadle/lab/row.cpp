@@ -30,9 +30,12 @@ verdict verdict_from(std::string_view text) {
 
 std::string_view to_string(verdict value) {
   switch (value) {
-    case verdict::holds: return "holds";
-    case verdict::differs: return "differs";
-    case verdict::not_run: break;
+    case verdict::holds:
+      return "holds";
+    case verdict::differs:
+      return "differs";
+    case verdict::not_run:
+      break;
   }
   return "not run";
 }

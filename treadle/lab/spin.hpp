@@ -12,7 +12,7 @@ namespace treadle::lab {
 [[gnu::always_inline]] inline void spin(std::uint64_t turns) {
   std::uint64_t value = turns | 1;
   for (std::uint64_t turn = 0; turn < turns; ++turn) {
-    value *= 6364136223846793005U;  // any odd number does; this one is Knuth's for MMIX
+    value *= 6364136223846793005U;   // any odd number does; this one is Knuth's for MMIX
     asm volatile("" : "+r"(value));  // the compiler may neither drop nor shorten the chain
   }
 }

@@ -70,8 +70,7 @@ void play(unsigned index, thread_specific<long>& own, leaks& seen, const stopwat
     if (read_copy() != mark) seen.language.fetch_add(1, base::relaxed);
     if (own.get() != mark) seen.library.fetch_add(1, base::relaxed);
     if (::gettid() != worker) seen.moves.fetch_add(1, base::relaxed);
-    const bool enough =
-        round >= rounds_least && seen.moves.load(base::relaxed) >= moves_wanted;
+    const bool enough = round >= rounds_least && seen.moves.load(base::relaxed) >= moves_wanted;
     if (enough || watch.nanoseconds() > time_max) return;
   }
 }
@@ -92,8 +91,8 @@ void run(lab_context& lab) {
     return sample::once(static_cast<double>(of.load(base::relaxed)));  // relaxed: after the joins
   };
   const std::string moved =
-      fmt::format("{} reads, {} moves between kernel threads",
-                  human(count(seen.reads).median, ""), human(count(seen.moves).median, ""));
+      fmt::format("{} reads, {} moves between kernel threads", human(count(seen.reads).median, ""),
+                  human(count(seen.moves).median, ""));
   const prediction none = at_most(0, 1, "each thread has its own copy");
   const std::string model_name(lab.model_name());
   lab.report(judge(lab.of("wrong reads of thread_specific<T>", "reads", "leaks",
@@ -115,14 +114,17 @@ void run(lab_context& lab) {
 const experiment thread_local_storage{
     .id = "thread-local",
     .title = "Thread-local storage",
-    .claim = "Each thread has its own copy of thread-local data, errno included, and none leaks "
-             "from thread to thread.",
-    .method = "Sixteen threads write their own mark into a C++ thread_local, a "
-              "treadle::thread_specific<T> and errno, yield or sleep so that they move between "
-              "kernel threads, and read the mark back.",
-    .look = "thread_specific and errno must never be wrong. The C++ thread_local belongs to the "
-            "kernel thread, so user threads overwrite each other's: the one thing to change when "
-            "code moves from 1:1 to user threads.",
+    .claim =
+        "Each thread has its own copy of thread-local data, errno included, and none leaks "
+        "from thread to thread.",
+    .method =
+        "Sixteen threads write their own mark into a C++ thread_local, a "
+        "treadle::thread_specific<T> and errno, yield or sleep so that they move between "
+        "kernel threads, and read the mark back.",
+    .look =
+        "thread_specific and errno must never be wrong. The C++ thread_local belongs to the "
+        "kernel thread, so user threads overwrite each other's: the one thing to change when "
+        "code moves from 1:1 to user threads.",
     .plots = {{.key = "leaks", .title = "Wrong reads", .unit = "reads"}},
     .run = run};
 

@@ -92,10 +92,10 @@ prediction stall_prediction(treadle::model of, const sample& call) {
   if (of == model::many_to_one) {
     return about(call.median, stall_tolerance, "the length of the call");
   }
-  return at_most(0, 1,
-                 of == model::one_to_one ? "only the calling thread waits"
-                                         : "only one kernel thread waits",
-                 free_part * call.median);
+  return at_most(
+      0, 1,
+      of == model::one_to_one ? "only the calling thread waits" : "only one kernel thread waits",
+      free_part * call.median);
 }
 
 double call_length(const lab_context& lab) { return lab.quick() ? 50e6 : 100e6; }

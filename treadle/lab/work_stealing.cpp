@@ -25,7 +25,7 @@ constexpr unsigned tasks = 200;
 constexpr double makespan_tolerance = 1.3;
 
 struct task_record {
-  double end = 0;  // since the start
+  double end = 0;   // since the start
   long worker = 0;  // the kernel thread that ran it
 };
 
@@ -133,14 +133,18 @@ void run(lab_context& lab) {
 const experiment work_stealing{
     .id = "work-stealing",
     .title = "Work stealing",
-    .claim = "An idle processor takes half of another's queue: the load balances without a central "
-             "queue.",
-    .method = "One thread queues 200 equal tasks on its own processor and waits. Which kernel "
-              "thread ran each task and when it ended is noted; the runtime counts the thieves' "
-              "visits.",
-    .look = "M:N finishes as early as 1:1, where the kernel balances, with a handful of visits. "
-            "M:1 has one processor and takes P times as long.",
-    .plots = {{.key = "makespan", .title = "Time for 200 tasks queued on one processor",
+    .claim =
+        "An idle processor takes half of another's queue: the load balances without a central "
+        "queue.",
+    .method =
+        "One thread queues 200 equal tasks on its own processor and waits. Which kernel "
+        "thread ran each task and when it ended is noted; the runtime counts the thieves' "
+        "visits.",
+    .look =
+        "M:N finishes as early as 1:1, where the kernel balances, with a handful of visits. "
+        "M:1 has one processor and takes P times as long.",
+    .plots = {{.key = "makespan",
+               .title = "Time for 200 tasks queued on one processor",
                .unit = "ns"}},
     .run = run};
 

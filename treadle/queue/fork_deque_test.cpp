@@ -42,7 +42,7 @@ struct state_of {
   void check() {
     while (take(deque.pop()) != nullptr) {
     }
-    require(deque.looks_empty(), "drained, and yet not empty");
+    require(deque.oldest() == nullptr, "drained, and yet not empty");
     for (std::size_t i = 0; i < items.size(); ++i) {
       require(items[i].taken == (i < pushed ? 1 : 0), "an item was lost");
     }
@@ -143,7 +143,7 @@ TEST(ForkDeque, NestedForksComeBackInOrderWhenNobodySteals) {
   EXPECT_EQ(deque.pop(), nullptr);
   EXPECT_EQ(deque.pop_alone(), nullptr);
   EXPECT_EQ(deque.steal(), nullptr);
-  EXPECT_TRUE(deque.looks_empty());
+  EXPECT_TRUE(deque.oldest() == nullptr);
 }
 
 }  // namespace
