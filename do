@@ -76,7 +76,6 @@ packages_test='
 packages_bench='
   libboost-context-dev   peer: Boost.Context, the unit f
   libboost-fiber-dev     peer: Boost.Fiber
-  libbenchmark-dev       micro-benchmarks beside the code'
 
 setup() {
   local group wanted='' installed missing=() name reason

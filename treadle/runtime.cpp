@@ -27,7 +27,7 @@ bool describe(const context::stack& memory, context::overflow_subject* out) {
   if (owner == nullptr) return false;
   out->thread = owner->id;
   out->name = body->name;
-  out->stack_bytes = memory.arena->stack_bytes();
+  out->stack_bytes = body->stack_bytes != 0 ? body->stack_bytes : memory.arena->stack_bytes();
   return true;
 }
 
@@ -82,6 +82,7 @@ runtime::runtime(runtime_options options, default_tag) : settings_(resolve(optio
 }
 
 void runtime::open(bool on_this_thread) {
+  base::watch_for_exit();
   base::set_name_caller(&name_caller);
   context::set_stack_describer(&describe);
   context::install_overflow_handler();

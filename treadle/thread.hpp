@@ -280,8 +280,11 @@ std::string_view name() noexcept;
 namespace detail {
 inline void sleep(base::deadline until) noexcept {
   core::scheduler_port& scheduler = *core::current_thread().scheduler;
-  // A stray token ends a park early, never a sleep.
-  while (!until.has_passed()) static_cast<void>(scheduler.park(core::wait_reason::sleep, until));
+  // A stray token ends a park early, never a sleep. One park at least: also a sleep of no length
+  // lets others run.
+  do {
+    static_cast<void>(scheduler.park(core::wait_reason::sleep, until));
+  } while (!until.has_passed());
 }
 }  // namespace detail
 

@@ -19,7 +19,7 @@ inline constexpr std::memory_order acq_rel = std::memory_order_acq_rel;
 inline constexpr std::memory_order seq_cst = std::memory_order_seq_cst;
 
 // Tells the CPU that this is a spin: saves power and frees the sibling hyper-thread.
-inline void cpu_relax() noexcept {
+inline void spin_hint() noexcept {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)

@@ -110,6 +110,7 @@ TEST(Biased, LosesNothingWhenOthersComeAndGo) {
 }
 
 TEST(Biased, GoingAwayAndComingBackLosesNothing) {
+  expect_candidates();
   constexpr int rounds = 50'000;
   biased<std::uint32_t> word(0);
   atomic<bool> done{false};

@@ -32,11 +32,20 @@ struct line {
 };
 
 atomic<name_caller_function> name_caller{nullptr};
+atomic<bool> watching{false};
+atomic<bool> ending{false};
 
 }  // namespace
 
 void set_name_caller(name_caller_function function) noexcept {
   name_caller.store(function, release);  // pairs with fail_misuse(), publishes the function's data
+}
+
+bool process_is_ending() noexcept { return ending.load(relaxed); }  // relaxed: same thread mostly
+
+void watch_for_exit() noexcept {
+  if (watching.exchange(true, relaxed)) return;  // relaxed: only who comes first matters
+  std::atexit([] { ending.store(true, relaxed); });
 }
 
 void say(std::string_view text) noexcept {

@@ -16,6 +16,12 @@ namespace treadle::base {
 // The thread is that of the caller, found through the hook that the thread room sets.
 [[noreturn]] void fail_misuse(std::string_view call, std::string_view text) noexcept;
 
+// True once exit() has begun to run what was registered before the runtime started: static objects
+// may then be destroyed while threads still use them, and nobody is to blame.
+bool process_is_ending() noexcept;
+// Makes process_is_ending() work; the first call counts.
+void watch_for_exit() noexcept;
+
 // Says one line on descriptor 2 ("treadle: <text>"); async-signal-safe, truncates at 512 bytes.
 void say(std::string_view text) noexcept;
 

@@ -25,14 +25,17 @@ struct party_book {
   // Guarded by lock.
   party* first = nullptr;
   unsigned parties = 0;
-  unsigned candidates = 0;
   party* alone = nullptr;
   bool probed = false;
   bool usable = false;  // the kernel can revoke
 };
 
+// Guess: with more kernel threads than this awake, one is hardly ever left alone.
+constexpr unsigned parties_worthwhile = 64;
+
 constinit party_book book;
 constinit atomic<unsigned> parties_hint{0};
+constinit atomic<bool> expected{false};
 constinit atomic<void (*)() noexcept> stranger_hook{nullptr};
 
 std::uint32_t mode_of(const party& one) noexcept {
@@ -64,7 +67,7 @@ bool probe() noexcept {
 // With the lock held, after a change of the list.
 void settle() noexcept {
   if (!book.usable) return;
-  party* only = book.parties == 1 && book.candidates == 1 ? book.first : nullptr;
+  party* only = book.parties == 1 && book.first->candidate != 0 ? book.first : nullptr;
   if (book.alone == only) return;
   if (book.alone != nullptr) {
     set_mode(*book.alone, party_shared);
@@ -84,14 +87,12 @@ void insert(party& mine) noexcept {
   if (book.first != nullptr) book.first->previous = &mine;
   book.first = &mine;
   parties_hint.store(++book.parties, relaxed);  // relaxed: a hint
-  book.candidates += mine.candidate;
 }
 
 void remove(party& mine) noexcept {
   (mine.previous != nullptr ? mine.previous->next : book.first) = mine.next;
   if (mine.next != nullptr) mine.next->previous = mine.previous;
   parties_hint.store(--book.parties, relaxed);  // relaxed: a hint
-  book.candidates -= mine.candidate;
   // It leaves of its own accord, between two operations: nothing to revoke.
   if (book.alone == &mine) book.alone = nullptr;
 }
@@ -121,13 +122,14 @@ void leave_party() noexcept {
   settle();
 }
 
+void expect_candidates() noexcept { expected.store(true, relaxed); }  // relaxed: a hint
+
 bool go_away() noexcept {
-  // relaxed: a wrong guess costs speed only
-  if (parties_hint.load(relaxed) > 2 || treadle_party.candidate != 0) return false;
+  // relaxed, both: a wrong guess costs speed only
+  if (!expected.load(relaxed) || parties_hint.load(relaxed) > parties_worthwhile) return false;
   party& mine = treadle_party;
   const guard hold(book.lock);
-  // Also when the candidate is still to come: its worker may be starting just now.
-  if (!book.usable || book.parties > 2 || book.candidates > 1) return false;
+  if (!book.usable) return false;
   remove(mine);
   set_mode(mine, party_away);
   settle();

@@ -1,8 +1,8 @@
 // Who touches the runtime's shared words, and whether there is only one.
 //
-// A kernel thread is a party from the time that it is known to the runtime; a foreign one is no
-// party while it sleeps in a park. When a candidate, the only worker of a one-processor scheduler,
-// is the only party left, it is alone: nobody else can touch a shared word, so its
+// A kernel thread is a party from the time that it is known to the runtime, but not while it
+// sleeps: a foreign one in a park, a worker that is idle. When a candidate, which is a worker of
+// fibers, is the only party left, it is alone: nobody else can touch a shared word, so its
 // compare-and-swaps need no bus lock (biased.hpp), which costs as much as four thread switches.
 // As soon as a second party enters, it takes that right away before it touches anything:
 // it clears the mode, then membarrier(PRIVATE_EXPEDITED_RSEQ) makes the kernel abort a
@@ -37,8 +37,11 @@ struct party {
 void enter_party(bool candidate) noexcept;
 void leave_party() noexcept;
 
-// Around the sleep of a foreign kernel thread. go_away() does nothing, and says so by false, when
-// nobody could be alone anyway. Between the two no shared word may be touched.
+// Said by a scheduler of fibers before its workers start: until then going away is pointless.
+void expect_candidates() noexcept;
+
+// Around the sleep of a kernel thread. go_away() does nothing, and says so by false, when nobody
+// could be alone anyway. Between the two no shared word may be touched.
 [[nodiscard]] bool go_away() noexcept;
 void come_back() noexcept;
 

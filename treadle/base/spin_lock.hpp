@@ -16,7 +16,7 @@ class spin_pause {
  public:
   void once() noexcept {
     if (++rounds_ % rounds_max != 0) {
-      cpu_relax();
+      spin_hint();
     } else {
       ::sched_yield();
     }

@@ -36,7 +36,7 @@ std::optional<std::string> field_text(std::string_view text, std::string_view ke
     text.remove_prefix(line.size() < text.size() ? line.size() + 1 : line.size());
     if (!line.starts_with(key)) continue;
     std::string_view rest = line.substr(key.size());
-    // "model name	: x" has blanks before its colon.
+    // "model name<tab>: x" has blanks before its colon.
     const std::size_t colon = rest.find_first_not_of(" \t");
     if (colon == std::string_view::npos || rest[colon] != ':') continue;
     rest.remove_prefix(colon + 1);

@@ -12,7 +12,8 @@ const std::string_view page_script = R"js(
   const plots = JSON.parse(document.getElementById("data").textContent);
   const names = {"m:1": "many-to-one", "1:1": "one-to-one", "m:n": "many-to-many"};
   const charts = [];
-  const style = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const style = (name) =>
+    getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
   const colour = (model) => style(names[model] || "soft");
 
   const steps = {
@@ -46,7 +47,9 @@ const std::string_view page_script = R"js(
       const last = Math.floor(Math.log(axis.max) / Math.log(base) + 1e-9);
       const step = Math.max(1, Math.ceil((last - first + 1) / 5));
       axis.ticks = [];
-      for (let power = first; power <= last; power += step) axis.ticks.push({value: base ** power});
+      for (let power = first; power <= last; power += step) {
+        axis.ticks.push({value: base ** power});
+      }
     } else if (unit === "B") {
       let step = 1;
       while (axis.max / step > 5) step *= 2;
@@ -55,14 +58,17 @@ const std::string_view page_script = R"js(
     }
   }
 
-  function value_axis(plot, extra) {
-    const values = plot.rows.flatMap((row) => [row.predicted, row.measured]).filter((value) => value > 0);
+  function value_axis(plot) {
+    const values = plot.rows.flatMap((row) => [row.predicted, row.measured])
+      .filter((value) => value > 0);
     const axis = {
       grid: {color: style("line")},
-      ticks: {color: style("soft"), maxTicksLimit: 5, maxRotation: 0, callback: (value) => tick(value, plot.unit)},
-      ...extra,
+      ticks: {color: style("soft"), maxTicksLimit: 5, maxRotation: 0,
+              callback: (value) => tick(value, plot.unit)},
     };
-    if (titled(plot.unit)) axis.title = {display: true, text: plot.unit, color: style("soft")};
+    if (titled(plot.unit)) {
+      axis.title = {display: true, text: plot.unit, color: style("soft")};
+    }
     if (plot.logarithmic && values.length) {
       axis.type = "logarithmic";
       axis.min = 10 ** Math.floor(Math.log10(Math.min(...values) * 0.7));
@@ -87,14 +93,20 @@ const std::string_view page_script = R"js(
     const set = (label, field, fill) => ({
       label, values: plot.rows.map((row) => row[field]), data: plot.rows.map((row) => row[field]),
       backgroundColor: fill ? colours : "transparent", borderColor: colours, borderWidth: 2,
-      borderSkipped: false, barPercentage: 0.95, categoryPercentage: 0.8, minBarLength: plot.logarithmic ? 0 : 2,
+      borderSkipped: false, barPercentage: 0.95, categoryPercentage: 0.8,
+      minBarLength: plot.logarithmic ? 0 : 2,
     });
     return {
       type: "bar",
-      data: {labels, datasets: [set("predicted", "predicted", false), set("measured", "measured", true)]},
+      data: {labels, datasets: [set("predicted", "predicted", false),
+                                set("measured", "measured", true)]},
       options: {
         indexAxis: "y", responsive: true, maintainAspectRatio: false, animation: false,
-        scales: {x: value_axis(plot, {}), y: {grid: {display: false}, ticks: {color: style("ink"), autoSkip: false, font: {size: 12}}}},
+        scales: {
+          x: value_axis(plot),
+          y: {grid: {display: false},
+              ticks: {color: style("ink"), autoSkip: false, font: {size: 12}}},
+        },
         plugins: {legend: {display: false}, tooltip: tooltip(plot)},
       },
     };
@@ -117,11 +129,12 @@ const std::string_view page_script = R"js(
       type: "line",
       data: {labels, datasets},
       options: {
-        responsive: true, maintainAspectRatio: false, animation: false, interaction: {mode: "index", intersect: false},
+        responsive: true, maintainAspectRatio: false, animation: false,
+        interaction: {mode: "index", intersect: false},
         scales: {
           x: {grid: {color: style("line")}, ticks: {color: style("ink"), maxRotation: 0},
               title: {display: Boolean(plot.axis), text: plot.axis, color: style("soft")}},
-          y: value_axis(plot, {}),
+          y: value_axis(plot),
         },
         plugins: {
           legend: {position: "bottom", labels: {color: style("ink"), boxWidth: 24, boxHeight: 2}},

@@ -39,17 +39,25 @@ blockquote {
   margin: .8rem 0; padding: .5rem 0 .5rem 1rem; max-width: 46rem; font-size: 1.08rem;
   border-left: 4px solid var(--many-to-many);
 }
-.models, .cards { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); }
+.models, .cards {
+  display: grid; gap: .8rem; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr));
+}
 .cards { grid-template-columns: repeat(auto-fit, minmax(6.2rem, 1fr)); }
 .cards .card { padding: .6rem .65rem; font-size: .92rem; line-height: 1.35; }
-.card { background: var(--tint); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem; }
+.card {
+  background: var(--tint); border: 1px solid var(--line); border-radius: .6rem;
+  padding: .8rem 1rem;
+}
 .card .symbol { color: var(--soft); font-style: italic; }
 .card .number { font-size: clamp(1.05rem, 4vw, 1.6rem); font-weight: 650; white-space: nowrap; }
 .facts { display: flex; flex-wrap: wrap; gap: .2rem 1.6rem; margin: 1rem 0 0; font-size: .88rem; }
 .facts div { display: flex; gap: .4rem; }
 .facts dt { color: var(--soft); }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
-.warning { background: var(--differs-tint); color: var(--differs); border-radius: .4rem; padding: .5rem .8rem; }
+.warning {
+  background: var(--differs-tint); color: var(--differs); border-radius: .4rem;
+  padding: .5rem .8rem;
+}
 nav ol { padding-left: 1.9rem; columns: 19rem; column-gap: 2rem; }
 nav li { margin: .25rem 0; break-inside: avoid; }
 .model {
@@ -76,24 +84,37 @@ tr.why td { border-top: 0; padding-top: 0; color: var(--soft); font-size: .88em;
 details { margin: .3rem 0 1rem; font-size: .9rem; }
 summary { cursor: pointer; color: var(--soft); padding: .4rem 0; }
 details li { margin: .3rem 0; overflow-wrap: anywhere; }
-.figures { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); align-items: start; }
+.figures {
+  display: grid; gap: 1.2rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); align-items: start;
+}
 figure { margin: .5rem 0 0; min-width: 0; }
 figcaption { font-weight: 600; margin-bottom: .3rem; }
 .plot { position: relative; width: 100%; }
 .key { color: var(--soft); font-size: .88rem; margin-bottom: 0; }
-.swatch { display: inline-block; width: 1.6em; height: .8em; border: 2px solid var(--soft); border-radius: .15em; margin-left: .8em; }
+.swatch {
+  display: inline-block; width: 1.6em; height: .8em; border: 2px solid var(--soft);
+  border-radius: .15em; margin-left: .8em;
+}
 .swatch:first-child { margin-left: 0; }
 .swatch.measured { background: var(--soft); }
-footer { max-width: 66rem; margin: 2.5rem auto; padding: 1rem; color: var(--soft); font-size: .88rem; }
+footer {
+  max-width: 66rem; margin: 2.5rem auto; padding: 1rem; color: var(--soft); font-size: .88rem;
+}
 @media (max-width: 40rem) {
   table { min-width: 0; }
   thead { position: absolute; clip-path: inset(50%); }
-  tbody tr { display: grid; grid-template-columns: 3.2rem 1fr 1fr auto; gap: 0 .5rem; padding: .45rem 0; border-top: 1px solid var(--line); }
+  tbody tr {
+    display: grid; grid-template-columns: 3.2rem 1fr 1fr auto; gap: 0 .5rem; padding: .45rem 0;
+    border-top: 1px solid var(--line);
+  }
   tbody td, tr.why td { border: 0; padding: 0; }
   tbody td:nth-child(2) { grid-column: 2 / 4; }
   tbody td.verdict-cell { grid-column: 4; grid-row: 1; }
   tbody td.number { grid-row: 2; text-align: left; white-space: normal; }
-  tbody td.number::before { content: attr(data-name); display: block; color: var(--soft); font-size: .8em; }
+  tbody td.number::before {
+    content: attr(data-name); display: block; color: var(--soft); font-size: .8em;
+  }
   tbody td.number:nth-child(3) { grid-column: 2; }
   tbody td.number:nth-child(4) { grid-column: 3; }
   tbody tr.why { border: 0; padding-top: 0; }

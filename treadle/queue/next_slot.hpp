@@ -6,17 +6,21 @@
 // Owner puts and takes; any thief takes. Who gets a pointer out of the slot owns that thread.
 #pragma once
 
-#include "treadle/base/atomic.hpp"
+#include "treadle/base/biased.hpp"
 
 namespace treadle::queue {
 
-template <class T, template <class> class Atomic = base::atomic>
+template <class T, template <class> class Atomic = base::biased>
 class next_slot {
  public:
   // Owner only. Returns what was in the slot before.
-  // acq_rel: release publishes the item to a thief; acquire: the old item was ours anyway.
-  // An exchange is also the full fence that the search for idle workers after it needs.
-  T* put(T* item) noexcept { return slot_.exchange(item, base::acq_rel); }
+  T* put(T* item) noexcept {
+    T* old = slot_.load(base::relaxed);  // relaxed: validated by the CAS
+    // release: publishes the item to a thief
+    while (!slot_.compare_exchange_weak(old, item, base::release, base::relaxed)) {
+    }
+    return old;
+  }
 
   // Owner only, where no thief exists.
   T* put_alone(T* item) noexcept {
@@ -27,8 +31,12 @@ class next_slot {
 
   // Owner only.
   T* take() noexcept {
-    if (slot_.load(base::relaxed) == nullptr) return nullptr;  // relaxed: only the owner fills it
-    return slot_.exchange(nullptr, base::acquire);             // pairs with put()
+    T* item = slot_.load(base::relaxed);  // relaxed: only the owner fills it
+    // relaxed: the owner wrote it; a thief that was faster leaves null
+    while (item != nullptr &&
+           !slot_.compare_exchange_weak(item, nullptr, base::relaxed, base::relaxed)) {
+    }
+    return item;
   }
 
   T* take_alone() noexcept {

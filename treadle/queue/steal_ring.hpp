@@ -11,12 +11,12 @@
 
 #include <cstdint>
 
-#include "treadle/base/atomic.hpp"
+#include "treadle/base/biased.hpp"
 #include "treadle/base/cache_line.hpp"
 
 namespace treadle::queue {
 
-template <class T, std::uint64_t Capacity, template <class> class Atomic = base::atomic>
+template <class T, std::uint64_t Capacity, template <class> class Atomic = base::biased>
 class steal_ring {
   static_assert((Capacity & (Capacity - 1)) == 0, "slots are found by masking");
 

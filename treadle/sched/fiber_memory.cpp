@@ -87,6 +87,7 @@ void fiber_memory::discard(worker& on, fiber_processor* processor, thread& unsta
 }
 
 int fiber_memory::open(unsigned processors) noexcept {
+  base::expect_candidates();
   return arena_ == nullptr ? ENOMEM : arena_->add_slack(processors * stack_cache::capacity);
 }
 

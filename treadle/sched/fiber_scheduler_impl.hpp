@@ -209,7 +209,12 @@ wake fiber_scheduler<Model>::park(wait_reason why, deadline until) noexcept {
     switch_away(on, self, model().pick(on), after::parked);
     return wake::token;
   }
-  if (until.has_passed()) return wake::timed_out;
+  if (until.has_passed()) {
+    // A scheduling point all the same: a loop of waits too short to begin must not keep the one
+    // that it waits for from running.
+    yield();
+    return self.permit.consume() ? wake::token : wake::timed_out;
+  }
   own_processor(on)->timers.arm(*self.body, until);
   transition(self, thread_state::running, thread_state::parked, why);
   switch_away(on, self, model().pick(on), after::parked);

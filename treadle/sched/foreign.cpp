@@ -11,7 +11,6 @@
 
 #include <new>
 
-#include "treadle/base/cpu_width.hpp"
 #include "treadle/base/system_call.hpp"
 #include "treadle/sched/one_to_one.hpp"
 #include "treadle/thread/body.hpp"
@@ -84,7 +83,7 @@ thread& adopt_current() noexcept {
   auto* mine = ::new (memory_for_one(mapped)) foreign_thread;
   mine->mapped = mapped;
   mine->self.scheduler = &foreign_scheduler();
-  mine->self.spins_max = base::usable_width() > 1 ? 1 : 0;
+  mine->self.spins_max = spins_between_kernel_threads();
   mine->self.adopt_kernel_thread(false);
   thread* record = record_pool::acquire(mine->self.records);
   TREADLE_CHECK(record != nullptr, "no memory to adopt a foreign kernel thread");

@@ -13,7 +13,7 @@ constexpr std::int64_t spin_nanoseconds = 20'000;
 // Guess: pauses between two looks; each look takes cache lines away from busy workers.
 constexpr int pauses_between_looks = 16;
 // Guess: a lone thread that its processor has not run for this long is worth a cache miss or ten.
-constexpr std::int64_t patience_nanoseconds = 5'000;
+constexpr std::int64_t patience_nanoseconds = 20'000;
 // Guess: from one wake-up's cost to what a person or a disk does not notice.
 constexpr std::int64_t doze_min_nanoseconds = 50'000;
 constexpr std::int64_t doze_max_nanoseconds = 1'000'000;
@@ -28,7 +28,7 @@ void* many_to_many::worker_main(void* argument) {
   mine.self.scheduler = mine.home;
   mine.self.processor = static_cast<fiber_processor*>(&mine);
   mine.self.spins_max = mine.home->alone_ ? 0 : lock_spins;
-  mine.self.adopt_kernel_thread(mine.home->alone_);
+  mine.self.adopt_kernel_thread(true);
   mine.home->work(mine);
   mine.self.release_kernel_thread();
   return nullptr;
@@ -72,7 +72,7 @@ thread* many_to_many::spin(processor& mine) noexcept {
   const std::int64_t until = base::monotonic_now() + spin_nanoseconds;
   do {
     if (thread* found = look_everywhere(mine)) return found;
-    for (int i = 0; i < pauses_between_looks; ++i) base::cpu_relax();
+    for (int i = 0; i < pauses_between_looks; ++i) base::spin_hint();
   } while (base::monotonic_now() < until);
   return nullptr;
 }
@@ -155,7 +155,9 @@ bool many_to_many::nap(processor& mine, std::int64_t& doze) noexcept {
       if (doze < doze_max_nanoseconds) doze *= 2;
     }
     mine.sleeps.add(1);
+    const bool away = base::go_away();
     idle_.sleep(mine.index, until, dozing);
+    if (away) base::come_back();
   }
   const bool woken = idle_.get_up(mine.index);
   if (found != nullptr && !mine.ring.push(found)) overflow(mine, *found);

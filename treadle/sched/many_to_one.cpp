@@ -44,7 +44,9 @@ thread* many_to_one::find_work(processor& mine) noexcept {
     }
     if (closing_.load(base::seq_cst)) return nullptr;
     mine.sleeps.add(1);
+    const bool away = base::go_away();
     base::futex_wait(asleep_, 1, deadline::at(mine.timers.earliest.load(base::relaxed)));
+    if (away) base::come_back();
     asleep_.store(0, base::relaxed);  // relaxed: as above
   }
 }

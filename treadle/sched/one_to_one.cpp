@@ -19,11 +19,9 @@ static_assert(scheduler<one_to_one>);
 namespace {
 
 // Sourced: glibc puts the thread's static TLS and its own control block on a given stack, and
-// asks for PTHREAD_STACK_MIN (16 KiB) of it; so much is added to what the user asked for.
+// asks for PTHREAD_STACK_MIN (16 KiB) of it; so much is added to small ones.
 constexpr std::size_t libc_share_bytes = 16 * 1024;
-
-// Measured (lab contended-lock): a holder on another core leaves within this many rounds mostly.
-constexpr unsigned lock_spins = 1;
+constexpr std::size_t libc_share_max_bytes = 64 * 1024;
 
 std::byte* align_down(std::byte* address, std::size_t alignment) noexcept {
   return reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(address) &
@@ -31,6 +29,12 @@ std::byte* align_down(std::byte* address, std::size_t alignment) noexcept {
 }
 
 }  // namespace
+
+unsigned spins_between_kernel_threads() noexcept {
+  // Asked once: reading affinity and cgroup limits takes 20 us.
+  static const unsigned spins = base::usable_width() > 1 ? 1 : 0;
+  return spins;
+}
 
 struct one_to_one::seat {
   worker self;
@@ -45,8 +49,9 @@ one_to_one::seat& one_to_one::seat_of(thread& which) noexcept {
 int one_to_one::create(const creation& wanted, thread*& made) noexcept {
   visit_graveyard();
   const std::size_t usable = wanted.stack_bytes != 0 ? wanted.stack_bytes : sizes_.stack_bytes;
-  context::stack_arena* arena =
-      context::arena_for(usable + libc_share_bytes, sizes_.guard_bytes);
+  // Large stacks pay it out of their own, as glibc's do.
+  const std::size_t extra = usable < libc_share_max_bytes ? libc_share_bytes : 0;
+  context::stack_arena* arena = context::arena_for(usable + extra, sizes_.guard_bytes);
   if (arena == nullptr) return ENOMEM;
   if (const int error = arena->promise(1)) return error;
   worker& on = current_worker();
@@ -60,6 +65,7 @@ int one_to_one::create(const creation& wanted, thread*& made) noexcept {
   TREADLE_CHECK(taken == 1, "a promised stack is missing");
   auto* body = ::new (memory.top - sizeof(thread_body)) thread_body;
   body->stack = memory;
+  body->stack_bytes = usable;
   body->set_name(wanted.name);
   auto* below = reinterpret_cast<std::byte*>(body) - wanted.closure_bytes;
   below = align_down(below, alignof(std::max_align_t));
@@ -129,7 +135,7 @@ void* one_to_one::kernel_main(void* argument) {
   seat& mine = seat_of(self);
   const context::alternate_signal_stack signals;
   mine.self.scheduler = mine.home;
-  mine.self.spins_max = base::usable_width() > 1 ? lock_spins : 0;
+  mine.self.spins_max = spins_between_kernel_threads();
   mine.self.adopt_kernel_thread(false);
   set_current_thread(&self);
   transition(self, thread_state::ready, thread_state::running, wait_reason::none);

@@ -20,6 +20,9 @@
 
 namespace treadle::core {
 
+// worker::spins_max of a kernel thread that shares the machine with others.
+unsigned spins_between_kernel_threads() noexcept;
+
 class one_to_one final : public scheduler_port {
  public:
   explicit one_to_one(stack_sizes sizes) noexcept : sizes_(sizes) {}

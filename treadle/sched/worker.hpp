@@ -33,9 +33,9 @@ struct worker {
   unsigned spins_max = 0;
   [[no_unique_address]] context::fiber_note idle_note;
 
-  // Call on the kernel thread itself; `sole` for the only worker of a scheduler.
-  void adopt_kernel_thread(bool sole) noexcept {
-    base::enter_party(sole);
+  // Call on the kernel thread itself; `fibers` for one that runs them.
+  void adopt_kernel_thread(bool fibers) noexcept {
+    base::enter_party(fibers);
     errno_address = &errno;
     exceptions = reinterpret_cast<exception_globals*>(abi::__cxa_get_globals());
     idle_note.adopt_kernel_stack();

@@ -15,6 +15,7 @@ constexpr unsigned pauses_max = 64;
 }  // namespace
 
 void raw_mutex::destroyed_in_use() const noexcept {
+  if (base::process_is_ending()) return;
   base::fail_misuse("mutex::~mutex", "it is locked, or threads wait for it");
 }
 
@@ -47,7 +48,7 @@ bool raw_mutex::take_woken(core::thread& self) noexcept {
 bool raw_mutex::spin(core::thread& self) noexcept {
   if (core::current_worker().spins_max == 0) return false;
   for (unsigned pauses = pauses_first; pauses <= pauses_max; pauses *= 2) {
-    for (unsigned i = 0; i < pauses; ++i) base::cpu_relax();
+    for (unsigned i = 0; i < pauses; ++i) base::spin_hint();
     if (take_flagged(self)) return true;
   }
   return false;

@@ -79,7 +79,7 @@ class raw_mutex {
   bool give_up(waiter& node) noexcept;
   void unlock_slowly(std::uintptr_t seen) noexcept;
   void clear_waking() noexcept;
-  [[noreturn]] void destroyed_in_use() const noexcept;
+  void destroyed_in_use() const noexcept;
 
   base::biased<std::uintptr_t> word_{0};
   base::spin_lock list_lock_;

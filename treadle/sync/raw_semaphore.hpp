@@ -31,7 +31,7 @@ class raw_semaphore {
     while (seen >= one) {
       // With a count there are no waiters; a locked word changes soon and is tried again.
       if ((seen & locked) != 0) {
-        base::cpu_relax();
+        base::spin_hint();
         seen = word_.load(base::relaxed);
         continue;
       }

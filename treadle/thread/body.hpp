@@ -36,6 +36,8 @@ struct alignas(16) thread_body {
   small_closure inline_closure{};
   char name[name_bytes] = {};
 
+  std::size_t stack_bytes = 0;  // as asked for; the stack itself may be larger
+
   // The thread's own.
   fork_point* fork = nullptr;
   specific_table specific;

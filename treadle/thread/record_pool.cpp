@@ -23,8 +23,19 @@ struct shared_pool {
 
 constinit shared_pool pool;
 
+// The first records need no system call that could fail, so main can always be adopted.
+// Guess: four batches, 16 KiB of zeroes.
+constexpr std::size_t first_slab_bytes = 256 * sizeof(thread);
+alignas(thread) constinit std::byte first_slab[first_slab_bytes] = {};
+constinit bool first_slab_used = false;
+
 // With the lock held: a never used record, or null.
 thread* carve() noexcept {
+  if (pool.slab_left == 0 && !first_slab_used) {
+    first_slab_used = true;
+    pool.slab = first_slab;
+    pool.slab_left = first_slab_bytes;
+  }
   if (pool.slab_left == 0) {
     const base::mapping_result mapped =
         base::map_memory(nullptr, slab_bytes, PROT_READ | PROT_WRITE,
