@@ -75,7 +75,7 @@ packages_test='
   clang-tidy             tidy'
 packages_bench='
   libboost-context-dev   peer: Boost.Context, the unit f
-  libboost-fiber-dev     peer: Boost.Fiber
+  libboost-fiber-dev     peer: Boost.Fiber'
 
 setup() {
   local group wanted='' installed missing=() name reason

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <limits>
@@ -10,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <treadle/runtime.hpp>
+#include <vector>
 
 #include "tests/support/child_process.hpp"
 
@@ -89,10 +91,10 @@ TEST(Overflow, ReportedWithGuardsByMprotectToo) {
 TEST(Faults, GuardInstallUnavailableIsSaidOnceAndWorks) {
   for (const char* model : models) {
     for (const char* error : {"EINVAL", "EPERM"}) {
-      const outcome result = run({.program = "faults",
-                                  .arguments = {model, "once"},
-                                  .environment = {{"TREADLE_FAULT",
-                                                   std::string("madvise:1+:") + error}}});
+      const outcome result =
+          run({.program = "faults",
+               .arguments = {model, "once"},
+               .environment = {{"TREADLE_FAULT", std::string("madvise:1+:") + error}}});
       EXPECT_TRUE(result.exited_with(0)) << result.describe();
       EXPECT_EQ(count_lines_with(result.err, "treadle:"), 1U) << result.describe();
     }
@@ -293,8 +295,8 @@ TEST(Settings, RuntimeOptionsAreCheckedToo) {
     EXPECT_TRUE(contains(text, std::to_string(stack_bytes_max))) << text;
     EXPECT_EQ(refusal([bytes] { runtime::set_default_options({.stack_bytes = bytes}); }), text);
   }
-  EXPECT_TRUE(contains(refusal([] { const runtime rt({.guard_bytes = ~std::size_t{0}}); }),
-                       "guard_bytes"));
+  EXPECT_TRUE(
+      contains(refusal([] { const runtime rt({.guard_bytes = ~std::size_t{0}}); }), "guard_bytes"));
 }
 
 TEST(Settings, AffinityToOneCpuIsAWidthOfOne) {

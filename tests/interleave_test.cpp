@@ -121,9 +121,8 @@ TEST(Interleave, FindsALostUpdate) {
     explored_plain<int> counter;
   };
   const auto add = [](state& s) { s.counter.set(s.counter.get() + 1); };
-  const verdict v = explore<state>({}, {add, add}, [](state& s) {
-    require(s.counter.peek() == 2, "an update was lost");
-  });
+  const verdict v = explore<state>(
+      {}, {add, add}, [](state& s) { require(s.counter.peek() == 2, "an update was lost"); });
   EXPECT_EQ(v.fault, "an update was lost");
   EXPECT_NE(v.trace.find("thread 1: load of word 0 -> 0"), std::string::npos) << v.trace;
 }
@@ -244,8 +243,7 @@ TEST(Interleave, AtomicWaitNeedsANotify) {
   };
   const auto sleeper = [](state& s) { s.flag.wait(0); };
   const auto check = [](state&) {};
-  const verdict silent =
-      explore<state>({}, {sleeper, [](state& s) { s.flag.store(1); }}, check);
+  const verdict silent = explore<state>({}, {sleeper, [](state& s) { s.flag.store(1); }}, check);
   EXPECT_NE(silent.fault.find("deadlock"), std::string::npos) << silent.report();
   const auto waker = [](state& s) {
     s.flag.store(1);
@@ -282,11 +280,10 @@ TEST(Interleave, EndlessSpinIsNotCalledComplete) {
   };
   options bounds;
   bounds.steps_max = 50;
-  const verdict v = explore<state>(bounds,
-                                   {[](state& s) {
-                                      while (s.flag.load() == 0) {
-                                      }
-                                    }},
+  const verdict v = explore<state>(bounds, {[](state& s) {
+                                     while (s.flag.load() == 0) {
+                                     }
+                                   }},
                                    [](state&) {});
   EXPECT_FALSE(v.complete);
 }
@@ -312,13 +309,11 @@ TEST(Interleave, ChooseTriesEveryValue) {
     word a;
   };
   std::set<int> seen;
-  const verdict v = explore<state>(
-      {},
-      {[](state& s) {
-        s.a.store(static_cast<int>(choose(3)));
-        s.a.fetch_add(static_cast<int>(10 * choose(2)));
-      }},
-      [&](state& s) { seen.insert(s.a.peek()); });
+  const verdict v = explore<state>({}, {[](state& s) {
+                                     s.a.store(static_cast<int>(choose(3)));
+                                     s.a.fetch_add(static_cast<int>(10 * choose(2)));
+                                   }},
+                                   [&](state& s) { seen.insert(s.a.peek()); });
   EXPECT_EQ(v.schedules, 6U);
   EXPECT_EQ(seen, (std::set<int>{0, 1, 2, 10, 11, 12}));
 }

@@ -23,20 +23,20 @@ int repetitions = 12;  // guess: some seconds in an instrumented build; hundreds
 unsigned first_seed = 1;
 
 enum class step : unsigned {
-  locked,       // a plain counter under a mutex
-  two_locks,    // two accounts under scoped_lock, in any order
-  timed_lock,   // tries with a short time-out until it gets it
-  recursive,    // a recursive mutex, three deep
-  permits,      // a counting semaphore of three
-  channel,      // through a bounded buffer to the drain thread
-  child,        // a child thread does it, joined
-  detached,     // a detached child does it, waited for by a latch
-  own_kernel,   // a child of system scope
-  forks,        // a scope whose two children do halves
-  thrown,       // carried by an exception over switches
-  specific,     // collected in a thread_specific, added at the end of the thread
-  once,         // the first of all threads does it, counted once for all
-  nap,          // sleeps a little first
+  locked,      // a plain counter under a mutex
+  two_locks,   // two accounts under scoped_lock, in any order
+  timed_lock,  // tries with a short time-out until it gets it
+  recursive,   // a recursive mutex, three deep
+  permits,     // a counting semaphore of three
+  channel,     // through a bounded buffer to the drain thread
+  child,       // a child thread does it, joined
+  detached,    // a detached child does it, waited for by a latch
+  own_kernel,  // a child of system scope
+  forks,       // a scope whose two children do halves
+  thrown,      // carried by an exception over switches
+  specific,    // collected in a thread_specific, added at the end of the thread
+  once,        // the first of all threads does it, counted once for all
+  nap,         // sleeps a little first
   count
 };
 
@@ -56,8 +56,7 @@ struct plan {
 plan draw(unsigned seed) {
   std::mt19937 random(seed);
   plan made;
-  constexpr std::array<model, 3> kinds{model::many_to_one, model::one_to_one,
-                                       model::many_to_many};
+  constexpr std::array<model, 3> kinds{model::many_to_one, model::one_to_one, model::many_to_many};
   made.options.model = kinds[random() % 4 % 3];
   if (*made.options.model == model::many_to_many) made.options.width = 1 + random() % 4;
   made.options.stack_bytes = std::size_t{64} * 1024;
@@ -115,42 +114,39 @@ class playground {
  private:
   void take(step what, unsigned number) {
     switch (what) {
-      case step::locked: add_locked(number); break;
-      case step::two_locks: transfer(number); break;
-      case step::timed_lock: add_timed(number); break;
-      case step::recursive: add_nested(number); break;
-      case step::permits: {
-        permits_.acquire();
-        if (inside_.fetch_add(1) >= 3) collected_.fetch_add(1'000'000'000);  // wrong for good
-        if (number % 3 == 0) this_thread::yield();
-        collected_.fetch_add(number);
-        inside_.fetch_sub(1);
-        permits_.release();
+      case step::locked:
+        add_locked(number);
         break;
-      }
-      case step::channel: send(number); break;
-      case step::child: {
-        thread t([this, number] { add_locked(number); });
-        if (number % 2 == 0) this_thread::yield();
-        t.join();
+      case step::two_locks:
+        transfer(number);
         break;
-      }
-      case step::detached: {
-        latch done(1);
-        thread([this, number, &done] {
-          add_timed(number);
-          done.count_down();
-        }).detach();
-        done.wait();
+      case step::timed_lock:
+        add_timed(number);
         break;
-      }
-      case step::own_kernel: {
-        jthread t(thread_attributes{.name = "own", .scope = contention_scope::system},
-                  [this, number] { add_locked(number); });
+      case step::recursive:
+        add_nested(number);
         break;
-      }
-      case step::forks: fork(number); break;
-      case step::thrown: carry(number); break;
+      case step::permits:
+        add_with_permit(number);
+        break;
+      case step::channel:
+        send(number);
+        break;
+      case step::child:
+        add_in_child(number, contention_scope::process);
+        break;
+      case step::detached:
+        add_in_detached(number);
+        break;
+      case step::own_kernel:
+        add_in_child(number, contention_scope::system);
+        break;
+      case step::forks:
+        fork(number);
+        break;
+      case step::thrown:
+        carry(number);
+        break;
       case step::specific: {
         *own_ += number;
         if (number % 4 == 0) this_thread::yield();
@@ -166,8 +162,33 @@ class playground {
         this_thread::sleep_for(std::chrono::microseconds(number % 50));
         add_locked(number);
         break;
-      case step::count: break;
+      case step::count:
+        break;
     }
+  }
+
+  void add_with_permit(unsigned number) {
+    permits_.acquire();
+    if (inside_.fetch_add(1) >= 3) collected_.fetch_add(1'000'000'000);  // wrong for good
+    if (number % 3 == 0) this_thread::yield();
+    collected_.fetch_add(number);
+    inside_.fetch_sub(1);
+    permits_.release();
+  }
+
+  void add_in_child(unsigned number, contention_scope where) {
+    const jthread t(thread_attributes{.name = "child", .scope = where},
+                    [this, number] { add_locked(number); });
+    if (number % 2 == 0) this_thread::yield();
+  }
+
+  void add_in_detached(unsigned number) {
+    latch done(1);
+    thread([this, number, &done] {
+      add_timed(number);
+      done.count_down();
+    }).detach();
+    done.wait();
   }
 
   void add_locked(unsigned number) {
@@ -189,8 +210,8 @@ class playground {
   }
 
   void add_timed(unsigned number) {
-    while (!timed_lock_.try_lock_for(std::chrono::microseconds(number % 20))) {
-    }
+    // A wait that is over at once parks nobody, so the loop gives way itself.
+    while (!timed_lock_.try_lock_for(std::chrono::microseconds(number % 20))) this_thread::yield();
     if (number % 7 == 0) this_thread::yield();
     timed_ += number;
     timed_lock_.unlock();
@@ -207,7 +228,8 @@ class playground {
   void send(unsigned number) {
     std::unique_lock hold(channel_lock_);
     while (channel_.size() >= 4) {
-      static_cast<void>(channel_emptied_.wait_for(hold, std::chrono::microseconds(number % 100)));
+      static_cast<void>(
+          channel_emptied_.wait_for(hold, std::chrono::microseconds(20 + number % 100)));
     }
     channel_.push_back(number);
     channel_filled_.notify_one();

@@ -25,15 +25,15 @@ class latch {
     if (by < 0) base::fail_misuse("latch::count_down", "the number is negative");
     if (by > 0) raw_.count_down(by);
   }
-  bool try_wait() noexcept { return raw_.try_wait(); }
-  void wait() { raw_.wait(); }
+  bool try_wait() const noexcept { return raw_.try_wait(); }
+  void wait() const { raw_.wait(); }
   void arrive_and_wait(std::ptrdiff_t by = 1) {
     count_down(by);
     wait();
   }
 
  private:
-  sync::raw_latch raw_;
+  mutable sync::raw_latch raw_;
 };
 
 }  // namespace treadle

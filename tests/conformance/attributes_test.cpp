@@ -86,7 +86,8 @@ TYPED_TEST(Attributes, NamesBelongToTheirThreads) {
 template <std::size_t Bytes>
 [[gnu::noinline]] std::size_t use_stack() {
   std::array<volatile unsigned char, Bytes> frame;
-  for (std::size_t i = 0; i < Bytes; i += 512) frame[i] = static_cast<unsigned char>(i / 512 % 7 + 1);
+  for (std::size_t i = 0; i < Bytes; i += 512)
+    frame[i] = static_cast<unsigned char>(i / 512 % 7 + 1);
   std::size_t sum = 0;
   for (std::size_t i = 0; i < Bytes; i += 512) sum += frame[i];
   return sum;

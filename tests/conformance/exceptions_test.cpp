@@ -27,8 +27,12 @@ TYPED_TEST_SUITE(Exceptions, every_model, model_names);
 // Gives the others, on this worker or another, a chance to disturb.
 void go_away(int i) {
   switch (i % 3) {
-    case 0: this_thread::yield(); break;
-    case 1: this_thread::sleep_for(std::chrono::microseconds(i % 17)); break;
+    case 0:
+      this_thread::yield();
+      break;
+    case 1:
+      this_thread::sleep_for(std::chrono::microseconds(i % 17));
+      break;
     default:
       for (int k = 0; k < 3; ++k) this_thread::yield();
   }

@@ -57,10 +57,11 @@ TYPED_TEST(Jthread, TokenComesFirstAndArgumentsFollow) {
   this->in([] {
     std::string seen;
     {
-      jthread with([&seen](const stop_token& token, int a, const std::string& b) {
-        seen = std::to_string(token.stop_possible()) + std::to_string(a) + b;
-      },
-                   4, "two");
+      jthread with(
+          [&seen](const stop_token& token, int a, const std::string& b) {
+            seen = std::to_string(token.stop_possible()) + std::to_string(a) + b;
+          },
+          4, "two");
       with.join();
       EXPECT_FALSE(with.joinable());
       const jthread without([](int) {}, 4);
@@ -71,9 +72,8 @@ TYPED_TEST(Jthread, TokenComesFirstAndArgumentsFollow) {
 
 TYPED_TEST(Jthread, RequestStopOnceFromOutside) {
   this->in([] {
-    jthread t([](const stop_token& token) {
-      eventually([&token] { return token.stop_requested(); });
-    });
+    jthread t(
+        [](const stop_token& token) { eventually([&token] { return token.stop_requested(); }); });
     EXPECT_TRUE(t.get_stop_token().stop_possible());
     EXPECT_FALSE(t.get_stop_token().stop_requested());
     EXPECT_TRUE(t.request_stop());

@@ -50,7 +50,7 @@ TYPED_TEST(Scope, Fib) {
 #else
   const int deepest = TestFixture::own_kernel_threads ? 11 : 18;
 #endif
-  constexpr std::array<int, 19> known{0,  1,  1,  2,   3,   5,   8,   13,  21,  34,
+  constexpr std::array<int, 19> known{0,  1,  1,   2,   3,   5,   8,   13,   21,  34,
                                       55, 89, 144, 233, 377, 610, 987, 1597, 2584};
   this->in([&] {
     for (int n = 0; n <= deepest; ++n) ASSERT_EQ(fib(n), known[static_cast<std::size_t>(n)]);
@@ -104,7 +104,8 @@ TYPED_TEST(Scope, UsedAgainAfterJoin) {
 }
 
 TYPED_TEST(Scope, SerialOrderWhenNobodySteals) {
-  if (TestFixture::own_kernel_threads || this->runtime_.width() > 1) GTEST_SKIP() << "somebody may steal";
+  if (TestFixture::own_kernel_threads || this->runtime_.width() > 1)
+    GTEST_SKIP() << "somebody may steal";
   this->in([] {
     std::string order;
     {

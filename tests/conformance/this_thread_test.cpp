@@ -153,14 +153,19 @@ TYPED_TEST(ThisThread, ErrnoBelongsToTheThread) {
         set_errno(1000 + i);
         for (std::size_t round = 0; round < scaled(200); ++round) {
           switch (round % 4) {
-            case 0: this_thread::yield(); break;
-            case 1: this_thread::sleep_for(std::chrono::microseconds(i)); break;
+            case 0:
+              this_thread::yield();
+              break;
+            case 1:
+              this_thread::sleep_for(std::chrono::microseconds(i));
+              break;
             case 2: {
               const std::lock_guard hold(contended);
               this_thread::yield();
               break;
             }
-            default: break;
+            default:
+              break;
           }
           if (get_errno() != 1000 + i) wrong.fetch_add(1);
         }

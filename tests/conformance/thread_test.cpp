@@ -127,9 +127,8 @@ TYPED_TEST(Thread, ArgumentsDecayAndAreCopiedBeforeTheConstructorReturns) {
 TYPED_TEST(Thread, MoveOnlyCallablesAndArguments) {
   this->in([] {
     int seen = 0;
-    thread t([owned = std::make_unique<int>(4), &seen](std::unique_ptr<int> other) {
-      seen = *owned * 10 + *other;
-    },
+    thread t([owned = std::make_unique<int>(4),
+              &seen](std::unique_ptr<int> other) { seen = *owned * 10 + *other; },
              std::make_unique<int>(2));
     t.join();
     EXPECT_EQ(seen, 42);
@@ -336,7 +335,8 @@ TYPED_TEST(Thread, IdsAreUniqueOrderedHashedAndPrinted) {
     EXPECT_EQ(hashed.size(), count + 1);
     EXPECT_EQ(printed.size(), count);
     EXPECT_EQ((threads[0].get_id() <=> seen_inside[0]), std::strong_ordering::equal);
-    EXPECT_EQ(std::hash<thread::id>()(threads[1].get_id()), std::hash<thread::id>()(seen_inside[1]));
+    EXPECT_EQ(std::hash<thread::id>()(threads[1].get_id()),
+              std::hash<thread::id>()(seen_inside[1]));
     end.release(count);
     for (thread& t : threads) t.join();
   });

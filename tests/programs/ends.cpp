@@ -45,7 +45,8 @@ struct early_user {
 
 early_user early;
 
-treadle::counting_semaphore<> never(0);
+// Never destroyed: threads still wait on it when static objects are.
+treadle::counting_semaphore<>& never = *new treadle::counting_semaphore<>(0);
 std::atomic<int> running{0};
 
 void leave_parked_threads() {

@@ -58,11 +58,11 @@ int main(int argc, char** argv) {
     treadle::counting_semaphore<> never(0);
     std::vector<treadle::thread> bystanders;
     for (int i = 0; i < 3; ++i) {
-      bystanders.emplace_back(
-          treadle::thread_attributes{.name = "bystander-" + std::to_string(i)}, [&] {
-            parked.count_down();
-            never.acquire();
-          });
+      bystanders.emplace_back(treadle::thread_attributes{.name = "bystander-" + std::to_string(i)},
+                              [&] {
+                                parked.count_down();
+                                never.acquire();
+                              });
     }
     parked.wait();
     treadle::thread digger(

@@ -1,9 +1,8 @@
 // Explores every interleaving of a small concurrent program, by running it again and again.
 //
-// A program is a state and k thread functions over it. The functions run as virtual threads on one
-// kernel thread. Each operation of an explored_atomic is a choice point: before it takes effect,
-// the explorer decides who goes next. A depth-first search goes through all the decisions. At the
-// end of each schedule the check function looks at the state.
+// A program is a state and k thread functions over it, run as virtual threads on one kernel thread.
+// Before each operation of an explored_atomic the explorer decides who goes next; a depth-first
+// search goes through all the decisions. At the end of each schedule the check looks at the state.
 //
 // What it covers: all *sequentially consistent* interleavings within the bounds. Memory orders are
 // accepted and ignored, so a missing acquire or release is not found here; the thread sanitizer
@@ -16,13 +15,7 @@
 //   - a thread holds no heap memory of its own over an operation: a schedule that is given up
 //     (fault found, or pruned) leaves the stacks as they are and runs no destructors on them;
 //   - a thread does not perform operations inside a catch block.
-//
-// Pruning by sleep sets (Godefroid 1996) leaves out schedules that differ only in the order of
-// operations that commute; every reachable state is still visited. A bound on preemptions and
-// sleep sets do not combine soundly, so a bound turns the pruning off.
-//
-// Rejected: real threads with hand-offs (5 microseconds a switch), saved states (needs a hash of
-// the whole state; replay needs nothing from the program).
+// Rejected: real threads with hand-offs: 5 microseconds a switch.
 #pragma once
 
 #include <atomic>
@@ -39,11 +32,14 @@ namespace treadle::interleave {
 
 inline constexpr unsigned unbounded = ~0U;
 
+// Pruning by sleep sets (Godefroid 1996) leaves out schedules that differ only in the order of
+// operations that commute; every reachable state is still visited. A bound on preemptions and
+// sleep sets do not combine soundly, so a bound turns the pruning off.
 struct options {
-  unsigned preemptions_max = unbounded;       // switches away from a thread that could go on
-  std::uint64_t schedules_max = 20'000'000;   // guess: half a minute; a test that meets it fails
-  std::size_t steps_max = 2'000;              // guess: far above any bounded program here
-  unsigned spurious_failures_max = 0;         // of compare_exchange_weak, in one schedule
+  unsigned preemptions_max = unbounded;      // switches away from a thread that could go on
+  std::uint64_t schedules_max = 20'000'000;  // guess: half a minute; a test that meets it fails
+  std::size_t steps_max = 2'000;             // guess: far above any bounded program here
+  unsigned spurious_failures_max = 0;        // of compare_exchange_weak, in one schedule
   bool sleep_sets = true;
 };
 

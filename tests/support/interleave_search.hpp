@@ -5,81 +5,41 @@
 // A header, so that a test needs no second source. Only interleave.hpp includes it, at its end.
 #pragma once
 
-#include <ucontext.h>
-
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <sstream>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define INTERLEAVE_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define INTERLEAVE_ASAN 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define INTERLEAVE_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define INTERLEAVE_TSAN 1
-#endif
-#endif
-#ifdef INTERLEAVE_ASAN
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#endif
-#ifdef INTERLEAVE_TSAN
-#include <sanitizer/tsan_interface.h>
-#endif
+#include "tests/support/interleave_context.hpp"
 
 namespace treadle::interleave {
 namespace detail {
 
-inline constexpr unsigned threads_max = 8;                // guess: more cannot be searched anyway
-inline constexpr std::size_t stack_bytes = 128UL * 1024;  // guess: room for sanitizer frames
+inline constexpr unsigned threads_max = 8;  // guess: more cannot be searched anyway
 inline constexpr unsigned nobody = ~0U;
-// Every schedule leaves frames on TSan's own call stack of a fibre. Guess: few enough not to fill
-// it (64 Ki entries), many enough to make the creation cheap.
-inline constexpr unsigned fiber_age_max = 200;
 
 using mask = std::uint32_t;
 constexpr mask bit(unsigned index) { return mask{1} << index; }
 
 // One decision of the search; it lives on while its subtree is explored.
 struct node {
-  bool of_value = false;    // choose(): chosen counts up to values
-  unsigned values = 0;      // of_value only
-  mask candidates = 0;      // threads worth trying here
-  mask done = 0;            // threads whose subtrees are finished
+  bool of_value = false;  // choose(): chosen counts up to values
+  unsigned values = 0;    // of_value only
+  mask candidates = 0;    // threads worth trying here
+  mask done = 0;          // threads whose subtrees are finished
   unsigned chosen = 0;
 };
 
 struct step {
   unsigned thread = 0;
-  detail::operation what;
+  operation what;
   std::uint64_t value = 0;
-};
-
-struct context {
-  ucontext_t registers{};
-  std::byte* stack = nullptr;
-#ifdef INTERLEAVE_ASAN
-  void* fake_stack = nullptr;
-  const void* bottom = nullptr;
-  std::size_t size = 0;
-#endif
-#ifdef INTERLEAVE_TSAN
-  void* fiber = nullptr;
-  unsigned fiber_age = 0;
-#endif
 };
 
 struct virtual_thread {
   context where;
-  detail::operation next;
+  operation next;
   std::function<void()>* body = nullptr;
   bool finished = false;
   const void* asleep_on = nullptr;  // block_on()
@@ -105,20 +65,6 @@ struct explorer {
 };
 
 inline explorer* active = nullptr;
-
-inline void switch_context(context& from, context& to, bool from_is_over) {
-#ifdef INTERLEAVE_ASAN
-  __sanitizer_start_switch_fiber(from_is_over ? nullptr : &from.fake_stack, to.bottom, to.size);
-#endif
-#ifdef INTERLEAVE_TSAN
-  __tsan_switch_to_fiber(to.fiber, 0);
-#endif
-  static_cast<void>(from_is_over);
-  swapcontext(&from.registers, &to.registers);
-#ifdef INTERLEAVE_ASAN
-  __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
-#endif
-}
 
 [[noreturn]] inline void give_up() {
   explorer& e = *active;
@@ -272,26 +218,7 @@ inline void prepare(virtual_thread& t, std::function<void()>& body) {
   t.finished = false;
   t.asleep_on = nullptr;
   t.next = {};
-#ifdef INTERLEAVE_ASAN
-  __asan_unpoison_memory_region(t.where.stack, stack_bytes);
-  t.where.bottom = t.where.stack;
-  t.where.size = stack_bytes;
-#endif
-#ifdef INTERLEAVE_TSAN
-  if (t.where.fiber != nullptr && ++t.where.fiber_age > fiber_age_max) {
-    __tsan_destroy_fiber(t.where.fiber);
-    t.where.fiber = nullptr;
-  }
-  if (t.where.fiber == nullptr) {
-    t.where.fiber = __tsan_create_fiber(0);
-    t.where.fiber_age = 0;
-  }
-#endif
-  getcontext(&t.where.registers);
-  t.where.registers.uc_stack.ss_sp = t.where.stack;
-  t.where.registers.uc_stack.ss_size = stack_bytes;
-  t.where.registers.uc_link = nullptr;
-  makecontext(&t.where.registers, thread_entry, 0);
+  begin(t.where, thread_entry);
 }
 
 inline void resume_from_home(explorer& e, unsigned next) {
@@ -490,9 +417,7 @@ inline verdict explore(const options& bounds, const std::function<program()>& ma
   for (unsigned i = 0; i < threads_max; ++i) {
     e->threads[i].where.stack = stacks.get() + i * stack_bytes;
   }
-#ifdef INTERLEAVE_TSAN
-  e->home.fiber = __tsan_get_current_fiber();
-#endif
+  adopt(e->home);
   verdict result;
   bool cut = false;
   bool more = true;
@@ -520,13 +445,7 @@ inline verdict explore(const options& bounds, const std::function<program()>& ma
 #ifdef INTERLEAVE_ASAN
   __asan_unpoison_memory_region(stacks.get(), threads_max * stack_bytes);
 #endif
-#ifdef INTERLEAVE_TSAN
-  for (const virtual_thread& t : e->threads) {
-    if (t.where.fiber != nullptr) {
-      __tsan_destroy_fiber(t.where.fiber);
-    }
-  }
-#endif
+  for (const virtual_thread& t : e->threads) end(t.where);
   return result;
 }
 

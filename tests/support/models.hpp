@@ -27,18 +27,21 @@ struct configuration {
   }
 };
 
-using every_model = ::testing::Types<
-    configuration<model::many_to_one, 1>, configuration<model::one_to_one, 0>,
-    configuration<model::many_to_many, 1>, configuration<model::many_to_many, 2>,
-    configuration<model::many_to_many, 4>>;
+using every_model =
+    ::testing::Types<configuration<model::many_to_one, 1>, configuration<model::one_to_one, 0>,
+                     configuration<model::many_to_many, 1>, configuration<model::many_to_many, 2>,
+                     configuration<model::many_to_many, 4>>;
 
 struct model_names {
   template <class Configuration>
   static std::string GetName(int) {
     switch (Configuration::kind) {
-      case model::many_to_one: return "many_to_one";
-      case model::one_to_one: return "one_to_one";
-      case model::many_to_many: break;
+      case model::many_to_one:
+        return "many_to_one";
+      case model::one_to_one:
+        return "one_to_one";
+      case model::many_to_many:
+        break;
     }
     return "many_to_many_" + std::to_string(Configuration::width);
   }

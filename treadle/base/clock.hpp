@@ -47,7 +47,13 @@ class deadline {
       return deadline(
           std::chrono::ceil<std::chrono::nanoseconds>(point.time_since_epoch()).count());
     } else {
-      return after(point - Clock::now());
+      // In doubles first: the difference of two far points overflows the clock's own type.
+      const auto now = Clock::now();
+      const double seconds = std::chrono::duration<double>(point.time_since_epoch()).count() -
+                             std::chrono::duration<double>(now.time_since_epoch()).count();
+      if (seconds <= 0) return deadline(0);
+      if (!(seconds < static_cast<double>(forever / nanoseconds_per_second - 1))) return never();
+      return after(point - now);
     }
   }
 

@@ -80,9 +80,10 @@ void report_stall(lab_context& lab, const std::string& name, const stall& seen,
                                         name, human(seen.call.median, "ns"))));
     return;
   }
-  lab.report(judge(row, stall_prediction(lab.model(), seen.call), seen.longest,
-                   fmt::format("the call took {}{}{}", human(seen.call.median, "ns"),
-                               note.empty() ? "" : "; ", note)));
+  lab.report(judge(
+      row, stall_prediction(lab.model(), seen.call), seen.longest,
+      fmt::format("the call took {}{}{}{}", human(seen.call.median, "ns"), note.empty() ? "" : "; ",
+                  note, lab.processors() < 2 ? "; on one CPU" : "")));
 }
 
 void read_row(lab_context& lab) {

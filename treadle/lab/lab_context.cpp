@@ -3,12 +3,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
 
 #include "treadle/lab/child.hpp"
 #include "treadle/lab/human.hpp"
+#include "treadle/thread.hpp"
 
 namespace treadle::lab {
 namespace {
@@ -50,6 +52,11 @@ unsigned lab_context::width() {
     return sample::once(sized.width());
   });
   return static_cast<unsigned>(found.median);
+}
+
+unsigned lab_context::processors() {
+  const unsigned cpus = thread::hardware_concurrency();
+  return model_ == model::many_to_many ? std::min(cpus, width()) : cpus;
 }
 
 sample lab_context::quantity(const std::string& name, const std::function<sample()>& measure) {

@@ -43,6 +43,9 @@ class lab_context {
 
   // Processors of an M:N runtime here (TREADLE_WIDTH and CPU limits counted in).
   unsigned width();
+  // P of the formulas for the model that is running: CPUs that its threads can use at a time, were
+  // it not M:1. A width beyond the CPUs adds none.
+  unsigned processors();
 
   // Repetitions of a measurement that lasts milliseconds.
   unsigned repetitions() const { return quick_ ? 3 : 7; }

@@ -80,7 +80,7 @@ machine_facts read_machine() {
 }
 
 std::string busy_warning(const machine_facts& of) {
-  // Guess: with a quarter of the machine taken, a repetition in four is disturbed, and medians hold.
+  // Guess: with a quarter of the machine taken, one repetition in four is off, and medians hold.
   if (of.load <= 0.25 * of.cores) return {};
   return fmt::format(
       "other programs kept this machine busy before the run (load {:.1f} on {} CPUs): figures will "

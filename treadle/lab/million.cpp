@@ -19,7 +19,7 @@ constexpr std::size_t stack_bytes = std::size_t{64} << 10;
 constexpr double text_lowest = 2'048;
 constexpr double text_highest = 8.0 * 1024 * 1024;
 
-// The runtime keeps a record of each thread beside its page, and guards make a slot a little larger.
+// The runtime keeps a record of each thread beside its page, and a slot has a guard besides.
 constexpr double bytes_tolerance = 1.1;
 
 struct subjects {

@@ -61,7 +61,8 @@ blockquote {
 nav ol { padding-left: 1.9rem; columns: 19rem; column-gap: 2rem; }
 nav li { margin: .25rem 0; break-inside: avoid; }
 .model {
-  display: inline-block; min-width: 2.6em; padding: 0 .45em; border-radius: .35em; text-align: center;
+  display: inline-block; min-width: 2.6em; padding: 0 .45em; border-radius: .35em;
+  text-align: center;
   color: var(--paper); font: 600 .82em/1.6 ui-monospace, "DejaVu Sans Mono", monospace;
 }
 .many-to-one { background: var(--many-to-one); }

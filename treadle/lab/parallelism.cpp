@@ -75,7 +75,7 @@ std::string formula_words(lab_context& lab, double slice, double switched) {
 }
 
 void run(lab_context& lab) {
-  const unsigned cores = lab.width();
+  const unsigned cores = lab.processors();
   const subject speed = lab.of("speed-up of CPU-bound work", "times", "speed_up",
                                fmt::format("{}", lab.model_name()));
   const subject counters =

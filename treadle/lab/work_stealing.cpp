@@ -111,7 +111,7 @@ void stealing_rows(lab_context& lab, const std::vector<spread_run>& runs, double
 }
 
 void run(lab_context& lab) {
-  const unsigned cores = lab.width();
+  const unsigned cores = lab.processors();
   const double each = lab.quick() ? 200e3 : 500e3;
   if (lab.model() != model::many_to_one && cores < 2) {
     lab.report(not_run(lab.of("time for 200 tasks", "ns", "makespan"),

@@ -86,8 +86,7 @@ TEST(ForkDeque, OwnerAndOneThief) {
                                       const item* two = state::take(s.deque.pop());
                                       require(one == nullptr || one->number == 1,
                                               "the owner got an older item first");
-                                      require(two == nullptr || two->number == 2 ||
-                                                  s.pushed == 2,
+                                      require(two == nullptr || two->number == 2 || s.pushed == 2,
                                               "the owner did not get its youngest item");
                                       state::take(s.deque.pop());
                                       s.push();

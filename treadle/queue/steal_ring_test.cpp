@@ -148,36 +148,37 @@ TEST(StealRing, FullRing) {
 
 TEST(StealRing, TwoThieves) {
   using state = full_rings;
-  const verdict v = explore<state>({},
-                                   {[](state& s) {
-                                      state::take(s.owner.pop());
-                                      s.push(s.pushed);
-                                      state::take(s.owner.pop());
-                                    },
-                                    [](state& s) { steal(s.owner, s.thief); },
-                                    [](state& s) { steal(s.owner, s.second_thief); }},
-                                   [](state& s) { s.check(); });
+  const verdict v = explore<state>(
+      {},
+      {[](state& s) {
+         state::take(s.owner.pop());
+         s.push(s.pushed);
+         state::take(s.owner.pop());
+       },
+       [](state& s) { steal(s.owner, s.thief); }, [](state& s) { steal(s.owner, s.second_thief); }},
+      [](state& s) { s.check(); });
   EXPECT_TRUE(v.good()) << v.report();
   RecordProperty("schedules", std::to_string(v.schedules));
 }
 
 TEST(StealRing, AThiefIsRobbedWhileItSteals) {
   using state = full_rings;
-  const verdict v = explore<state>({},
-                                   {[](state& s) {
-                                      state::take(s.owner.pop());
-                                      s.push(s.pushed);
-                                    },
-                                    [](state& s) {
-                                      std::uint64_t count = 99;  // must be set even when there is nothing
-                                      state::take(s.owner.steal_half_into(s.thief, count));
-                                      state::take(s.thief.pop());
-                                    },
-                                    [](state& s) {
-                                      std::uint64_t count = 99;  // must be set even when there is nothing
-                                      state::take(s.thief.steal_half_into(s.second_thief, count));
-                                    }},
-                                   [](state& s) { s.check(); });
+  const verdict v =
+      explore<state>({},
+                     {[](state& s) {
+                        state::take(s.owner.pop());
+                        s.push(s.pushed);
+                      },
+                      [](state& s) {
+                        std::uint64_t count = 99;  // must be set even when there is nothing
+                        state::take(s.owner.steal_half_into(s.thief, count));
+                        state::take(s.thief.pop());
+                      },
+                      [](state& s) {
+                        std::uint64_t count = 99;  // must be set even when there is nothing
+                        state::take(s.thief.steal_half_into(s.second_thief, count));
+                      }},
+                     [](state& s) { s.check(); });
   EXPECT_TRUE(v.good()) << v.report();
   RecordProperty("schedules", std::to_string(v.schedules));
 }
@@ -211,21 +212,21 @@ TEST(StealRing, AStaleThiefKeepsItsOwnItems) {
   };
   interleave::options bounds;
   bounds.preemptions_max = 2;
-  const verdict v = explore<state>(
-      bounds,
-      {[](state& s) {
-         for (int i = 0; i < 4; ++i) {
-           if (state::take(s.owner.pop())) s.push(s.pushed);
-         }
-       },
-       [](state& s) {
-         std::uint64_t count = 0;
-         state::take(s.owner.steal_half_into(s.thief, count));
-         for (item& mine : s.own) {
-           require(s.thief.pop() == &mine, "the thief lost an item of its own");
-         }
-       }},
-      [](state& s) { s.check(); });
+  const verdict v =
+      explore<state>(bounds,
+                     {[](state& s) {
+                        for (int i = 0; i < 4; ++i) {
+                          if (state::take(s.owner.pop())) s.push(s.pushed);
+                        }
+                      },
+                      [](state& s) {
+                        std::uint64_t count = 0;
+                        state::take(s.owner.steal_half_into(s.thief, count));
+                        for (item& mine : s.own) {
+                          require(s.thief.pop() == &mine, "the thief lost an item of its own");
+                        }
+                      }},
+                     [](state& s) { s.check(); });
   EXPECT_TRUE(v.good()) << v.report();
   RecordProperty("schedules", std::to_string(v.schedules));
 }

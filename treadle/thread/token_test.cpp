@@ -110,8 +110,9 @@ TEST(Token, AtMostOneIsKept) {
 }
 
 TEST(Token, OneUnparkForOneParkLeavesNothing) {
-  expect_good(explore<state>({}, {[](state& s) { s.park(); }, [](state& s) { s.unpark(); }},
-                             [](state& s) { require(!s.left_over(), "a token came from nowhere"); }));
+  expect_good(
+      explore<state>({}, {[](state& s) { s.park(); }, [](state& s) { s.unpark(); }},
+                     [](state& s) { require(!s.left_over(), "a token came from nowhere"); }));
 }
 
 TEST(Token, StickyAndIdempotent) {
@@ -119,7 +120,7 @@ TEST(Token, StickyAndIdempotent) {
   EXPECT_FALSE(token.consume());
   EXPECT_FALSE(token.unpark());
   EXPECT_FALSE(token.unpark());
-  EXPECT_TRUE(token.consume());  // the first was kept
+  EXPECT_TRUE(token.consume());   // the first was kept
   EXPECT_FALSE(token.consume());  // and counted once
   EXPECT_FALSE(token.unpark());
   EXPECT_FALSE(token.publish_parked());  // a token in time: the park is over at once
@@ -141,12 +142,11 @@ TEST(Token, StickyAndIdempotent) {
 TEST(Token, AParkedOwnerHasOneClaimant) {
   // Claims leave no token, so only the unpark is sure to wake the owner.
   const auto claim = [](state& s) { static_cast<void>(s.claim()); };
-  expect_good(explore<state>({}, {[](state& s) { s.park(); }, [](state& s) { s.unpark(); }, claim,
-                                  claim},
-                             [](state& s) {
-                               require(s.parked == s.readied, "ready too often");
-                               require(!s.left_over() || s.parked == 1, "a claim left a token");
-                             }));
+  expect_good(explore<state>(
+      {}, {[](state& s) { s.park(); }, [](state& s) { s.unpark(); }, claim, claim}, [](state& s) {
+        require(s.parked == s.readied, "ready too often");
+        require(!s.left_over() || s.parked == 1, "a claim left a token");
+      }));
 }
 
 // What the end of a joined thread does: claim, or leave a token for an owner that is not there yet.
