@@ -44,7 +44,7 @@ inline constexpr unsigned width_max = 1024;
 // Unset fields are filled in as the file head says.
 struct runtime_options {
   std::optional<treadle::model> model{};
-  std::optional<unsigned> width{};          // m:n only: processors, 1 to width_max
+  std::optional<unsigned> width{};           // m:n only: processors, 1 to width_max
   std::optional<std::size_t> stack_bytes{};  // of each thread, stack_bytes_min to stack_bytes_max
   std::optional<std::size_t> guard_bytes{};  // below each stack, 0 to guard_bytes_max
 };

@@ -95,9 +95,12 @@ std::size_t resolve_guard(const runtime_options& options) {
 
 std::string_view to_string(model which) noexcept {
   switch (which) {
-    case model::many_to_one: return "m:1";
-    case model::one_to_one: return "1:1";
-    case model::many_to_many: return "m:n";
+    case model::many_to_one:
+      return "m:1";
+    case model::one_to_one:
+      return "1:1";
+    case model::many_to_many:
+      return "m:n";
   }
   return "unknown";
 }

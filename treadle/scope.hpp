@@ -6,9 +6,9 @@
 // Source: Blumofe and Leiserson, "Scheduling multithreaded computations by work stealing", 1999.
 #pragma once
 
+#include <cstdint>
 #include <exception>
 #include <functional>
-#include <cstdint>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -30,7 +30,8 @@ class scope {
   scope() : scheduler_(scheduler_for_children()) { point_.parent = &core::current_thread(); }
   ~scope() noexcept(false) {
     wait();
-    if (first_) [[unlikely]] rethrow_unless_unwinding();
+    if (first_) [[unlikely]]
+      rethrow_unless_unwinding();
   }
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
@@ -55,9 +56,11 @@ class scope {
 
   // Parks the caller until all children have ended.
   void join() {
-    if (point_.parent != &core::current_thread()) [[unlikely]] fail_owner("scope::join");
+    if (point_.parent != &core::current_thread()) [[unlikely]]
+      fail_owner("scope::join");
     wait();
-    if (first_) [[unlikely]] rethrow();
+    if (first_) [[unlikely]]
+      rethrow();
   }
 
  private:
@@ -86,7 +89,8 @@ class scope {
 
   // A child with a stack, and memory for its closure there.
   core::thread* create(std::size_t bytes, std::size_t alignment, core::closure_function entry) {
-    if (point_.parent != &core::current_thread()) [[unlikely]] fail_owner("scope::spawn");
+    if (point_.parent != &core::current_thread()) [[unlikely]]
+      fail_owner("scope::spawn");
     core::creation wanted;
     wanted.closure_bytes = bytes + (alignment > 16 ? alignment : 0);
     wanted.bind_now = true;
@@ -102,7 +106,8 @@ class scope {
     return made;
   }
   void wait() noexcept {
-    if (point_.left_behind != 0) [[unlikely]] wait_for_late();
+    if (point_.left_behind != 0) [[unlikely]]
+      wait_for_late();
   }
   [[noreturn]] static void fail_owner(const char* call);
   void rethrow_unless_unwinding();

@@ -22,8 +22,8 @@ void launch::fail(int error) {
 core::scheduler_port& launch::scheduler_of(runtime& in) noexcept { return *in.process_scope_; }
 
 core::scheduler_port& launch::scheduler_for(const thread_attributes& attributes) {
-  if (attributes.stack_bytes != 0 && (attributes.stack_bytes < stack_bytes_min ||
-                                      attributes.stack_bytes > stack_bytes_max)) {
+  if (attributes.stack_bytes != 0 &&
+      (attributes.stack_bytes < stack_bytes_min || attributes.stack_bytes > stack_bytes_max)) {
     throw std::invalid_argument("treadle: thread_attributes::stack_bytes is " +
                                 std::to_string(attributes.stack_bytes) + ", allowed are " +
                                 std::to_string(stack_bytes_min) + " to " +
@@ -33,22 +33,22 @@ core::scheduler_port& launch::scheduler_for(const thread_attributes& attributes)
   return attributes.scope == contention_scope::system ? *in.system_scope_ : *in.process_scope_;
 }
 
-core::scheduler_port& launch::default_scheduler() {
-  return scheduler_of(runtime::current());
-}
+core::scheduler_port& launch::default_scheduler() { return scheduler_of(runtime::current()); }
 
 core::thread* launch::start(core::scheduler_port& scheduler, const thread_attributes* attributes,
                             core::closure_function entry, core::small_closure closure) {
   core::thread* made = nullptr;
   if (attributes == nullptr) [[likely]] {
-    if (const int error = scheduler.spawn(entry, closure, made)) [[unlikely]] fail(error);
+    if (const int error = scheduler.spawn(entry, closure, made)) [[unlikely]]
+      fail(error);
     return made;
   }
   core::creation wanted;
   wanted.stack_bytes = attributes->stack_bytes;
   wanted.name = attributes->name;
   wanted.bind_now = !attributes->name.empty();
-  if (const int error = scheduler.create(wanted, made)) [[unlikely]] fail(error);
+  if (const int error = scheduler.create(wanted, made)) [[unlikely]]
+    fail(error);
   if (made->bound) {
     made->body->entry = entry;
     closure.copy_to(made->body->inline_closure);

@@ -38,8 +38,8 @@ using std::stop_token;
 enum class contention_scope { process, system };
 
 struct thread_attributes {
-  std::string_view name = {};    // up to 31 bytes are kept; for reports and debuggers
-  std::size_t stack_bytes = 0;   // 0: the runtime's; else stack_bytes_min to stack_bytes_max
+  std::string_view name = {};   // up to 31 bytes are kept; for reports and debuggers
+  std::size_t stack_bytes = 0;  // 0: the runtime's; else stack_bytes_min to stack_bytes_max
   contention_scope scope = contention_scope::process;
 };
 
@@ -109,9 +109,9 @@ template <class F, class... Args>
 struct bound_call {
   std::tuple<F, Args...> parts;
   void operator()() {
-    std::apply([](F&& function, Args&&... args) {
-      std::invoke(std::move(function), std::move(args)...);
-    }, std::move(parts));
+    std::apply(
+        [](F&& function, Args&&... args) { std::invoke(std::move(function), std::move(args)...); },
+        std::move(parts));
   }
 };
 
@@ -154,9 +154,10 @@ class thread {
   thread() noexcept = default;
 
   template <class F, class... Args>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, thread> &&
-             !std::is_same_v<std::remove_cvref_t<F>, thread_attributes>)
-  explicit thread(F&& function, Args&&... args)
+  requires(
+      !std::is_same_v<std::remove_cvref_t<F>, thread> &&
+      !std::is_same_v<std::remove_cvref_t<F>, thread_attributes>) explicit thread(F&& function,
+                                                                                  Args&&... args)
       : record_(detail::launch::start_closure(
             detail::launch::scheduler_for_children(), nullptr,
             bind(std::forward<F>(function), std::forward<Args>(args)...))) {}
@@ -209,14 +210,15 @@ class jthread {
 
   jthread() noexcept : source_(std::nostopstate) {}
   template <class F, class... Args>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, jthread> &&
-             !std::is_same_v<std::remove_cvref_t<F>, thread_attributes>)
-  explicit jthread(F&& function, Args&&... args)
+  requires(
+      !std::is_same_v<std::remove_cvref_t<F>, jthread> &&
+      !std::is_same_v<std::remove_cvref_t<F>, thread_attributes>) explicit jthread(F&& function,
+                                                                                   Args&&... args)
       : jthread(thread_attributes{}, std::forward<F>(function), std::forward<Args>(args)...) {}
   template <class F, class... Args>
   jthread(const thread_attributes& attributes, F&& function, Args&&... args)
-      : thread_(start(attributes, source_, std::forward<F>(function),
-                      std::forward<Args>(args)...)) {}
+      : thread_(
+            start(attributes, source_, std::forward<F>(function), std::forward<Args>(args)...)) {}
   jthread(const jthread&) = delete;
   jthread& operator=(const jthread&) = delete;
   jthread(jthread&&) noexcept = default;

@@ -41,7 +41,8 @@ class biased {
                                                       std::memory_order failure) noexcept {
 #if defined(TREADLE_BIASED)
     switch (swap_alone(expected, desired)) {
-      case outcome::swapped: return true;
+      case outcome::swapped:
+        return true;
       case outcome::differs: {
         const T seen = word_.load(failure);
         if (seen != expected) {
@@ -50,9 +51,11 @@ class biased {
         }
         break;
       }
-      case outcome::not_alone: break;
+      case outcome::not_alone:
+        break;
     }
-    if (treadle_party.mode == party_stranger) [[unlikely]] greet_stranger();
+    if (treadle_party.mode == party_stranger) [[unlikely]]
+      greet_stranger();
 #endif
     return word_.compare_exchange_strong(expected, desired, success, failure);
   }
@@ -83,7 +86,8 @@ class biased {
  private:
   void enter() noexcept {
 #if defined(TREADLE_BIASED)
-    if (treadle_party.mode == party_stranger) [[unlikely]] greet_stranger();
+    if (treadle_party.mode == party_stranger) [[unlikely]]
+      greet_stranger();
 #endif
   }
 
@@ -93,26 +97,28 @@ class biased {
 // 3: the description that the kernel reads; 1 to 2: the sequence, whose last instruction commits;
 // 4: where the kernel sends an interrupted one, behind the signature that it checks. The `?` puts
 // both sections into the group of the function, so that the linker keeps or drops them together.
-#define TREADLE_SEQUENCE(suffix)                          \
-  ".pushsection __rseq_cs, \"aw?\"\n\t"                    \
-  ".balign 32\n"                                          \
-  "3:\t.long 0, 0\n\t"                                    \
-  ".quad 1f, 2f - 1f, 4f\n\t"                             \
-  ".popsection\n\t"                                       \
-  ".pushsection __rseq_failure, \"ax?\"\n\t"               \
-  ".byte 0x0f, 0xb9, 0x3d\n\t"                            \
-  ".long 0x53053053\n"                                    \
-  "4:\tjmp %l[not_alone]\n\t"                             \
-  ".popsection\n\t"                                       \
-  "leaq 3b(%%rip), %%rax\n\t"                             \
-  "movq %[offset], %%rcx\n\t"                             \
-  "movq %%rax, %%fs:(%%rcx)\n\t"                          \
-  "movq treadle_party@gottpoff(%%rip), %%rcx\n"           \
-  "1:\tcmpl $2, %%fs:(%%rcx)\n\t"                         \
-  "jne %l[not_alone]\n\t"                                 \
-  "cmp" suffix " %[expected], %[word]\n\t"                \
-  "jne %l[differs]\n\t"                                   \
-  "mov" suffix " %[desired], %[word]\n"                   \
+#define TREADLE_SEQUENCE(suffix)                \
+  ".pushsection __rseq_cs, \"aw?\"\n\t"         \
+  ".balign 32\n"                                \
+  "3:\t.long 0, 0\n\t"                          \
+  ".quad 1f, 2f - 1f, 4f\n\t"                   \
+  ".popsection\n\t"                             \
+  ".pushsection __rseq_failure, \"ax?\"\n\t"    \
+  ".byte 0x0f, 0xb9, 0x3d\n\t"                  \
+  ".long 0x53053053\n"                          \
+  "4:\tjmp %l[not_alone]\n\t"                   \
+  ".popsection\n\t"                             \
+  "leaq 3b(%%rip), %%rax\n\t"                   \
+  "movq %[offset], %%rcx\n\t"                   \
+  "movq %%rax, %%fs:(%%rcx)\n\t"                \
+  "movq treadle_party@gottpoff(%%rip), %%rcx\n" \
+  "1:\tcmpl $2, %%fs:(%%rcx)\n\t"               \
+  "jne %l[not_alone]\n\t"                       \
+  "cmp" suffix                                  \
+  " %[expected], %[word]\n\t"                   \
+  "jne %l[differs]\n\t"                         \
+  "mov" suffix                                  \
+  " %[desired], %[word]\n"                      \
   "2:\n"
 
   [[gnu::always_inline]] outcome swap_alone(T expected, T desired) noexcept {

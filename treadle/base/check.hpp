@@ -25,17 +25,18 @@ void watch_for_exit() noexcept;
 // Says one line on descriptor 2 ("treadle: <text>"); async-signal-safe, truncates at 512 bytes.
 void say(std::string_view text) noexcept;
 
-// How fail_misuse() learns the calling thread's name; writes at most `size` bytes, returns how many.
+// How fail_misuse() learns the calling thread's name; writes at most `size` bytes, returns how
+// many.
 using name_caller_function = std::size_t (*)(char* out, std::size_t size) noexcept;
 void set_name_caller(name_caller_function function) noexcept;
 
 }  // namespace treadle::base
 
-#define TREADLE_CHECK(condition, text)                                      \
-  do {                                                                      \
-    if (!(condition)) [[unlikely]] {                                        \
-      ::treadle::base::fail_check(text, __FILE__, __LINE__);                \
-    }                                                                       \
+#define TREADLE_CHECK(condition, text)                       \
+  do {                                                       \
+    if (!(condition)) [[unlikely]] {                         \
+      ::treadle::base::fail_check(text, __FILE__, __LINE__); \
+    }                                                        \
   } while (false)
 
 #if defined(TREADLE_ASSERTIONS)

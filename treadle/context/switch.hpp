@@ -31,8 +31,8 @@ struct frame {
 // What a new context runs first: gets the message of the jump that started it, never returns.
 using entry_function = void (*)(std::uintptr_t message);
 
-// A frame that starts `entry` on an empty stack. `top` is one past the highest usable byte, a multiple
-// of 16.
+// A frame that starts `entry` on an empty stack. `top` is one past the highest usable byte,
+// a multiple of 16.
 inline frame make_frame(std::byte* top, entry_function entry) noexcept;
 
 // See the file head. Blocks nothing; any thread; `there` must be stopped and nobody else's.

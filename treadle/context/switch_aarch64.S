@@ -1,6 +1,6 @@
 // AArch64: the first instructions of a context, and the switch.
 //
-//   extern "C" void treadle_context_start();          // not called: jumped to, stack as in make_frame()
+//   extern "C" void treadle_context_start();  // not called: jumped to, stack as in make_frame()
 //   extern "C" uintptr_t treadle_context_jump(frame* here /*x0*/, const frame* there /*x1*/,
 //                                             uintptr_t message /*x2*/);
 //

@@ -1,6 +1,6 @@
 // x86-64: the first instructions of a context, and the out-of-line switch.
 //
-//   extern "C" void treadle_context_start();          // not called: jumped to, stack as in make_frame()
+//   extern "C" void treadle_context_start();  // not called: jumped to, stack as in make_frame()
 //   extern "C" uintptr_t treadle_context_jump(frame* here /*rdi*/, const frame* there /*rsi*/,
 //                                             uintptr_t message /*rdx*/);
 //

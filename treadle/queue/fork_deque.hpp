@@ -54,7 +54,7 @@ class fork_deque {
 
   // Owner only, where no thief exists (one processor).
   T* pop_alone() noexcept {
-    const std::int64_t bottom = bottom_.load(base::relaxed);     // relaxed: nobody else is here
+    const std::int64_t bottom = bottom_.load(base::relaxed);  // relaxed: nobody else is here
     if (top_.load(base::relaxed) == bottom) return nullptr;
     T* item = slot(bottom - 1).load(base::relaxed);
     bottom_.store(bottom - 1, base::relaxed);
@@ -63,7 +63,7 @@ class fork_deque {
 
   // Any thread. The oldest item; null when there is none or another taker won.
   T* steal() noexcept {
-    std::int64_t top = top_.load(base::seq_cst);        // seq_cst: see pop()
+    std::int64_t top = top_.load(base::seq_cst);              // seq_cst: see pop()
     const std::int64_t bottom = bottom_.load(base::seq_cst);  // also pairs with push()
     if (top >= bottom) return nullptr;
     T* item = slot(top).load(base::relaxed);  // relaxed: the CAS validates it

@@ -8,8 +8,8 @@
 #include <cstddef>
 
 #include "treadle/base/atomic.hpp"
+#include "treadle/base/chain.hpp"
 #include "treadle/base/spin_lock.hpp"
-#include "treadle/queue/chain.hpp"
 
 namespace treadle::queue {
 
@@ -22,15 +22,15 @@ class inject_queue {
     publish_size();
   }
 
-  void push(chain<T>& items) noexcept {
+  void push(base::chain<T>& items) noexcept {
     const base::guard hold(lock_);
     items_.append(items);
     publish_size();
   }
 
   // Takes up to `count` items in order.
-  chain<T> pop(std::size_t count) noexcept {
-    chain<T> taken;
+  base::chain<T> pop(std::size_t count) noexcept {
+    base::chain<T> taken;
     if (looks_empty()) return taken;
     const base::guard hold(lock_);
     while (taken.size() < count) {
@@ -53,7 +53,7 @@ class inject_queue {
 
   base::spin_lock lock_;
   // Guarded by lock_.
-  chain<T> items_;
+  base::chain<T> items_;
   // Written under lock_, read by all.
   base::atomic<std::size_t> size_{0};
 };

@@ -6,31 +6,23 @@
 // Source: Fredman, Sedgewick, Sleator and Tarjan, "The pairing heap", Algorithmica 1986.
 #pragma once
 
-#include <cstdint>
+#include "treadle/base/timer_node.hpp"
 
 namespace treadle::queue {
-
-struct timer_node {
-  std::int64_t deadline = 0;    // nanoseconds of the monotonic clock
-  timer_node* child = nullptr;  // first child
-  timer_node* next = nullptr;   // next sibling
-  timer_node* back = nullptr;   // previous sibling, or the parent of a first child
-  bool queued = false;
-};
 
 class timer_heap {
  public:
   bool empty() const noexcept { return root_ == nullptr; }
-  timer_node* first() const noexcept { return root_; }
+  base::timer_node* first() const noexcept { return root_; }
 
-  void insert(timer_node* node) noexcept {
+  void insert(base::timer_node* node) noexcept {
     node->child = node->next = node->back = nullptr;
     node->queued = true;
     root_ = meld(root_, node);
   }
 
-  void remove(timer_node* node) noexcept {
-    timer_node* children = combine(node->child);
+  void remove(base::timer_node* node) noexcept {
+    base::timer_node* children = combine(node->child);
     if (node == root_) {
       root_ = children;
     } else {
@@ -48,11 +40,11 @@ class timer_heap {
 
  private:
   // Two heap roots without siblings become one.
-  static timer_node* meld(timer_node* a, timer_node* b) noexcept {
+  static base::timer_node* meld(base::timer_node* a, base::timer_node* b) noexcept {
     if (a == nullptr) return b;
     if (b == nullptr) return a;
     if (b->deadline < a->deadline) {
-      timer_node* swapped = a;
+      base::timer_node* swapped = a;
       a = b;
       b = swapped;
     }
@@ -64,21 +56,21 @@ class timer_heap {
   }
 
   // The children of a removed node: melded in pairs left to right, then right to left.
-  static timer_node* combine(timer_node* first) noexcept {
-    timer_node* pairs = nullptr;  // a stack through `next`
+  static base::timer_node* combine(base::timer_node* first) noexcept {
+    base::timer_node* pairs = nullptr;  // a stack through `next`
     while (first != nullptr) {
-      timer_node* a = first;
-      timer_node* b = a->next;
+      base::timer_node* a = first;
+      base::timer_node* b = a->next;
       first = b != nullptr ? b->next : nullptr;
       detach(a);
       if (b != nullptr) detach(b);
-      timer_node* both = meld(a, b);
+      base::timer_node* both = meld(a, b);
       both->next = pairs;
       pairs = both;
     }
-    timer_node* root = nullptr;
+    base::timer_node* root = nullptr;
     while (pairs != nullptr) {
-      timer_node* rest = pairs->next;
+      base::timer_node* rest = pairs->next;
       detach(pairs);
       root = meld(root, pairs);
       pairs = rest;
@@ -86,9 +78,9 @@ class timer_heap {
     return root;
   }
 
-  static void detach(timer_node* node) noexcept { node->next = node->back = nullptr; }
+  static void detach(base::timer_node* node) noexcept { node->next = node->back = nullptr; }
 
-  timer_node* root_ = nullptr;
+  base::timer_node* root_ = nullptr;
 };
 
 }  // namespace treadle::queue

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "treadle/queue/chain.hpp"
+#include "treadle/base/chain.hpp"
 #include "treadle/queue/inject_queue.hpp"
 
 namespace treadle::queue {
@@ -19,11 +19,11 @@ TEST(TimerHeap, AgreesWithASortedReference) {
   constexpr int rounds = 60'000;
   for (const unsigned seed : {1U, 2U, 3U}) {
     std::mt19937 random(seed);
-    std::vector<timer_node> all(nodes);
-    std::multimap<std::int64_t, timer_node*> reference;
+    std::vector<base::timer_node> all(nodes);
+    std::multimap<std::int64_t, base::timer_node*> reference;
     timer_heap heap;
     for (int round = 0; round < rounds; ++round) {
-      timer_node* node = &all[random() % nodes];
+      base::timer_node* node = &all[random() % nodes];
       if (random() % 4 == 0 && !heap.empty()) node = heap.first();
       if (node->queued) {
         auto at = reference.lower_bound(node->deadline);
@@ -46,7 +46,7 @@ TEST(TimerHeap, AgreesWithASortedReference) {
     std::int64_t last = 0;
     std::size_t left = 0;
     for (; !heap.empty(); ++left) {
-      timer_node* first = heap.first();
+      base::timer_node* first = heap.first();
       ASSERT_GE(first->deadline, last);
       last = first->deadline;
       heap.remove(first);
@@ -66,8 +66,8 @@ TEST(Chain, KeepsOrder) {
   for (int i = 0; i < 5; ++i) {
     items[static_cast<std::size_t>(i)].number = i;
   }
-  chain<linked> first;
-  chain<linked> second;
+  base::chain<linked> first;
+  base::chain<linked> second;
   first.append(second);
   EXPECT_TRUE(first.empty());
   first.push_back(&items[1]);
@@ -104,7 +104,7 @@ TEST(InjectQueue, EveryItemComesOutOnceAndInProducerOrder) {
   }
   std::vector<int> next(producers, 0);
   for (int taken = 0; taken < producers * each;) {
-    chain<linked> some = queue.pop(7);
+    base::chain<linked> some = queue.pop(7);
     ASSERT_LE(some.size(), 7U);
     while (linked* one = some.pop_front()) {
       ++taken;

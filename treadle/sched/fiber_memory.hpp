@@ -26,13 +26,15 @@ class fiber_memory {
         arena_(context::arena_for(sizes.stack_bytes, sizes.guard_bytes)) {}
 
   // `processor` is null when the caller is not a worker of this scheduler. 0 or an errno.
-  [[nodiscard, gnu::always_inline]] int create(worker& on, fiber_processor* processor, const creation& wanted,
-                           thread*& made) noexcept {
-    if (wanted.stack_bytes != 0) [[unlikely]] return create_slowly(on, processor, wanted, made);
+  [[nodiscard, gnu::always_inline]] int create(worker& on, fiber_processor* processor,
+                                               const creation& wanted, thread*& made) noexcept {
+    if (wanted.stack_bytes != 0) [[unlikely]]
+      return create_slowly(on, processor, wanted, made);
     if (processor == nullptr || processor->promises == 0) [[unlikely]] {
       return create_slowly(on, processor, wanted, made);
     }
-    if (const int error = create_plain(on, processor, made)) [[unlikely]] return error;
+    if (const int error = create_plain(on, processor, made)) [[unlikely]]
+      return error;
     if (wanted.bind_now) place(*made, *processor->stacks.take(*arena_), wanted);
     return 0;
   }
@@ -43,7 +45,8 @@ class fiber_memory {
       return create_slowly(on, processor, creation{}, made);
     }
     thread* record = record_pool::acquire(on.records);
-    if (record == nullptr) [[unlikely]] return no_memory;
+    if (record == nullptr) [[unlikely]]
+      return no_memory;
     --processor->promises;
     prepare(*record);
     made = record;
@@ -65,7 +68,8 @@ class fiber_memory {
     body.note.end();
     // relaxed: a report may still name an ended thread
     body.owner.store(nullptr, base::relaxed);
-    if (body.stack.arena != arena_) [[unlikely]] return unbind_odd_size(body);
+    if (body.stack.arena != arena_) [[unlikely]]
+      return unbind_odd_size(body);
     processor.stacks.put(*arena_, &body);
     if (++processor.promises == 2 * promise_batch) [[unlikely]] {
       processor.promises = promise_batch;

@@ -35,12 +35,14 @@ class stack_cache {
 
   // Cannot fail: the arena has promised a stack for each thread.
   thread_body* take(context::stack_arena& arena) noexcept {
-    if (count_ == 0) [[unlikely]] return fetch(arena);
+    if (count_ == 0) [[unlikely]]
+      return fetch(arena);
     return bodies_[--count_];
   }
 
   void put(context::stack_arena& arena, thread_body* warm) noexcept {
-    if (count_ == capacity) [[unlikely]] spill(arena);
+    if (count_ == capacity) [[unlikely]]
+      spill(arena);
     bodies_[count_++] = warm;
   }
 

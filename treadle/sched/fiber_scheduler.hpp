@@ -9,7 +9,8 @@
 //
 // Model has: processor& processor_of(worker&), thread* pick(worker&), void ready(worker&,
 // thread&) for woken threads, void ready_last(worker&, thread&) for yielding ones,
-// void ready_from_outside(thread&), bool push_parent(worker&, thread&), thread* pop_parent(worker&).
+// void ready_from_outside(thread&), bool push_parent(worker&, thread&), thread*
+// pop_parent(worker&).
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ namespace treadle::core {
 template <class Model>
 class fiber_scheduler : public scheduler_port {
  public:
-  explicit fiber_scheduler(stack_sizes sizes) noexcept : memory_(sizes, &fiber_scheduler::thread_main) {}
+  explicit fiber_scheduler(stack_sizes sizes) noexcept
+      : memory_(sizes, &fiber_scheduler::thread_main) {}
 
   int create(const creation& wanted, thread*& made) noexcept final {
     worker& on = core::current_worker();
@@ -42,7 +44,8 @@ class fiber_scheduler : public scheduler_port {
   int spawn(closure_function entry, small_closure closure, thread*& made) noexcept final {
     worker& on = core::current_worker();
     fiber_processor* processor = own_processor(on);
-    if (const int error = memory_.create_plain(on, processor, made)) [[unlikely]] return error;
+    if (const int error = memory_.create_plain(on, processor, made)) [[unlikely]]
+      return error;
     made->scheduler = this;
     made->entry = entry;
     closure.copy_to(made->closure);
@@ -78,7 +81,15 @@ class fiber_scheduler : public scheduler_port {
 
  protected:
   // What is left to do for the thread that a jump has left; fits below a record's alignment.
-  enum class after : std::uintptr_t { nothing, parked, yielded, forked, ended, ended_joined, ended_child };
+  enum class after : std::uintptr_t {
+    nothing,
+    parked,
+    yielded,
+    forked,
+    ended,
+    ended_joined,
+    ended_child
+  };
 
   Model& model() noexcept { return static_cast<Model&>(*this); }
 

@@ -28,16 +28,19 @@ class kept_globals {
 };
 
 template <class Model>
-[[gnu::always_inline]] inline context::frame* fiber_scheduler<Model>::prepare(worker& on, thread& next) noexcept {
-  if (!next.bound) [[unlikely]] memory_.bind(*own_processor(on), next);
+[[gnu::always_inline]] inline context::frame* fiber_scheduler<Model>::prepare(
+    worker& on, thread& next) noexcept {
+  if (!next.bound) [[unlikely]]
+    memory_.bind(*own_processor(on), next);
   transition(next, thread_state::ready, thread_state::running, wait_reason::none);
   set_current_thread(&next);
   return next.resume;
 }
 
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_away(worker& on, thread& self, thread* next,
-                                         after action) noexcept {
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_away(worker& on, thread& self,
+                                                                       thread* next,
+                                                                       after action) noexcept {
   const kept_globals kept(on);
   context::frame here;
   self.resume = &here;
@@ -60,8 +63,9 @@ template <class Model>
 }
 
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_for_ever(worker& on, thread& self, thread* next,
-                                             after action) noexcept {
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_for_ever(worker& on, thread& self,
+                                                                           thread* next,
+                                                                           after action) noexcept {
   context::frame unused;
   const context::frame* there;
   if (next == nullptr) {
@@ -89,19 +93,22 @@ void fiber_scheduler<Model>::run(worker& on, thread& next) noexcept {
 }
 
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::after_switch(worker& on, std::uintptr_t message) noexcept {
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::after_switch(
+    worker& on, std::uintptr_t message) noexcept {
   constexpr std::uintptr_t action_mask = alignof(thread) - 1;
   auto* left = reinterpret_cast<thread*>(message & ~action_mask);
   const auto action = static_cast<after>(message & action_mask);
   // A chain and not a switch: g++ would make a jump table, one more indirect jump to predict.
   if (action == after::parked) {
-    if (left->permit.publish_parked()) [[likely]] return;
+    if (left->permit.publish_parked()) [[likely]]
+      return;
     transition(*left, thread_state::parked, thread_state::ready, wait_reason::none);
     model().ready(on, *left);
   } else if (action == after::yielded) {
     model().ready_last(on, *left);
   } else if (action == after::forked) {
-    if (!model().push_parent(on, *left)) [[unlikely]] model().ready_last(on, *left);
+    if (!model().push_parent(on, *left)) [[unlikely]]
+      model().ready_last(on, *left);
   } else if (action == after::ended_joined || action == after::ended_child) {
     fiber_processor& processor = *static_cast<fiber_processor*>(on.processor);
     processor.finished.add(1);

@@ -10,8 +10,9 @@ namespace treadle::core {
 static_assert(scheduler<many_to_many>);
 
 many_to_many::many_to_many(unsigned width, stack_sizes sizes) noexcept
-    : fiber_scheduler(sizes), width_(width < workers_max ? width : workers_max), alone_(width == 1) {
-}
+    : fiber_scheduler(sizes),
+      width_(width < workers_max ? width : workers_max),
+      alone_(width == 1) {}
 
 many_to_many::~many_to_many() { delete[] processors_; }
 
@@ -64,7 +65,7 @@ thread* many_to_many::take_injected(processor& mine) noexcept {
   std::size_t share = waiting / width_ + 1;
   if (share > mine.ring.capacity / 2) share = mine.ring.capacity / 2;
   if (share > room + 1) share = room + 1;
-  queue::chain<thread> taken = injected_.pop(share);
+  base::chain<thread> taken = injected_.pop(share);
   thread* first = taken.pop_front();
   while (thread* other = taken.pop_front()) {
     const bool fits = mine.ring.push(other);
@@ -75,7 +76,7 @@ thread* many_to_many::take_injected(processor& mine) noexcept {
 
 // Half of a full ring moves to the queue for all, in order, with the newcomer behind.
 void many_to_many::overflow(processor& mine, thread& last) noexcept {
-  queue::chain<thread> moved;
+  base::chain<thread> moved;
   while (moved.size() < mine.ring.capacity / 2) {
     thread* oldest = mine.ring.pop();
     if (oldest == nullptr) break;

@@ -44,8 +44,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   struct processor : fiber_processor {
     // Shared with thieves.
     queue::next_slot<thread> next;
-    queue::steal_ring<thread, 256> ring;          // sourced: the size that Go and Tokio use
-    queue::fork_deque<thread, 1024> parents;      // guess: fork depth per processor
+    queue::steal_ring<thread, 256> ring;      // sourced: the size that Go and Tokio use
+    queue::fork_deque<thread, 1024> parents;  // guess: fork depth per processor
     // Owner only.
     unsigned handoffs = 0;  // threads taken from `next` in a row
     // What a thief saw last, by victim, and since when; owner only (the thief's).
@@ -65,7 +65,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   // What fiber_scheduler asks of a model.
   thread* pick(worker& on) noexcept {
     processor& mine = of(on);
-    if ((++mine.ticks & look_around_mask) == 0) [[unlikely]] return look_around(mine);
+    if ((++mine.ticks & look_around_mask) == 0) [[unlikely]]
+      return look_around(mine);
     return pick_local(mine);
   }
   // A woken thread: it is likely to be what this processor should run next.
@@ -81,12 +82,14 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   }
   void ready_last(worker& on, thread& which) noexcept {
     processor& mine = of(on);
-    if (!mine.ring.push(&which)) [[unlikely]] overflow(mine, which);
+    if (!mine.ring.push(&which)) [[unlikely]]
+      overflow(mine, which);
     if (!alone_) offer(mine.ring.size() > 1);
   }
   void ready_from_outside(thread& which) noexcept;
   bool push_parent(worker& on, thread& parent) noexcept {
-    if (!of(on).parents.push(&parent)) [[unlikely]] return false;
+    if (!of(on).parents.push(&parent)) [[unlikely]]
+      return false;
     // A lone continuation is taken back within nanoseconds mostly; a dozer will see a lasting one.
     if (!alone_) offer(false);
     return true;
@@ -98,7 +101,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   thread* pick_local(processor& mine) noexcept {
     thread* found = alone_ ? mine.next.take_alone() : mine.next.take();
     if (found != nullptr) {
-      if (++mine.handoffs <= handoffs_max) [[likely]] return found;
+      if (++mine.handoffs <= handoffs_max) [[likely]]
+        return found;
       return after_handoffs(mine, found);
     }
     mine.handoffs = 0;
@@ -113,7 +117,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   // After queueing something here: is it worth waking somebody? `surplus` says that this
   // processor has more than it can run next.
   void offer(bool surplus) noexcept {
-    if (idle_.anybody_spins() || !idle_.anybody_sleeps()) [[likely]] return;
+    if (idle_.anybody_spins() || !idle_.anybody_sleeps()) [[likely]]
+      return;
     if (!surplus && idle_.anybody_dozes()) return;
     idle_.wake_one();
   }

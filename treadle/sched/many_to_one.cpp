@@ -15,7 +15,7 @@ void many_to_one::look_around(processor& mine) noexcept {
   if (mine.timers.earliest.load(base::relaxed) != timer_queue::no_deadline) {  // relaxed: ours
     fire(mine.timers, base::monotonic_now());
   }
-  queue::chain<thread> taken = injected_.pop(injected_.size());
+  base::chain<thread> taken = injected_.pop(injected_.size());
   mine.ready.append(taken);
 }
 

@@ -8,7 +8,7 @@
 
 #include <pthread.h>
 
-#include "treadle/queue/chain.hpp"
+#include "treadle/base/chain.hpp"
 #include "treadle/queue/inject_queue.hpp"
 #include "treadle/sched/fiber_scheduler.hpp"
 
@@ -36,7 +36,7 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
 
   struct processor : fiber_processor {
     // Owner only.
-    queue::chain<thread> ready;
+    base::chain<thread> ready;
     // Fixed after start.
     many_to_one* home = nullptr;
     worker self;
@@ -51,7 +51,8 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   // What fiber_scheduler asks of a model.
   thread* pick(worker& on) noexcept {
     processor& mine = of(on);
-    if ((++mine.ticks & look_around_mask) == 0) [[unlikely]] look_around(mine);
+    if ((++mine.ticks & look_around_mask) == 0) [[unlikely]]
+      look_around(mine);
     thread* found = mine.ready.pop_front();
     return found != nullptr || injected_.looks_empty() ? found : after_looking_around(mine);
   }

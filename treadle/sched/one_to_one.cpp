@@ -24,8 +24,7 @@ constexpr std::size_t libc_share_bytes = 16 * 1024;
 constexpr std::size_t libc_share_max_bytes = 64 * 1024;
 
 std::byte* align_down(std::byte* address, std::size_t alignment) noexcept {
-  return reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(address) &
-                                      ~(alignment - 1));
+  return reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(address) & ~(alignment - 1));
 }
 
 }  // namespace
@@ -94,8 +93,7 @@ void one_to_one::release_memory(thread& ended) noexcept {
 
 void one_to_one::discard(thread& unstarted) noexcept { release_memory(unstarted); }
 
-int one_to_one::spawn(closure_function entry, small_closure closure,
-                      thread*& made) noexcept {
+int one_to_one::spawn(closure_function entry, small_closure closure, thread*& made) noexcept {
   thread* fresh = nullptr;
   if (const int error = create({}, fresh)) return error;
   fresh->body->entry = entry;

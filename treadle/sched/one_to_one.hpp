@@ -11,9 +11,9 @@
 
 #include <cstdint>
 
+#include "treadle/base/chain.hpp"
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/context/stack_arenas.hpp"
-#include "treadle/queue/chain.hpp"
 #include "treadle/sched/fiber_scheduler.hpp"
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/sched/worker.hpp"
@@ -59,7 +59,7 @@ class one_to_one final : public scheduler_port {
 
   base::spin_lock graveyard_lock_;
   // Guarded by graveyard_lock_: ended threads that nobody joins, their kernel threads unjoined.
-  queue::chain<thread> graveyard_;
+  base::chain<thread> graveyard_;
 };
 
 }  // namespace treadle::core

@@ -21,7 +21,7 @@ namespace treadle::core {
 
 using base::deadline;
 
-enum class [[nodiscard]] wake { token, timed_out };
+enum class [[nodiscard]] wake{token, timed_out};
 
 // What a new thread is to be like. Sizes are in bytes; 0 is the scheduler's default.
 struct creation {
@@ -59,12 +59,18 @@ struct scheduler_counters {
 
 template <class S>
 concept scheduler = requires(S& s, thread& t, deadline until, wait_reason why, fork_point& point) {
-  { s.start(t) } noexcept;                               // fresh -> ready
-  { s.park(why, until) } noexcept -> std::same_as<wake>;
-  { s.unpark(t) } noexcept;                              // any kernel thread; sticky, idempotent
-  { s.yield() } noexcept;
-  { s.exit() } noexcept;
-  { s.fork(t, point) } noexcept;                         // run the child at once, if it can be
+  { s.start(t) }
+  noexcept;  // fresh -> ready
+  { s.park(why, until) }
+  noexcept->std::same_as<wake>;
+  { s.unpark(t) }
+  noexcept;  // any kernel thread; sticky, idempotent
+  { s.yield() }
+  noexcept;
+  { s.exit() }
+  noexcept;
+  { s.fork(t, point) }
+  noexcept;  // run the child at once, if it can be
 };
 
 // The same with late binding, so that models can mix in one process.

@@ -52,7 +52,7 @@ struct timer_queue {
   // Takes one expired sleeper out, or returns null. Any kernel thread.
   thread* pop_expired(std::int64_t now) noexcept {
     const base::guard hold(lock);
-    queue::timer_node* first = heap.first();
+    base::timer_node* first = heap.first();
     if (first == nullptr || first->deadline > now) return nullptr;
     heap.remove(first);
     publish_earliest();
@@ -62,11 +62,11 @@ struct timer_queue {
 
  private:
   void publish_earliest() noexcept {
-    const queue::timer_node* first = heap.first();
+    const base::timer_node* first = heap.first();
     earliest.store(first == nullptr ? no_deadline : first->deadline, base::seq_cst);
   }
 
-  static thread_body* body_of(queue::timer_node* node) noexcept {
+  static thread_body* body_of(base::timer_node* node) noexcept {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
     return reinterpret_cast<thread_body*>(reinterpret_cast<std::byte*>(node) -

@@ -2,9 +2,9 @@
 // model 1:1 have one too; only the workers of fibers have a processor and an idle context.
 #pragma once
 
+#include <cxxabi.h>
 #include <cerrno>
 #include <cstdint>
-#include <cxxabi.h>
 
 #include "treadle/base/solo.hpp"
 #include "treadle/context/fiber_note.hpp"
@@ -24,9 +24,9 @@ struct exception_globals {
 struct worker {
   // Owner only.
   scheduler_port* scheduler = nullptr;
-  void* processor = nullptr;               // the scheduler's own type
-  context::frame* idle = nullptr;          // where the idle loop stands while a thread runs
-  int* errno_address = nullptr;            // of this kernel thread
+  void* processor = nullptr;       // the scheduler's own type
+  context::frame* idle = nullptr;  // where the idle loop stands while a thread runs
+  int* errno_address = nullptr;    // of this kernel thread
   exception_globals* exceptions = nullptr;
   record_cache records;
   // How many rounds a lock may spin before it parks; 0 where the holder cannot run meanwhile.
@@ -56,7 +56,8 @@ thread& adopt_current() noexcept;
 
 inline thread& current_thread() noexcept {
   thread* self = current_thread_or_null();
-  if (self == nullptr) [[unlikely]] return adopt_current();
+  if (self == nullptr) [[unlikely]]
+    return adopt_current();
   return *self;
 }
 

@@ -25,14 +25,16 @@ class raw_mutex {
   constexpr raw_mutex() noexcept = default;
   ~raw_mutex() {
     // relaxed: whoever destroys has synchronised with all users already
-    if (word_.load(base::relaxed) != 0) [[unlikely]] destroyed_in_use();
+    if (word_.load(base::relaxed) != 0) [[unlikely]]
+      destroyed_in_use();
   }
   raw_mutex(const raw_mutex&) = delete;
   raw_mutex& operator=(const raw_mutex&) = delete;
 
   void lock() noexcept {
     core::thread& self = core::current_thread();
-    if (!take_free(self)) [[unlikely]] lock_slowly(self, base::deadline::never());
+    if (!take_free(self)) [[unlikely]]
+      lock_slowly(self, base::deadline::never());
   }
   // False on time-out only.
   bool lock_until(base::deadline until) noexcept {

@@ -15,8 +15,8 @@ raw_semaphore::~raw_semaphore() {
 // Sets the locked bit, with `seen` as a first guess; returns the word without it.
 inline std::uint64_t raw_semaphore::lock_word(std::uint64_t seen) noexcept {
   // acquire: pairs with the store that unlocks
-  if ((seen & locked) == 0 && word_.compare_exchange_strong(seen, seen | locked, base::acquire,
-                                                            base::relaxed)) [[likely]] {
+  if ((seen & locked) == 0 &&
+      word_.compare_exchange_strong(seen, seen | locked, base::acquire, base::relaxed)) [[likely]] {
     return seen;
   }
   return lock_word_slowly();
@@ -44,7 +44,8 @@ bool raw_semaphore::acquire_slowly(base::deadline until) noexcept {
   waiter node(core::current_thread());
   waiters_.push_back(node);
   word_.store(waiting, base::release);  // unlocks, publishes the node; pairs with lock_word()
-  if (node.wait(core::wait_reason::semaphore, until)) [[likely]] return true;
+  if (node.wait(core::wait_reason::semaphore, until)) [[likely]]
+    return true;
   return !leave(node);
 }
 

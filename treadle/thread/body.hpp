@@ -6,9 +6,9 @@
 #include <string_view>
 
 #include "treadle/base/atomic.hpp"
+#include "treadle/base/timer_node.hpp"
 #include "treadle/context/fiber_note.hpp"
 #include "treadle/context/stack_arena.hpp"
-#include "treadle/queue/timer_heap.hpp"
 #include "treadle/thread/thread.hpp"
 
 namespace treadle::core {
@@ -44,7 +44,7 @@ struct alignas(16) thread_body {
   void* kernel_seat = nullptr;  // model 1:1 keeps its kernel thread here
 
   // Guarded by the lock of `timers`, the queue that the node was last put in.
-  queue::timer_node timer;
+  base::timer_node timer;
   timer_queue* timers = nullptr;
 
   // Owner only, used around switches.

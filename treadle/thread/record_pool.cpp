@@ -15,7 +15,7 @@ constexpr std::size_t slab_bytes = 4096 * sizeof(thread);
 struct shared_pool {
   base::spin_lock lock;
   // Guarded by lock.
-  queue::chain<thread> free;
+  base::chain<thread> free;
   std::byte* slab = nullptr;
   std::size_t slab_left = 0;
   std::uint32_t next_id = 1;
@@ -37,9 +37,8 @@ thread* carve() noexcept {
     pool.slab_left = first_slab_bytes;
   }
   if (pool.slab_left == 0) {
-    const base::mapping_result mapped =
-        base::map_memory(nullptr, slab_bytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    const base::mapping_result mapped = base::map_memory(
+        nullptr, slab_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
     if (mapped.error != 0) return nullptr;
     pool.slab = static_cast<std::byte*>(mapped.address);
     pool.slab_left = slab_bytes;

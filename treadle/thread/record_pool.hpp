@@ -7,15 +7,15 @@
 
 #include <cstdint>
 
+#include "treadle/base/chain.hpp"
 #include "treadle/base/spin_lock.hpp"
-#include "treadle/queue/chain.hpp"
 #include "treadle/thread/thread.hpp"
 
 namespace treadle::core {
 
 // Free records and numbers of one worker. Owner only.
 struct record_cache {
-  queue::chain<thread> free;
+  base::chain<thread> free;
   std::uint32_t next_id = 0;
   std::uint32_t id_limit = 0;
 };
@@ -39,7 +39,8 @@ class record_pool {
   static void release(record_cache& cache, thread& record) noexcept {
     transition(record, record.now.load(base::relaxed).state, thread_state::free, wait_reason::none);
     cache.free.push_front(&record);
-    if (cache.free.size() > cached_max) [[unlikely]] spill(cache);
+    if (cache.free.size() > cached_max) [[unlikely]]
+      spill(cache);
   }
 
   // Gives all of a dying worker's records back.

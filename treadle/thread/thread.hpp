@@ -103,16 +103,20 @@ static_assert(sizeof(thread) == base::cache_line_bytes, "one line a record");
 // True where the field's rules allow the edge.
 constexpr bool may_become(thread_state from, thread_state to) noexcept {
   switch (from) {
-    case thread_state::free: return to == thread_state::fresh;
-    case thread_state::fresh: return to == thread_state::ready || to == thread_state::free ||
-                                     to == thread_state::running;
+    case thread_state::free:
+      return to == thread_state::fresh;
+    case thread_state::fresh:
+      return to == thread_state::ready || to == thread_state::free || to == thread_state::running;
     // back to fresh: the kernel refused a thread of its own
-    case thread_state::ready: return to == thread_state::running || to == thread_state::fresh;
+    case thread_state::ready:
+      return to == thread_state::running || to == thread_state::fresh;
     case thread_state::running:
       return to == thread_state::ready || to == thread_state::parked ||
              to == thread_state::finished;
-    case thread_state::parked: return to == thread_state::ready || to == thread_state::running;
-    case thread_state::finished: return to == thread_state::free;
+    case thread_state::parked:
+      return to == thread_state::ready || to == thread_state::running;
+    case thread_state::finished:
+      return to == thread_state::free;
   }
   return false;
 }

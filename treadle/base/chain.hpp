@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-namespace treadle::queue {
+namespace treadle::base {
 
 template <class T>
 class chain {
@@ -57,4 +57,4 @@ class chain {
   std::size_t size_ = 0;
 };
 
-}  // namespace treadle::queue
+}  // namespace treadle::base
