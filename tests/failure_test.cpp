@@ -181,6 +181,14 @@ TEST(Faults, NeitherKindOfGuard) {
   }
 }
 
+// libc puts a kernel thread's thread_local variables on the stack that it is given.
+TEST(Faults, ThreadLocalsLargerThanTheStack) {
+  for (const char* model : models) {
+    const outcome result = run({.program = "large_tls", .arguments = {model}});
+    EXPECT_TRUE(result.exited_with(0)) << model << " " << result.describe();
+  }
+}
+
 TEST(Faults, NothingIsLeaked) {
 #if defined(TREADLE_SANITIZED)
   constexpr const char* rounds = "10";

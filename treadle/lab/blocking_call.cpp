@@ -80,7 +80,7 @@ void report_stall(lab_context& lab, const std::string& name, const stall& seen,
                                         name, human(seen.call.median, "ns"))));
     return;
   }
-  lab.report(judge(
+  lab.report_shared(judge(
       row, stall_prediction(lab.model(), seen.call), seen.longest,
       fmt::format("the call took {}{}{}{}", human(seen.call.median, "ns"), note.empty() ? "" : "; ",
                   note, lab.processors() < 2 ? "; on one CPU" : "")));
@@ -175,7 +175,7 @@ void own_sleep_row(lab_context& lab) {
     this_thread::sleep_for(std::chrono::nanoseconds(static_cast<std::int64_t>(call_length(lab))));
   });
   const std::string name = "treadle's sleep_for";
-  lab.report(
+  lab.report_shared(
       judge(lab.of("longest gap beside " + name, "ns", "gap",
                    fmt::format("{} sleep_for", lab.model_name())),
             at_most(0, 1, "the runtime's own call parks only the thread", 0.25 * seen.call.median),
@@ -187,7 +187,7 @@ void all_workers_row(lab_context& lab) {
   const unsigned width = ticker_width(lab).value_or(1);
   const auto call = [&] { sleep_in_kernel(call_length(lab)); };
   const stall seen = measure_stall(lab, {}, call, width);
-  lab.report(judge(
+  lab.report_shared(judge(
       lab.of(fmt::format("longest gap beside {} nanosleeps at once", width), "ns", "gap",
              fmt::format("m:n {} nanosleeps", width)),
       at_most(seen.call.median, 1.25, "K calls on K kernel threads leave none"), seen.longest,

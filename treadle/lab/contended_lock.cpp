@@ -55,7 +55,7 @@ void passed_on_row(lab_context& lab, double section, double c_u, double c_k) {
                              "sections/s", "passed_on", section_name(section));
   const std::string words = formula_words(lab.model(), c_u, c_k);
   if (lab.model() == model::many_to_many) {
-    lab.report(
+    lab.report_shared(
         judge(row, at_least(expected, 1.25, words), measured,
               measured.median < expected
                   ? std::string()
@@ -71,7 +71,7 @@ void crowd_row(lab_context& lab, double section, double c_u, double c_k) {
   const sample cost = crowd_cost(
       lab, {.model = lab.model(), .threads = 8, .section_turns = turns_lasting(lab, section)});
   const double expected = formula::throughput(section, formula::hand_off(lab.model(), c_u, c_k));
-  lab.report(
+  lab.report_shared(
       judge(lab.of(section_name(section) + ", treadle::mutex, 8 threads", "sections/s", "mutex",
                    section_name(section)),
             at_least(expected, 1.25, formula_words(lab.model(), c_u, c_k)),

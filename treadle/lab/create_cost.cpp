@@ -38,15 +38,15 @@ void user_rows(lab_context& lab) {
     return at_most(of.median / ratio_claimed, 1,
                    fmt::format("a hundredth of 1:1's {}", human(of.median, "ns")));
   };
-  lab.report(
+  lab.report_shared(
       judge(lab.of("create and join, one after another", "ns", "cost", short_name + " one by one"),
             hundredth(kernel), user));
-  lab.report(
+  lab.report_shared(
       judge(lab.of("create many, then join all: each", "ns", "cost", short_name + " in bulk"),
             hundredth(kernel_bulk), user_bulk));
-  lab.report(judge(lab.of("1:1's cost / this, one after another", "times"),
-                   at_least(ratio_claimed, 1, "the claim's ratio"),
-                   map(user, [&](double value) { return kernel.median / value; })));
+  lab.report_shared(judge(lab.of("1:1's cost / this, one after another", "times"),
+                          at_least(ratio_claimed, 1, "the claim's ratio"),
+                          map(user, [&](double value) { return kernel.median / value; })));
 }
 
 void run(lab_context& lab) {

@@ -149,7 +149,7 @@ void freeze_row(lab_context& lab) {
     (void)::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &limit, nullptr, 0);
   };
   const stall seen = measure_stall(lab, {}, call);
-  lab.report(judge(
+  lab.report_shared(judge(
       lab.of("longest gap beside futex_wait", "ns", "gap", fmt::format("{}", lab.model_name())),
       stall_prediction(lab.model(), seen.call), seen.longest,
       fmt::format("the call took {}", human(seen.call.median, "ns"))));

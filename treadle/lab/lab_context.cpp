@@ -72,6 +72,10 @@ void lab_context::report(const row& made) {
   if (out_.row) out_.row(made);
 }
 
+void lab_context::report_shared(const row& made) {
+  report(unless_disturbed(made, others_.share()));
+}
+
 void lab_context::progress(const std::string& text) {
   if (out_.progress) out_.progress(text);
 }

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "treadle/lab/interference.hpp"
 #include "treadle/lab/prediction.hpp"
 #include "treadle/lab/row.hpp"
 #include "treadle/lab/sample.hpp"
@@ -56,6 +57,9 @@ class lab_context {
   sample quantity(const std::string& name, const std::function<sample()>& measure);
 
   void report(const row& made);
+  // The same for a row that needs the CPUs for itself: one that differs while other programs took
+  // a good part of them says so instead (interference.hpp).
+  void report_shared(const row& made);
   void progress(const std::string& text);
 
   // A subject of the model that is running.
@@ -70,6 +74,7 @@ class lab_context {
   bool quick_;
   quantities known_;
   outlet out_;
+  interference others_;  // since this context was made
 };
 
 // "c_u = 7.12 ns": how a basis names a quantity.

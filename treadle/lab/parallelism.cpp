@@ -97,8 +97,8 @@ void run(lab_context& lab) {
     return repeat(lab.repetitions(),
                   [&] { return alone(turns) / together(cores * threads_per_processor, turns); });
   });
-  lab.report(judge(speed, about(wanted, tolerance, words), sped,
-                   fmt::format("P = {}, {} threads", cores, cores * threads_per_processor)));
+  lab.report_shared(judge(speed, about(wanted, tolerance, words), sped,
+                          fmt::format("P = {}, {} threads", cores, cores * threads_per_processor)));
 
   // Pinning moves a kernel thread, so only where a thread has one of its own.
   const bool pin = lab.model() == model::one_to_one;
@@ -106,8 +106,9 @@ void run(lab_context& lab) {
     return repeat(lab.repetitions(), [&] { return counted(2, pin, span) / counted(1, pin, span); });
   });
   const double both = formula::speed_up(lab.model(), 2, slice, switched);
-  lab.report(judge(counters, about(both, tolerance, words + ", with P = 2"), summed,
-                   pin ? "pinned to two CPUs" : "not pinned: the threads share kernel threads"));
+  lab.report_shared(
+      judge(counters, about(both, tolerance, words + ", with P = 2"), summed,
+            pin ? "pinned to two CPUs" : "not pinned: the threads share kernel threads"));
 }
 
 }  // namespace

@@ -60,14 +60,15 @@ void kernel_rows(lab_context& lab, const sample& c_u, const sample& c_k) {
 }
 
 void hybrid_rows(lab_context& lab, const sample& c_u, const sample& c_k) {
-  lab.report(judge(lab.of("switch, yield to yield, one kernel thread", "ns", "cost", "m:n yield"),
-                   at_most(c_u.median, 3,
-                           "on one kernel thread it costs c_u; " + named("c_u", c_u.median, "ns")),
-                   yield_cost(lab, 1)));
+  lab.report_shared(
+      judge(lab.of("switch, yield to yield, one kernel thread", "ns", "cost", "m:n yield"),
+            at_most(c_u.median, 3,
+                    "on one kernel thread it costs c_u; " + named("c_u", c_u.median, "ns")),
+            yield_cost(lab, 1)));
   const unsigned width = lab.width();
   const sample passed = ring_cost(lab, {.model = model::many_to_many, .threads = 2});
   const double both = c_u.median + c_k.median;
-  lab.report(
+  lab.report_shared(
       judge(lab.of(fmt::format("hand-off through a semaphore, {} kernel threads", width), "ns",
                    "cost", "m:n semaphore"),
             at_most(both, 1, "the text's c_u + c_k"), passed,

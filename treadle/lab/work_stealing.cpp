@@ -82,7 +82,7 @@ sample field_of(const std::vector<spread_run>& runs, Field spread_run::*field) {
 void makespan_row(lab_context& lab, const std::vector<spread_run>& runs, double each,
                   unsigned cores) {
   const double expected = formula::makespan(lab.model(), tasks, each, cores);
-  lab.report(judge(
+  lab.report_shared(judge(
       lab.of("time for 200 tasks", "ns", "makespan", fmt::format("{}", lab.model_name())),
       about(expected, makespan_tolerance,
             lab.model() == model::many_to_one ? "all tasks one after another"
@@ -93,17 +93,17 @@ void makespan_row(lab_context& lab, const std::vector<spread_run>& runs, double 
 void stealing_rows(lab_context& lab, const std::vector<spread_run>& runs, double each,
                    unsigned cores) {
   const double ideal = formula::makespan(lab.model(), tasks, each, cores);
-  lab.report(judge(lab.of("between the first and the last processor to finish", "ns"),
-                   at_most(0, 1, "imbalance goes to 0; a tenth of the whole is let pass",
-                           std::max(2 * each, ideal / 10)),
-                   field_of(runs, &spread_run::spread)));
+  lab.report_shared(judge(lab.of("between the first and the last processor to finish", "ns"),
+                          at_most(0, 1, "imbalance goes to 0; a tenth of the whole is let pass",
+                                  std::max(2 * each, ideal / 10)),
+                          field_of(runs, &spread_run::spread)));
   const double share = 1.0 - 1.0 / cores;
-  lab.report(judge(lab.of("part of the tasks taken from the queue by others", ""),
-                   about(share, 1.3, fmt::format("1 - 1/P with P = {}", cores)),
-                   field_of(runs, &spread_run::elsewhere)));
+  lab.report_shared(judge(lab.of("part of the tasks taken from the queue by others", ""),
+                          about(share, 1.3, fmt::format("1 - 1/P with P = {}", cores)),
+                          field_of(runs, &spread_run::elsewhere)));
   // Each visit halves a queue, so about log2(n) visits empty it; every processor may be visited.
   const double visits = cores * std::log2(static_cast<double>(tasks));
-  lab.report(judge(
+  lab.report_shared(judge(
       lab.of("visits of thieves", "steals"),
       at_most(visits, 2, fmt::format("P log2(n): every visit halves a queue of n = {}", tasks)),
       field_of(runs, &spread_run::steals),

@@ -50,7 +50,7 @@ enum class wait_reason : std::uint8_t {
 };
 
 // Both in one word, so that a report never mixes two moments and a change is one store.
-struct situation {
+struct alignas(2) situation {
   thread_state state;
   wait_reason why;
 };
