@@ -223,26 +223,21 @@ wake one_to_one::park(wait_reason why, deadline until) noexcept {
   if (until.has_passed()) return wake::timed_out;
   transition(self, thread_state::running, thread_state::parked, why);
   wake outcome = wake::token;
-  if (self.permit.publish_parked()) {
+  if (self.permit.fall_asleep()) {
     // From here to come_back() nothing shared is touched but by reading.
     const bool away = base::go_away();
     bool expired = false;
-    // acquire, below and in retract_parked(): pairs with unpark()
-    while (self.permit.word().load(base::acquire) == park_token::parked) {
-      base::futex_wait(self.permit.word().word(), park_token::parked, until);
+    // acquire, below and in stay_awake(): pairs with unpark()
+    while (self.permit.word().load(base::acquire) == park_token::asleep) {
+      base::futex_wait(self.permit.word().word(), park_token::asleep, until);
       expired = until.has_passed();
       if (expired) break;
     }
     if (away) base::come_back();
-    if (expired && self.permit.retract_parked()) outcome = wake::timed_out;
+    if (expired && self.permit.stay_awake()) outcome = wake::timed_out;
   }
   transition(self, thread_state::parked, thread_state::running, wait_reason::none);
   return outcome;
-}
-
-void one_to_one::make_ready(thread& claimed) noexcept {
-  // The record is never unmapped, so a wake that comes late is a stray one.
-  base::futex_wake(claimed.permit.word().word());
 }
 
 void one_to_one::yield() noexcept { ::sched_yield(); }

@@ -35,7 +35,6 @@ class one_to_one final : public scheduler_port {
   int spawn(closure_function entry, small_closure closure, thread*& made) noexcept final;
   int start(thread& fresh) noexcept final;
   wake park(wait_reason why, deadline until) noexcept final;
-  void make_ready(thread& claimed) noexcept final;
   void yield() noexcept final;
   [[noreturn]] void exit() noexcept final;
   int fork(thread& child, fork_point& point) noexcept final;

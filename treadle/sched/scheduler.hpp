@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "treadle/base/clock.hpp"
+#include "treadle/base/futex.hpp"
 #include "treadle/thread/thread.hpp"
 
 namespace treadle::core {
@@ -93,8 +94,10 @@ class scheduler_port {
   // Model 1:1 may fail to start (an errno; the thread is then still fresh); others do not.
   [[nodiscard]] virtual int start(thread& fresh) noexcept = 0;
   virtual wake park(wait_reason why, deadline until) noexcept = 0;
-  // For whoever has just claimed a parked thread.
-  virtual void make_ready(thread& claimed) noexcept = 0;
+  // For whoever has just claimed a parked thread. Kernel threads are woken through their futex.
+  virtual void make_ready([[maybe_unused]] thread& claimed) noexcept {
+    TREADLE_CHECK(false, "a kernel thread cannot be claimed");
+  }
   virtual void yield() noexcept = 0;
   [[noreturn]] virtual void exit() noexcept = 0;
   // Starts a scope's child; comes back when the child has ended or the parent was taken on
@@ -110,7 +113,13 @@ class scheduler_port {
   // Any kernel thread, for any thread. The scheduler is read only once the thread is claimed:
   // a record that was reused meanwhile may belong to another one.
   static void unpark(thread& which) noexcept {
-    if (which.permit.unpark()) which.scheduler->make_ready(which);
+    bool asleep = false;
+    if (which.permit.unpark(&asleep)) {
+      which.scheduler->make_ready(which);
+    } else if (asleep) {
+      // The record is never unmapped, so a wake that comes late is a stray one.
+      base::futex_wake(which.permit.word().word());
+    }
   }
 
   // Fixed after start, null for foreign kernel threads: the runtime object that it belongs to, and

@@ -1,7 +1,10 @@
 // The one permit that makes park and unpark meet, whichever comes first.
 //
 // States: none - nothing pending; available - an unpark came before the park; parked - the owner's
-// context is saved and it waits. Only the owner parks and consumes; anybody unparks. Of all
+// context is saved and it waits; asleep - the owner is a kernel thread that waits on the word
+// itself. A parked owner belongs to whoever unparks it. One that is asleep may go on by itself the
+// moment the word changes, and its record may then be another thread's: its waker wakes the futex
+// and touches nothing else. Only the owner parks and consumes; anybody unparks. Of all
 // unparks of one parked thread exactly one gets true and must make the thread ready; the others
 // leave the token available, so the owner looks at its condition once more. At most one token is
 // kept (sticky, idempotent), and nothing is lost:
@@ -23,7 +26,7 @@ namespace treadle::core {
 template <template <class> class Atomic = base::biased>
 class basic_token {
  public:
-  enum : std::uint32_t { none = 0, available = 1, parked = 2 };
+  enum : std::uint32_t { none = 0, available = 1, parked = 2, asleep = 3 };
 
   // Owner only. True when a token was there and is now used up.
   bool consume() noexcept {
@@ -42,13 +45,15 @@ class basic_token {
     return false;
   }
 
-  // Anybody. True when the owner was parked: the caller now owns it and must make it ready.
-  [[nodiscard, gnu::always_inline]] bool unpark() noexcept {
+  // Anybody. True when the owner was parked: the caller now owns it and must make it ready. When it
+  // was asleep, says so in `sleeper`: the caller must wake the futex.
+  [[nodiscard, gnu::always_inline]] bool unpark(bool* sleeper = nullptr) noexcept {
     std::uint32_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
     for (;;) {
-      const std::uint32_t wanted = seen == parked ? none : available;
+      const std::uint32_t wanted = seen >= parked ? none : available;
       // acq_rel: release what the waker did before; acquire the saved context when it was parked
       if (word_.compare_exchange_weak(seen, wanted, base::acq_rel, base::relaxed)) {
+        if (seen == asleep && sleeper != nullptr) *sleeper = true;
         return seen == parked;
       }
     }
@@ -61,10 +66,18 @@ class basic_token {
     return word_.compare_exchange_strong(expected, none, base::acq_rel, base::relaxed);
   }
 
-  // Owner only, for a kernel thread that waits on the word itself: parks before it sleeps and
-  // takes that back after a time-out. False when the token (or the waker's reset) was faster.
-  [[nodiscard]] bool retract_parked() noexcept {
-    std::uint32_t expected = parked;
+  // Owner only, for a kernel thread that waits on the word. False as publish_parked().
+  [[nodiscard]] bool fall_asleep() noexcept {
+    std::uint32_t expected = none;
+    // release: pairs with unpark(), as publish_parked()
+    if (word_.compare_exchange_strong(expected, asleep, base::release, base::relaxed)) return true;
+    use_up();
+    return false;
+  }
+
+  // Owner only: after a time-out. False when the waker was faster.
+  [[nodiscard]] bool stay_awake() noexcept {
+    std::uint32_t expected = asleep;
     // acquire: on failure the waker's data must be visible
     return word_.compare_exchange_strong(expected, none, base::acquire, base::acquire);
   }
