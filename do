@@ -222,7 +222,6 @@ word_ci() {
   log=$(mktemp)
   trap "rm -f '$log'" EXIT
   word_test | tee "$log"
-  word_tidy
   # The optimiser sees through the inline switch differently in each compiler: both are run.
   for preset in asan-ubsan tsan release clang-release; do
     test_core_in "$preset" | tee -a "$log"

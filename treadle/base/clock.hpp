@@ -31,7 +31,7 @@ class deadline {
     // Compared in seconds as doubles first: the cast below could overflow, a double cannot.
     const double seconds = std::chrono::duration<double>(span).count();
     const std::int64_t now = monotonic_now();
-    if (!(seconds < static_cast<double>((forever - now) / nanoseconds_per_second - 1))) {
+    if (!(seconds < seconds_until_forever(now))) {
       return never();
     }
     // ceil: a wait may end late, never early.
@@ -42,7 +42,7 @@ class deadline {
   static deadline of(const std::chrono::time_point<Clock, Duration>& point) noexcept {
     if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
       const double seconds = std::chrono::duration<double>(point.time_since_epoch()).count();
-      if (!(seconds < static_cast<double>(forever / nanoseconds_per_second - 1))) return never();
+      if (!(seconds < seconds_until_forever(0))) return never();
       if (seconds <= 0) return deadline(0);
       return deadline(
           std::chrono::ceil<std::chrono::nanoseconds>(point.time_since_epoch()).count());
@@ -52,7 +52,7 @@ class deadline {
       const double seconds = std::chrono::duration<double>(point.time_since_epoch()).count() -
                              std::chrono::duration<double>(now.time_since_epoch()).count();
       if (seconds <= 0) return deadline(0);
-      if (!(seconds < static_cast<double>(forever / nanoseconds_per_second - 1))) return never();
+      if (!(seconds < seconds_until_forever(0))) return never();
       return after(point - now);
     }
   }
@@ -63,6 +63,11 @@ class deadline {
 
  private:
   static constexpr std::int64_t forever = std::numeric_limits<std::int64_t>::max();
+  // Rounded down, and one less: what is below it surely fits.
+  static constexpr double seconds_until_forever(std::int64_t now) noexcept {
+    const std::int64_t whole = (forever - now) / nanoseconds_per_second;
+    return static_cast<double>(whole - 1);
+  }
   constexpr explicit deadline(std::int64_t nanoseconds) noexcept : nanoseconds_(nanoseconds) {}
 
   std::int64_t nanoseconds_;
