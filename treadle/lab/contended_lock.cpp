@@ -19,6 +19,10 @@ constexpr std::array sections{0.0, 100.0, 1'000.0, 10'000.0};
 // it are measured with other threads around and vary by some tens of per cent.
 constexpr double tolerance = 2;
 
+// The gain is a difference of two throughputs, which for long sections are nearly the same: this
+// part of 1:1's is let pass besides. Guess: the larger part of what two measurements differ by.
+constexpr double gain_slack = 0.2;
+
 std::string section_name(double nanoseconds) {
   return nanoseconds == 0 ? "L = 0" : "L = " + human(nanoseconds, "ns");
 }
@@ -86,7 +90,8 @@ void gain_row(lab_context& lab, double section, double c_u, double c_k) {
   lab.report(judge(lab.of(section_name(section) + ", gain of M:1 over 1:1", "sections/s"),
                    about(formula::throughput_gain(section, c_u, c_k), tolerance,
                          fmt::format("(c_k - c_u) / ((L + c_u)(L + c_k)) with {} and {}",
-                                     named("c_u", c_u, "ns"), named("c_k", c_k, "ns"))),
+                                     named("c_u", c_u, "ns"), named("c_k", c_k, "ns")),
+                         gain_slack * kernel.median),
                    map(user, [&](double value) { return value - kernel.median; })));
 }
 

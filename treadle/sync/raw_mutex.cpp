@@ -9,8 +9,8 @@ namespace {
 constexpr std::int64_t patience_nanoseconds = 1'000'000;
 // Measured (bench mutex_64_L0, two workers): pauses double up to this; short enough not to waste
 // a switch's worth of time often, long enough that the holder gets many turns on its own core.
-constexpr unsigned pauses_first = 4;
-constexpr unsigned pauses_max = 64;
+constexpr unsigned pauses_first = 64;
+constexpr unsigned pauses_max = 128;
 
 }  // namespace
 

@@ -88,6 +88,9 @@ TEST(Token, NoWakeUpIsLostAmongTwo) {
 }
 
 TEST(Token, NoWakeUpIsLostAmongThree) {
+#if defined(TREADLE_TSAN)
+  GTEST_SKIP() << "one kernel thread explores: the sanitizer adds 40 s and sees nothing";
+#endif
   expect_good(explore<state>({}, {wait_for_all<3>, announce<0>, announce<1>, announce<2>},
                              [](state& s) { require(s.parked == s.readied, "ready too often"); }));
 }
@@ -134,9 +137,19 @@ TEST(Token, StickyAndIdempotent) {
   EXPECT_TRUE(token.publish_parked());
   EXPECT_TRUE(token.claim_parked());
   EXPECT_FALSE(token.claim_parked());
-  EXPECT_TRUE(token.publish_parked());
-  EXPECT_TRUE(token.retract_parked());
-  EXPECT_FALSE(token.retract_parked());
+  // A kernel thread that waits on the word itself is woken, never owned.
+  bool asleep = false;
+  EXPECT_TRUE(token.fall_asleep());
+  EXPECT_FALSE(token.claim_parked());
+  EXPECT_FALSE(token.unpark(&asleep));
+  EXPECT_TRUE(asleep);
+  EXPECT_FALSE(token.stay_awake());
+  EXPECT_FALSE(token.consume());  // the wake-up was the token
+  EXPECT_TRUE(token.fall_asleep());
+  EXPECT_TRUE(token.stay_awake());
+  EXPECT_FALSE(token.stay_awake());
+  EXPECT_FALSE(token.unpark());
+  EXPECT_FALSE(token.fall_asleep());  // a token in time
 }
 
 TEST(Token, AParkedOwnerHasOneClaimant) {
@@ -169,17 +182,22 @@ struct timed_state {
   // True: token; false: timed out.
   bool park() {
     if (token.consume()) return true;
-    if (!token.publish_parked()) return true;
-    // The sleep ends by the waker's reset or by the clock, whichever the explorer picks.
+    if (!token.fall_asleep()) return true;
+    // The sleep ends by the futex's wake or by the clock, whichever the explorer picks.
     if (interleave::choose(2) == 0) {
-      wait_until([this] { return token.word().peek() != explored_token::parked; }, "asleep");
-      require(!token.retract_parked(), "woken, and yet parked");
+      wait_until([this] { return woken != 0; }, "asleep");
+      require(!token.stay_awake(), "woken, and yet asleep");
       return true;
     }
-    return !token.retract_parked();
+    return !token.stay_awake();
+  }
+  void unpark() {
+    bool asleep = false;
+    require(!token.unpark(&asleep), "a kernel thread was taken for a parked one");
+    if (asleep) ++woken;
   }
   explored_token token;
-  int owned = 0;  // unparks that got the owner
+  int woken = 0;  // futex wakes; a waker that forgets one leaves the owner asleep
   explored_atomic<int> condition;
 };
 
@@ -201,11 +219,11 @@ TEST(Token, TimeOutOrTokenNeverBothNorNeither) {
          require(!first || !s.token.consume(), "one unpark gave two tokens");
        },
        [](timed_state& s) {
-         if (s.token.unpark()) ++s.owned;
+         s.unpark();
          s.condition.store(1);
        }},
       [](timed_state& s) {
-        require(s.owned <= 1, "owned twice");
+        require(s.woken <= 1, "woken twice");
         require(s.token.word().peek() == explored_token::none, "something is left");
       });
   expect_good(v);
