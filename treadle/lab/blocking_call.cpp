@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <system_error>
 #include <thread>
@@ -203,7 +204,7 @@ void run(lab_context& lab) {
     lab.progress(names[index]);
     try {
       rows[index](lab);
-    } catch (const std::system_error& error) {
+    } catch (const std::exception& error) {
       lab.report(
           not_run(lab.of(fmt::format("longest gap beside {}", names[index]), "ns"), error.what()));
     }

@@ -153,12 +153,17 @@ thread* fiber_scheduler<Model>::end_of_child(worker& on, thread& self) noexcept 
   }
   // acq_rel: what all children did is released to the parent through this counter
   if (point.outstanding.fetch_sub(1, base::acq_rel) == 1) {
-    // The fork point may be gone now; the parent's record never is.
-    if (popped == nullptr && parent->scheduler == this && parent->permit.claim_parked()) {
-      transition(*parent, thread_state::parked, thread_state::ready, wait_reason::scope);
-      return parent;
+    // The fork point may be gone now, and the parent's record another thread's: only a claim makes
+    // it safe to look at.
+    if (popped == nullptr && parent->permit.claim_parked()) {
+      if (parent->scheduler == this) {
+        transition(*parent, thread_state::parked, thread_state::ready, wait_reason::scope);
+        return parent;
+      }
+      parent->scheduler->make_ready(*parent);
+    } else {
+      scheduler_port::unpark(*parent);
     }
-    scheduler_port::unpark(*parent);
   }
   return popped;
 }

@@ -1,5 +1,6 @@
 #include "treadle/sched/one_to_one.hpp"
 
+#include <dlfcn.h>
 #include <sched.h>
 
 #include <cerrno>
@@ -18,16 +19,32 @@ static_assert(scheduler<one_to_one>);
 
 namespace {
 
-// Sourced: glibc puts the thread's static TLS and its own control block on a given stack, and
-// asks for PTHREAD_STACK_MIN (16 KiB) of it; so much is added to small ones.
-#if defined(TREADLE_TSAN)
-// Measured: ThreadSanitizer's own thread-local state is 900 KB, all of it on the thread's stack.
-constexpr std::size_t libc_share_bytes = 1024 * 1024;
-constexpr std::size_t libc_share_max_bytes = 16 * 1024 * 1024;
-#else
-constexpr std::size_t libc_share_bytes = 16 * 1024;
-constexpr std::size_t libc_share_max_bytes = 64 * 1024;
-#endif
+// glibc puts all static thread-local storage and the thread's control block on the stack that it
+// is given, and refuses one without room for that. Asked once, from the function that the JVM asks,
+// too; without it the size for programs with little thread-local storage.
+std::size_t libc_share_bytes() noexcept {
+  static const std::size_t bytes = [] {
+    std::size_t needed = 16 * 1024;  // sourced: PTHREAD_STACK_MIN
+    using minimum_function = std::size_t (*)(const pthread_attr_t*);
+    pthread_attr_t attributes;
+    ::pthread_attr_init(&attributes);
+    void* found = ::dlsym(RTLD_DEFAULT, "__pthread_get_minstack");
+    if (found != nullptr) {
+      const auto minimum = reinterpret_cast<minimum_function>(found)(&attributes);
+      if (minimum > needed) needed = minimum;
+    }
+    ::pthread_attr_destroy(&attributes);
+    return needed;
+  }();
+  return bytes;
+}
+
+// Large stacks pay a small share out of their own, as glibc does. Guess: a third of 64 KiB is
+// small.
+std::size_t extra_bytes(std::size_t usable) noexcept {
+  const std::size_t share = libc_share_bytes();
+  return usable >= 64 * 1024 && share <= 24 * 1024 ? 0 : share;
+}
 
 std::byte* align_down(std::byte* address, std::size_t alignment) noexcept {
   return reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(address) & ~(alignment - 1));
@@ -54,9 +71,8 @@ one_to_one::seat& one_to_one::seat_of(thread& which) noexcept {
 int one_to_one::create(const creation& wanted, thread*& made) noexcept {
   visit_graveyard();
   const std::size_t usable = wanted.stack_bytes != 0 ? wanted.stack_bytes : sizes_.stack_bytes;
-  // Large stacks pay it out of their own, as glibc's do.
-  const std::size_t extra = usable < libc_share_max_bytes ? libc_share_bytes : 0;
-  context::stack_arena* arena = context::arena_for(usable + extra, sizes_.guard_bytes);
+  context::stack_arena* arena =
+      context::arena_for(usable + extra_bytes(usable), sizes_.guard_bytes);
   if (arena == nullptr) return ENOMEM;
   if (const int error = arena->promise(1)) return error;
   worker& on = current_worker();
