@@ -6,9 +6,11 @@
 //        threads and descriptors must be as many as before, and the address space must stop
 //        growing. Exit code 4 and a line when not.
 #include <dirent.h>
+#include <sched.h>
 
 #include <array>
 #include <atomic>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -118,7 +120,12 @@ int leaks(treadle::model model, faulty_call call, int rounds) {
     treadle::base::fail_nth(call, 0, 0);
     if (result == 1) return 1;
     if (result == 3) ++refused;
-    const footprint now = measure();
+    footprint now = measure();
+    // pthread_join comes back a moment before the kernel takes the thread off its list.
+    for (int look = 0; look < 10'000 && now.kernel_threads != before.kernel_threads; ++look) {
+      ::sched_yield();
+      now = measure();
+    }
     if (now.kernel_threads != before.kernel_threads) {
       std::printf("round %d: %ld kernel threads, before %ld\n", round, now.kernel_threads,
                   before.kernel_threads);

@@ -26,6 +26,10 @@ sample time_slice(lab_context& lab);
 sample create_cost(lab_context& lab, treadle::model of);
 sample bulk_create_cost(lab_context& lab, treadle::model of);
 
+// The same one after another for 1:1 with all CPUs allowed, in wall time: most of it is the waking
+// of the CPU that takes the new thread. What M:N with all its kernel threads is compared with.
+sample create_cost_on_all_cpus(lab_context& lab);
+
 // Making a kernel thread, without its run, its end and its join: the text's 5 to 15 us.
 sample create_only_cost(lab_context& lab);
 
