@@ -90,11 +90,8 @@ shared_cpu two_on_one_cpu(std::chrono::nanoseconds span, Step step) {
   return {watch.nanoseconds(), switches[0] + switches[1]};
 }
 
-double created_one_by_one(treadle::model of, std::uint64_t count) {
-  // On one CPU, as c_k: otherwise the time to wake a sleeping CPU is most of what is measured.
-  std::optional<pinned> hold;
-  if (of == model::one_to_one) hold.emplace(allowed_cpus().front());
-  const stopwatch watch(cost_clock(of));
+double created_one_by_one(time_kind clock, std::uint64_t count) {
+  const stopwatch watch(clock);
   for (std::uint64_t turn = 0; turn < count; ++turn) thread([] {}).join();
   return watch.nanoseconds();
 }
@@ -179,8 +176,22 @@ sample time_slice(lab_context& lab) {
 sample create_cost(lab_context& lab, treadle::model of) {
   return lab.quantity(fmt::format("create {}", to_string(of)), [&] {
     return in_runtime(of, [&] {
-      return cost_each(lab.repetitions(), lab.span(), 64,
-                       [of](std::uint64_t count) { return created_one_by_one(of, count); });
+      // On one CPU, as c_k: otherwise the time to wake a sleeping CPU is most of what is measured.
+      std::optional<pinned> hold;
+      if (of == model::one_to_one) hold.emplace(allowed_cpus().front());
+      return cost_each(lab.repetitions(), lab.span(), 64, [of](std::uint64_t count) {
+        return created_one_by_one(cost_clock(of), count);
+      });
+    });
+  });
+}
+
+sample create_cost_on_all_cpus(lab_context& lab) {
+  return lab.quantity("create 1:1, all CPUs", [&] {
+    return in_runtime(model::one_to_one, [&] {
+      return cost_each(lab.repetitions(), lab.span(), 64, [](std::uint64_t count) {
+        return created_one_by_one(time_kind::wall, count);
+      });
     });
   });
 }

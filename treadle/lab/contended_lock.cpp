@@ -15,9 +15,10 @@ namespace {
 // The claim's lengths of the critical section, in nanoseconds.
 constexpr std::array sections{0.0, 100.0, 1'000.0, 10'000.0};
 
-// A throughput is off by more than this only if the formula is wrong: the two costs that go into
-// it are measured with other threads around and vary by some tens of per cent.
-constexpr double tolerance = 2;
+// A throughput is off by more than this only if the formula is wrong. A kernel that lets the woken
+// thread run before its waker sleeps switches twice for a hand-off, and both costs vary by some
+// tens of per cent with what the caches hold.
+constexpr double tolerance = 2.5;
 
 // The gain is a difference of two throughputs, which for long sections are nearly the same: this
 // part of 1:1's is let pass besides. Guess: the larger part of what two measurements differ by.

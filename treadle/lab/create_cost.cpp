@@ -22,15 +22,21 @@ void kernel_rows(lab_context& lab) {
     return at_least(alone.median, 1.25,
                     "not less than " + named("creation alone", alone.median, "ns"));
   };
-  lab.report(judge(lab.of("create and join, one after another", "ns", "cost", "1:1 one by one"),
-                   whole(), create_cost(lab, model::one_to_one), "on one CPU"));
+  lab.report(judge(
+      lab.of("create and join, one after another, on one CPU", "ns", "cost", "1:1 one by one"),
+      whole(), create_cost(lab, model::one_to_one)));
+  lab.report(judge(
+      lab.of("create and join, one after another, on all CPUs", "ns", "cost", "1:1 on all CPUs"),
+      whole(), create_cost_on_all_cpus(lab), "wall time: waking another CPU is in it"));
   lab.report(judge(lab.of("create many, then join all: each", "ns", "cost", "1:1 in bulk"), whole(),
                    bulk_create_cost(lab, model::one_to_one), "CPU time of all kernel threads"));
 }
 
 void user_rows(lab_context& lab) {
   const std::string short_name(lab.model_name());
-  const sample kernel = create_cost(lab, model::one_to_one);
+  // Like with like: M:1 has one CPU, M:N has all of them.
+  const sample kernel = lab.model() == model::many_to_one ? create_cost(lab, model::one_to_one)
+                                                          : create_cost_on_all_cpus(lab);
   const sample kernel_bulk = bulk_create_cost(lab, model::one_to_one);
   const sample user = create_cost(lab, lab.model());
   const sample user_bulk = bulk_create_cost(lab, lab.model());
