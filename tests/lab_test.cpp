@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -54,6 +55,9 @@ std::set<std::string> keys_of(const nlohmann::json& object) {
 
 class lab_command : public ::testing::Test {
  protected:
+  void TearDown() override {
+    for (const char* name : {"rows.json", "report.html"}) std::remove(path(name).c_str());
+  }
   std::string path(const char* name) const { return ::testing::TempDir() + "treadle-lab-" + name; }
 
   // Runs a quick lab with a JSON file and gives its content; null when the command failed.

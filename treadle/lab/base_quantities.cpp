@@ -12,6 +12,7 @@
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/futex.hpp"
 #include "treadle/lab/affinity.hpp"
+#include "treadle/lab/hand_off.hpp"
 #include "treadle/lab/limits.hpp"
 #include "treadle/lab/population.hpp"
 #include "treadle/lab/spin.hpp"
@@ -35,27 +36,37 @@ double yields_between_two(std::uint64_t switches) {
   return took;
 }
 
-// Two kernel threads on one CPU; each waits until the word shows its turn.
+// Kernel threads on one CPU in a ring; each sleeps until its own word shows the lap, and then wakes
+// the next. As many as fight for the lock in contended-lock: what the kernel's scheduler makes of a
+// hand-off depends on how many threads there are.
 double futex_passes(std::uint64_t passes) {
-  base::atomic<std::uint32_t> turn{0};
+  struct alignas(128) seat {
+    base::atomic<std::uint32_t> lap{0};
+  };
+  std::vector<seat> seats(ring_threads);
+  const auto laps = static_cast<std::uint32_t>(passes / ring_threads);
   const int cpu = allowed_cpus().front();
-  const auto play = [&](std::uint32_t own) {
+  const auto play = [&](unsigned index) {
     const pinned hold(cpu);
-    for (std::uint64_t pass = own; pass < passes; pass += 2) {
+    seat& mine = seats[index];
+    seat& next = seats[(index + 1) % ring_threads];
+    for (std::uint32_t lap = 1; lap <= laps; ++lap) {
       // acquire/release: the word is the hand-off; what was done before it is visible after it
-      for (std::uint32_t now = turn.load(base::acquire); now != pass;
-           now = turn.load(base::acquire)) {
-        base::futex_wait(turn, now);
+      for (std::uint32_t now = mine.lap.load(base::acquire); now < lap;
+           now = mine.lap.load(base::acquire)) {
+        base::futex_wait(mine.lap, now);
       }
-      turn.store(static_cast<std::uint32_t>(pass) + 1, base::release);
-      base::futex_wake(turn);
+      next.lap.store(index + 1 < ring_threads ? lap : lap + 1, base::release);
+      base::futex_wake(next.lap);
     }
   };
+  seats.front().lap.store(1, base::relaxed);  // relaxed: the threads' start publishes it
   const stopwatch watch(time_kind::cpu);
-  thread other([&] { play(1); });
-  thread first([&] { play(0); });
-  first.join();
-  other.join();
+  std::vector<thread> threads;
+  for (unsigned index = 0; index < ring_threads; ++index) {
+    threads.emplace_back([&play, index] { play(index); });
+  }
+  for (thread& each : threads) each.join();
   return watch.nanoseconds();
 }
 

@@ -13,7 +13,7 @@ namespace treadle::lab {
 // c_u: one switch between two user threads that yield to each other, M:1.
 sample user_switch(lab_context& lab);
 
-// c_k: one kernel thread wakes another through a futex and sleeps, both on one CPU.
+// c_k: a kernel thread wakes the next of a ring through a futex and sleeps, all on one CPU.
 sample kernel_switch(lab_context& lab);
 
 // s_k: the kernel switches between two runnable threads on one CPU (sched_yield), nobody sleeps.

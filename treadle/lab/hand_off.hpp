@@ -15,10 +15,13 @@
 
 namespace treadle::lab {
 
+// Threads that share the lock: guess, enough that nearly all of them wait at any time.
+inline constexpr unsigned ring_threads = 8;
+
 struct contest {
   treadle::model model = model::many_to_many;
   std::optional<unsigned> width = {};  // unset: the runtime's own
-  unsigned threads = 8;
+  unsigned threads = ring_threads;
   std::uint64_t section_turns = 0;  // of spin()
   bool one_cpu = false;             // pin the threads (1:1 only)
 };

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "treadle/lab/file_text.hpp"
+#include "treadle/lab/interference.hpp"
 
 namespace treadle::lab {
 namespace {
@@ -52,6 +53,15 @@ constexpr const char* compiler_name() {
 #endif
 }
 
+// The load average would not do: it also counts the kernel threads of a lab that ran before.
+double busy_now() {
+  const interference others;
+  // Guess: 25 steps of the kernel's clock, short enough not to be noticed.
+  const timespec pause{0, 250'000'000};
+  (void)::nanosleep(&pause, nullptr);
+  return others.share();
+}
+
 nlohmann::json median_of(const quantities& known, std::string_view name) {
   const auto found = known.find(name);
   if (found == known.end()) return nullptr;
@@ -73,19 +83,18 @@ machine_facts read_machine() {
   facts.compiler = compiler_name();
   facts.version = TREADLE_VERSION;
   facts.date = utc_now();
-  double load = 0;
-  if (::getloadavg(&load, 1) == 1) facts.load = load;
+  facts.busy = busy_now();
   facts.settings = settings_in_force();
   return facts;
 }
 
 std::string busy_warning(const machine_facts& of) {
   // Guess: with a quarter of the machine taken, one repetition in four is off, and medians hold.
-  if (of.load <= 0.25 * of.cores) return {};
+  if (of.busy <= 0.25) return {};
   return fmt::format(
-      "other programs kept this machine busy before the run (load {:.1f} on {} CPUs): figures will "
-      "be off, those of several CPUs most",
-      of.load, of.cores);
+      "other programs took {:.0f} % of the CPUs just before the run: figures will be off, those of "
+      "several CPUs most",
+      of.busy * 100);
 }
 
 nlohmann::json machine_json(const machine_facts& of, const quantities& known) {
@@ -98,7 +107,7 @@ nlohmann::json machine_json(const machine_facts& of, const quantities& known) {
                       {"compiler", of.compiler},
                       {"treadle", of.version},
                       {"date", of.date},
-                      {"load_before", of.load},
+                      {"busy_before", of.busy},
                       {"settings", of.settings},
                       {"c_u_ns", median_of(known, "c_u")},
                       {"c_k_ns", median_of(known, "c_k")},

@@ -17,10 +17,11 @@ struct machine_facts {
   std::string compiler;
   std::string version;   // of Treadle
   std::string date;      // UTC, ISO 8601
-  double load = 0;       // runnable threads of the machine over the last minute, before the run
+  double busy = 0;       // part of our CPUs that other programs took just before the run
   std::string settings;  // TREADLE_* variables in force; usually none
 };
 
+// Takes a quarter of a second, to see how busy the machine is.
 machine_facts read_machine();
 
 // A sentence when other programs keep the machine so busy that figures will be off; else empty.

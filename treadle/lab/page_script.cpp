@@ -10,6 +10,9 @@ const std::string_view page_script = R"js(
 "use strict";
 (() => {
   const plots = JSON.parse(document.getElementById("data").textContent);
+  for (const row of plots.flatMap((plot) => plot.rows)) {
+    row.label = row.label.replace(/(\d) us\b/g, "$1 \u00b5s");
+  }
   const names = {"m:1": "many-to-one", "1:1": "one-to-one", "m:n": "many-to-many"};
   const charts = [];
   const style = (name) =>

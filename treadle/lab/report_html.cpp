@@ -123,7 +123,7 @@ std::string introduction(const lab_result& of, const machine_facts& machine) {
   text += fact("Compiler", machine.compiler);
   text += fact("Treadle", machine.version);
   text += fact("Date", machine.date);
-  text += fact("Load before the run", fmt::format("{:.1f}", machine.load));
+  text += fact("Busy with other programs", fmt::format("{:.0f} %", machine.busy * 100));
   if (!machine.settings.empty()) text += fact("Settings", machine.settings);
   text += "</dl>\n";
   if (const std::string warning = busy_warning(machine); !warning.empty()) {
@@ -179,11 +179,18 @@ std::size_t rows_in(const std::vector<row>& rows, std::string_view key) {
   return count;
 }
 
+// Line plots have a legend of their own.
+constexpr std::string_view key_of_bars =
+    "<p class=\"key\"><span class=\"swatch predicted\"></span> predicted (a bound where the table "
+    "says &le; or &ge;) <span class=\"swatch measured\"></span> measured</p>\n";
+
 std::string figures(const experiment_result& of) {
   std::string text;
+  bool bars = false;
   for (const plot& each : of.what->plots) {
     const std::size_t count = rows_in(of.rows, each.key);
     if (count == 0) continue;
+    bars = bars || each.kind == plot_kind::bars;
     // A bar needs 34 pixels to be read and touched; the axis and its title take 60.
     const std::size_t height = each.kind == plot_kind::bars ? 60 + 34 * count : 340;
     text += fmt::format(
@@ -193,11 +200,7 @@ std::string figures(const experiment_result& of) {
         escaped(each.title), height, escaped(of.what->id), escaped(each.key), escaped(each.title));
   }
   if (text.empty()) return text;
-  return "<p class=\"key\"><span class=\"swatch predicted\"></span> predicted (a bound where the "
-         "table "
-         "says &le; or &ge;) <span class=\"swatch measured\"></span> measured</p>\n<div "
-         "class=\"figures\">\n" +
-         text + "</div>\n";
+  return fmt::format("{}<div class=\"figures\">\n{}</div>\n", bars ? key_of_bars : "", text);
 }
 
 std::string section(const experiment_result& of) {

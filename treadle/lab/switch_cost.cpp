@@ -39,7 +39,7 @@ void user_rows(lab_context& lab, const sample& c_u, const sample& c_k) {
       fmt::format("c_k / {:g} with {}", far_cheaper, named("c_k", c_k.median, "ns"));
   lab.report(judge(lab.of("switch, yield to yield: c_u", "ns", "cost", "m:1 yield"),
                    at_most(c_k.median / far_cheaper, 1, basis), c_u));
-  const sample passed = ring_cost(lab, {.model = model::many_to_one, .threads = 2});
+  const sample passed = ring_cost(lab, {.model = model::many_to_one});
   lab.report(judge(lab.of("hand-off through a semaphore", "ns", "cost", "m:1 semaphore"),
                    at_most(c_k.median / far_cheaper, 1, basis), passed));
   lab.report(judge(lab.of("c_k / c_u", "times"),
@@ -54,7 +54,7 @@ void kernel_rows(lab_context& lab, const sample& c_u, const sample& c_k) {
                    at_least(far_cheaper * c_u.median, 1, basis), c_k));
   lab.report(judge(lab.of("switch by sched_yield, one CPU: s_k", "ns", "cost", "1:1 sched_yield"),
                    at_least(far_cheaper * c_u.median, 1, basis), kernel_yield(lab)));
-  const sample passed = ring_cost(lab, {.model = model::one_to_one, .threads = 2, .one_cpu = true});
+  const sample passed = ring_cost(lab, {.model = model::one_to_one, .one_cpu = true});
   lab.report(judge(lab.of("hand-off through a semaphore, one CPU", "ns", "cost", "1:1 semaphore"),
                    about(c_k.median, 2, named("c_k", c_k.median, "ns")), passed));
 }
@@ -66,7 +66,7 @@ void hybrid_rows(lab_context& lab, const sample& c_u, const sample& c_k) {
                     "on one kernel thread it costs c_u; " + named("c_u", c_u.median, "ns")),
             yield_cost(lab, 1)));
   const unsigned width = lab.width();
-  const sample passed = ring_cost(lab, {.model = model::many_to_many, .threads = 2});
+  const sample passed = ring_cost(lab, {.model = model::many_to_many});
   const double both = c_u.median + c_k.median;
   lab.report_shared(
       judge(lab.of(fmt::format("hand-off through a semaphore, {} kernel threads", width), "ns",
@@ -101,9 +101,10 @@ const experiment switch_cost{
         "A switch between user threads saves a few registers and is far cheaper than a switch "
         "made by the kernel: c_u << c_k.",
     .method =
-        "Two threads hand the processor to each other, again and again: by yielding, through "
-        "a semaphore, and, for the kernel, through a futex and sched_yield with both threads "
-        "held on one CPU. The time is divided by the number of switches.",
+        "Two threads yield to each other, again and again; eight threads in a ring wake the "
+        "next one through a semaphore and wait. For the kernel the same is done with "
+        "sched_yield and with a futex, all threads held on one CPU. The time is divided by "
+        "the number of switches.",
     .look =
         "The axis is logarithmic: each grid line is ten times the one before. All M:1 and M:N "
         "bars should end well to the left of the 1:1 bars.",
