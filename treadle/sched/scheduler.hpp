@@ -16,6 +16,7 @@
 
 #include "treadle/base/clock.hpp"
 #include "treadle/base/futex.hpp"
+#include "treadle/sched/poller.hpp"
 #include "treadle/thread/thread.hpp"
 
 namespace treadle::core {
@@ -126,6 +127,8 @@ class scheduler_port {
   // the scheduler of that runtime in which its threads start others.
   void* owner = nullptr;
   scheduler_port* for_children = nullptr;
+  // Fixed after start; null where a thread that waits for a descriptor blocks its kernel thread.
+  poller* events = nullptr;
 
  protected:
   ~scheduler_port() = default;
