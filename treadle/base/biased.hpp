@@ -65,6 +65,17 @@ class biased {
     return compare_exchange_strong(expected, desired, success, failure);
   }
 
+  // Only for whoever is alone, and then without a bus lock. False says nothing: the caller goes on
+  // with the full form, out of line, so that the common path needs no registers for it.
+  [[gnu::always_inline]] bool swap_if_alone([[maybe_unused]] T expected,
+                                            [[maybe_unused]] T desired) noexcept {
+#if defined(TREADLE_BIASED)
+    return swap_alone(expected, desired) == outcome::swapped;
+#else
+    return false;
+#endif
+  }
+
   // Locked whoever is about: for rare paths.
   T fetch_and(T mask, std::memory_order order) noexcept {
     enter();
@@ -149,5 +160,17 @@ class biased {
 
   atomic<T> word_{};
 };
+
+// The same for any atomic; those that cannot are never alone.
+template <class Atomic, class T>
+[[gnu::always_inline]] inline bool swap_if_alone([[maybe_unused]] Atomic& word,
+                                                 [[maybe_unused]] T expected,
+                                                 [[maybe_unused]] T desired) noexcept {
+  if constexpr (requires { word.swap_if_alone(expected, desired); }) {
+    return word.swap_if_alone(expected, desired);
+  } else {
+    return false;
+  }
+}
 
 }  // namespace treadle::base

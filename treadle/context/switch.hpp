@@ -22,10 +22,11 @@
 
 namespace treadle::context {
 
+// Filled by jump() or make_frame(); of no use before, so nothing is written at each stop.
 struct frame {
-  void* stack_pointer = nullptr;
-  void* resume = nullptr;
-  void* frame_pointer = nullptr;
+  void* stack_pointer;
+  void* resume;
+  void* frame_pointer;
 };
 
 // What a new context runs first: gets the message of the jump that started it, never returns.

@@ -4,8 +4,9 @@
 // A thread that stops picks the next one and switches to it directly; only when there is none it
 // switches to the worker's idle context. What must wait until the old context is saved (publish
 // "parked", queue it, free its stack) travels as the message of the jump and is done on the other
-// side, in after_switch(). errno and the C++ exception state are the thread's: kept in the frame
-// of switch_away() while the thread is stopped.
+// side, in after_switch(). errno and the C++ exception state are the thread's: kept in its own
+// frame while it is stopped. Between threads a worker has no exception under way, so a thread that
+// has none either, as nearly all have none, neither saves nor restores any.
 //
 // Model has: processor& processor_of(worker&), thread* pick(worker&), void ready(worker&,
 // thread&) for woken threads, void ready_last(worker&, thread&) for yielding ones,
@@ -64,13 +65,16 @@ class fiber_scheduler : public scheduler_port {
   }
 
   wake park(wait_reason why, deadline until) noexcept final;
+  wake park_until(wait_reason why, deadline until) noexcept;
   void yield() noexcept final;
-  [[noreturn]] void exit() noexcept final { end_thread(); }
+  [[noreturn]] void exit() noexcept final {
+    *current_worker_or_null()->exceptions = exception_globals{};  // a handler may have called us
+    end_thread();
+  }
   int fork(thread& child, fork_point& point) noexcept final;
 
   void make_ready(thread& claimed) noexcept final {
-    transition(claimed, thread_state::parked, thread_state::ready,
-               claimed.now.load(base::relaxed).why);  // relaxed: we hold the thread
+    transition(claimed, thread_state::parked, thread_state::ready, wait_reason::none);
     worker* on = current_worker_or_null();
     if (on != nullptr && own_processor(*on) != nullptr) {
       model().ready(*on, claimed);
@@ -128,9 +132,12 @@ class fiber_scheduler : public scheduler_port {
 
   context::frame* prepare(worker& on, thread& next) noexcept;
   void switch_away(worker& on, thread& self, thread* next, after action) noexcept;
+  void switch_calm(worker& on, thread& self, thread* next, after action) noexcept;
+  void switch_while_throwing(worker& on, thread& self, thread* next, after action) noexcept;
   [[noreturn]] void switch_for_ever(worker& on, thread& self, thread* next, after action) noexcept;
   [[noreturn]] void end_thread() noexcept;
   void after_switch(worker& on, std::uintptr_t message) noexcept;
+  void ready_again(worker& on, thread& left) noexcept;
   void finish(worker& on, thread& ended) noexcept;
   thread* end_of_child(worker& on, thread& self) noexcept;
   [[noreturn]] static void thread_main(std::uintptr_t message);

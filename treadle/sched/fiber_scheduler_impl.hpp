@@ -5,28 +5,6 @@
 
 namespace treadle::core {
 
-// errno and the exception state of a stopped thread, kept in its own frame. The two exception
-// words are copied one by one: they were stored one by one at the last switch, and a wide load of
-// two fresh narrow stores stalls.
-class kept_globals {
- public:
-  [[gnu::always_inline]] explicit kept_globals(const worker& on) noexcept
-      : error_(*on.errno_address),
-        caught_(base::as_one_word(on.exceptions->caught)),
-        uncaught_(on.exceptions->uncaught) {}
-
-  [[gnu::always_inline]] void restore(const worker& on) const noexcept {
-    *on.errno_address = error_;
-    on.exceptions->caught = base::as_one_word(caught_);
-    on.exceptions->uncaught = uncaught_;
-  }
-
- private:
-  int error_;
-  void* caught_;
-  unsigned int uncaught_;
-};
-
 template <class Model>
 [[gnu::always_inline]] inline context::frame* fiber_scheduler<Model>::prepare(
     worker& on, thread& next) noexcept {
@@ -41,7 +19,28 @@ template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_away(worker& on, thread& self,
                                                                        thread* next,
                                                                        after action) noexcept {
-  const kept_globals kept(on);
+  if (on.exceptions->caught != nullptr || on.exceptions->uncaught != 0) [[unlikely]] {
+    return switch_while_throwing(on, self, next, action);
+  }
+  switch_calm(on, self, next, action);
+}
+
+// The thread stops amid a throw or a handler. Everybody else finds a calm worker.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::switch_while_throwing(worker& on, thread& self,
+                                                                     thread* next,
+                                                                     after action) noexcept {
+  const exception_globals kept = *on.exceptions;
+  *on.exceptions = exception_globals{};
+  switch_calm(on, self, next, action);
+  *current_worker_or_null()->exceptions = kept;
+}
+
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_calm(worker& on, thread& self,
+                                                                       thread* next,
+                                                                       after action) noexcept {
+  const int kept_errno = *on.errno_address;
   context::frame here;
   self.resume = &here;
   context::fiber_note& note = self.body->note;
@@ -59,7 +58,7 @@ template <class Model>
   context::arrive(note);
   worker& now_on = *current_worker_or_null();
   after_switch(now_on, message);
-  kept.restore(now_on);
+  *now_on.errno_address = kept_errno;
 }
 
 template <class Model>
@@ -102,8 +101,7 @@ template <class Model>
   if (action == after::parked) {
     if (left->permit.publish_parked()) [[likely]]
       return;
-    transition(*left, thread_state::parked, thread_state::ready, wait_reason::none);
-    model().ready(on, *left);
+    ready_again(on, *left);
   } else if (action == after::yielded) {
     model().ready_last(on, *left);
   } else if (action == after::forked) {
@@ -123,6 +121,13 @@ template <class Model>
   } else if (action == after::ended) {
     finish(on, *left);
   }
+}
+
+// An unpark came between the decision to park and the switch.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::ready_again(worker& on, thread& left) noexcept {
+  transition(left, thread_state::parked, thread_state::ready, wait_reason::none);
+  model().ready(on, left);
 }
 
 // The end of a thread that nobody was parked in join for.
@@ -203,7 +208,6 @@ void fiber_scheduler<Model>::thread_main(std::uintptr_t message) {
   context::arrive(self->body->note);
   scheduler->after_switch(*on, message);
   *on->errno_address = 0;
-  *on->exceptions = exception_globals{};
   self->body->entry(self->body->closure);
   if (self->body->specific.destroy != nullptr) {
     self->body->specific.destroy(self->body->specific.values);
@@ -216,11 +220,17 @@ wake fiber_scheduler<Model>::park(wait_reason why, deadline until) noexcept {
   thread& self = *current_thread_or_null();
   if (self.permit.consume()) return wake::token;
   worker& on = *current_worker_or_null();
-  if (until.is_never()) {
-    transition(self, thread_state::running, thread_state::parked, why);
-    switch_away(on, self, model().pick(on), after::parked);
-    return wake::token;
-  }
+  if (!until.is_never()) return park_until(why, until);
+  transition(self, thread_state::running, thread_state::parked, why);
+  switch_away(on, self, model().pick(on), after::parked);
+  return wake::token;
+}
+
+template <class Model>
+[[gnu::noinline]] wake fiber_scheduler<Model>::park_until(wait_reason why,
+                                                          deadline until) noexcept {
+  thread& self = *current_thread_or_null();
+  worker& on = *current_worker_or_null();
   if (until.has_passed()) {
     // A scheduling point all the same: a loop of waits too short to begin must not keep the one
     // that it waits for from running.

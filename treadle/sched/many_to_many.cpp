@@ -33,6 +33,31 @@ scheduler_counters many_to_many::counters() const noexcept {
   return sum;
 }
 
+thread* many_to_many::pick_local(processor& mine) noexcept {
+  if (alone_) return pick_alone(mine);
+  if (thread* found = mine.next.take()) {
+    if (++mine.handoffs <= handoffs_max) [[likely]]
+      return found;
+    return after_handoffs(mine, found);
+  }
+  mine.handoffs = 0;
+  thread* found = mine.ring.pop();
+  return found != nullptr ? found : pick_rarely(mine);
+}
+
+void many_to_many::ready_shared(processor& mine, thread& which) noexcept {
+  if (thread* displaced = mine.next.put(&which)) {
+    ready_last_shared(mine, *displaced);
+  } else {
+    offer(mine.ring.size() != 0);
+  }
+}
+
+void many_to_many::ready_last_shared(processor& mine, thread& which) noexcept {
+  queue_last(mine, which);
+  offer(mine.ring.size() > 1);
+}
+
 // The pair that hands over to each other has had its turns: the ring's head goes first now.
 thread* many_to_many::after_handoffs(processor& mine, thread* next) noexcept {
   mine.handoffs = 0;

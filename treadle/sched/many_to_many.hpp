@@ -63,28 +63,24 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   static processor& of(worker& on) noexcept { return *static_cast<processor*>(on.processor); }
 
   // What fiber_scheduler asks of a model.
-  thread* pick(worker& on) noexcept {
+  // The paths of a lone processor are inlined into the switch; with thieves about, their atomics
+  // outweigh a call.
+  [[gnu::always_inline]] thread* pick(worker& on) noexcept {
     processor& mine = of(on);
     if ((++mine.ticks & look_around_mask) == 0) [[unlikely]]
       return look_around(mine);
-    return pick_local(mine);
+    return alone_ ? pick_alone(mine) : pick_local(mine);
   }
   // A woken thread: it is likely to be what this processor should run next.
-  void ready(worker& on, thread& which) noexcept {
+  [[gnu::always_inline]] void ready(worker& on, thread& which) noexcept {
     processor& mine = of(on);
-    if (alone_) {
-      if (thread* displaced = mine.next.put_alone(&which)) ready_last(on, *displaced);
-    } else if (thread* displaced = mine.next.put(&which)) {
-      ready_last(on, *displaced);
-    } else {
-      offer(mine.ring.size() != 0);
-    }
+    if (!alone_) return ready_shared(mine, which);
+    if (thread* displaced = mine.next.put_alone(&which)) queue_last(mine, *displaced);
   }
-  void ready_last(worker& on, thread& which) noexcept {
+  [[gnu::always_inline]] void ready_last(worker& on, thread& which) noexcept {
     processor& mine = of(on);
-    if (!mine.ring.push(&which)) [[unlikely]]
-      overflow(mine, which);
-    if (!alone_) offer(mine.ring.size() > 1);
+    if (!alone_) return ready_last_shared(mine, which);
+    queue_last(mine, which);
   }
   void ready_from_outside(thread& which) noexcept;
   bool push_parent(worker& on, thread& parent) noexcept {
@@ -98,17 +94,23 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     return alone_ ? of(on).parents.pop_alone() : of(on).parents.pop();
   }
 
-  thread* pick_local(processor& mine) noexcept {
-    thread* found = alone_ ? mine.next.take_alone() : mine.next.take();
-    if (found != nullptr) {
+  [[gnu::always_inline]] thread* pick_alone(processor& mine) noexcept {
+    if (thread* found = mine.next.take_alone()) {
       if (++mine.handoffs <= handoffs_max) [[likely]]
         return found;
       return after_handoffs(mine, found);
     }
     mine.handoffs = 0;
-    found = alone_ ? mine.ring.pop_alone() : mine.ring.pop();
+    thread* found = mine.ring.pop_alone();
     return found != nullptr ? found : pick_rarely(mine);
   }
+  [[gnu::always_inline]] void queue_last(processor& mine, thread& which) noexcept {
+    if (!mine.ring.push(&which)) [[unlikely]]
+      overflow(mine, which);
+  }
+  thread* pick_local(processor& mine) noexcept;
+  void ready_shared(processor& mine, thread& which) noexcept;
+  void ready_last_shared(processor& mine, thread& which) noexcept;
   thread* after_handoffs(processor& mine, thread* next) noexcept;
   thread* pick_rarely(processor& mine) noexcept;
   thread* look_around(processor& mine) noexcept;

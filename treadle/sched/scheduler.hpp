@@ -113,7 +113,14 @@ class scheduler_port {
 
   // Any kernel thread, for any thread. The scheduler is read only once the thread is claimed:
   // a record that was reused meanwhile may belong to another one.
-  static void unpark(thread& which) noexcept {
+  [[gnu::always_inline]] static void unpark(thread& which) noexcept {
+    if (which.permit.claim_if_alone()) [[likely]] {
+      which.scheduler->make_ready(which);
+    } else {
+      unpark_slowly(which);
+    }
+  }
+  [[gnu::noinline]] static void unpark_slowly(thread& which) noexcept {
     bool asleep = false;
     if (which.permit.unpark(&asleep)) {
       which.scheduler->make_ready(which);

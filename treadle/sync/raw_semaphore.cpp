@@ -7,82 +7,111 @@ namespace treadle::sync {
 
 raw_semaphore::~raw_semaphore() {
   // relaxed: whoever destroys has synchronised with all users already
-  if ((word_.load(base::relaxed) & waiting) != 0 && !base::process_is_ending()) {
+  if (!is(word_.load(base::relaxed), counted) && !base::process_is_ending()) {
     base::fail_misuse("counting_semaphore::~counting_semaphore", "threads still wait on it");
   }
 }
 
-// Sets the locked bit, with `seen` as a first guess; returns the word without it.
-inline std::uint64_t raw_semaphore::lock_word(std::uint64_t seen) noexcept {
-  // acquire: pairs with the store that unlocks
-  if ((seen & locked) == 0 &&
-      word_.compare_exchange_strong(seen, seen | locked, base::acquire, base::relaxed)) [[likely]] {
-    return seen;
-  }
-  return lock_word_slowly();
-}
-
-std::uint64_t raw_semaphore::lock_word_slowly() noexcept {
-  base::spin_pause pause;
-  for (;;) {
-    std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
-    // acquire: pairs with the store that unlocks
-    if ((seen & locked) == 0 &&
-        word_.compare_exchange_weak(seen, seen | locked, base::acquire, base::relaxed)) {
-      return seen;
-    }
-    pause.once();
-  }
-}
-
 bool raw_semaphore::acquire_slowly(base::deadline until) noexcept {
-  const std::uint64_t word = lock_word(word_.load(base::relaxed));  // relaxed: a guess
-  if (word >= one) [[unlikely]] {
-    word_.store(word - one, base::release);  // unlocks; pairs with lock_word()
+  node mine(core::current_thread());
+  if (!word_.swap_if_alone(0, lone_word(mine)) && take_or_enlist(mine)) return true;
+  if (mine.wait(core::wait_reason::semaphore, until)) [[likely]]
     return true;
-  }
-  waiter node(core::current_thread());
-  waiters_.push_back(node);
-  word_.store(waiting, base::release);  // unlocks, publishes the node; pairs with lock_word()
-  if (node.wait(core::wait_reason::semaphore, until)) [[likely]]
-    return true;
-  return !leave(node);
+  return !leave(mine);
 }
 
-// After a time-out: true when the node has left the list, false when it was granted after all.
-bool raw_semaphore::leave(waiter& node) noexcept {
-  // Not through is_granted() alone: a granter that has popped the node will still touch it.
-  const std::uint64_t word = lock_word(word_.load(base::relaxed));  // relaxed: a guess
-  if (node.popped) {
-    word_.store(word, base::release);  // unlocks
-    node.wait(core::wait_reason::semaphore, base::deadline::never());
+// True with a permit, false with the node where release() finds it.
+[[gnu::noinline]] bool raw_semaphore::take_or_enlist(node& mine) noexcept {
+  base::spin_pause pause;
+  std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
+  for (;;) {
+    if (is(seen, busy)) {
+      pause.once();
+      seen = word_.load(base::relaxed);
+    } else if (is(seen, counted)) {
+      const bool free = seen != 0;
+      // acq_rel: acquire pairs with release(), release publishes the node
+      if (word_.compare_exchange_weak(seen, free ? seen - one : lone_word(mine), base::acq_rel,
+                                      base::relaxed)) {
+        return free;
+      }
+    } else if (word_.compare_exchange_weak(seen, busy, base::acquire, base::relaxed)) {
+      // acquire: the list and the lone node are those that the last holder left
+      if (is(seen, lone)) {
+        lone_node(seen).in_list = true;
+        waiters_.push_back(lone_node(seen));
+      }
+      mine.in_list = true;
+      waiters_.push_back(mine);
+      word_.store(listed, base::release);  // pairs with the next holder's acquire
+      return false;
+    }
+  }
+}
+
+// After a time-out: true when the node has left, false when it was granted after all.
+[[gnu::noinline]] bool raw_semaphore::leave(node& mine) noexcept {
+  base::spin_pause pause;
+  std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
+  for (;;) {
+    if (is(seen, busy)) {
+      pause.once();
+      seen = word_.load(base::relaxed);
+    } else if (seen == lone_word(mine)) {
+      // relaxed: nobody has touched the node
+      if (word_.compare_exchange_weak(seen, 0, base::relaxed, base::relaxed)) return true;
+    } else if (word_.compare_exchange_weak(seen, busy, base::acquire, base::relaxed)) {
+      break;  // acquire: as in take_or_enlist()
+    }
+  }
+  // Not through is_granted() alone: a granter that has taken the node will still touch it.
+  if (!mine.in_list || mine.popped) {
+    word_.store(seen, base::release);  // as it was
+    mine.wait(core::wait_reason::semaphore, base::deadline::never());
     return false;
   }
-  waiters_.remove(node);
-  word_.store(waiters_.empty() ? word & ~waiting : word, base::release);  // unlocks
+  waiters_.remove(mine);
+  word_.store(waiters_.empty() ? counted : listed, base::release);  // pairs with the next holder
   return true;
 }
 
 void raw_semaphore::release_slowly(std::uint64_t seen, std::int64_t count) noexcept {
-  const std::uint64_t word = lock_word(seen);
-  if ((word & waiting) == 0) [[unlikely]] {
-    // unlocks; release: pairs with acquire and lock_word()
-    word_.store(word + static_cast<std::uint64_t>(count) * one, base::release);
-    return;
+  base::spin_pause pause;
+  for (;;) {
+    if (is(seen, lone)) [[likely]] {
+      // The last touch of the semaphore. acq_rel: acquire the node, release pairs with acquire
+      if (word_.compare_exchange_weak(seen, static_cast<std::uint64_t>(count - 1) * one,
+                                      base::acq_rel, base::relaxed)) [[likely]] {
+        return lone_node(seen).grant();
+      }
+    } else if (is(seen, listed)) {
+      // acquire: as in take_or_enlist()
+      if (word_.compare_exchange_weak(seen, busy, base::acquire, base::relaxed)) {
+        return grant_listed(count);
+      }
+    } else if (is(seen, counted)) {
+      // release: pairs with acquire
+      if (word_.compare_exchange_weak(seen, seen + static_cast<std::uint64_t>(count) * one,
+                                      base::release, base::relaxed)) {
+        return;
+      }
+    } else {
+      pause.once();
+      seen = word_.load(base::relaxed);
+    }
   }
-  waiter* first = waiters_.pop_front();
-  if (count == 1) [[likely]] {
-    // unlocks: the last touch of the semaphore; release: pairs with acquire and lock_word()
-    word_.store(waiters_.empty() ? 0 : waiting, base::release);
-    first->grant();
-    return;
-  }
+}
+
+// With the word `busy`, and the list not empty.
+void raw_semaphore::grant_listed(std::int64_t count) noexcept {
   wait_list granted;
-  granted.push_back(*first);
-  while (--count > 0 && !waiters_.empty()) granted.push_back(*waiters_.pop_front());
+  while (count > 0 && !waiters_.empty()) {
+    granted.push_back(*waiters_.pop_front());
+    --count;
+  }
+  // The last touch of the semaphore; release: pairs with acquire and with the next holder
   const std::uint64_t left = static_cast<std::uint64_t>(count) * one;
-  // unlocks: as above
-  word_.store(left | (waiters_.empty() ? 0 : waiting), base::release);
+  word_.store(waiters_.empty() ? left : std::uint64_t{listed}, base::release);
   wait_list::grant_all(granted.pop_all());
 }
 

@@ -1,10 +1,12 @@
 // A counting semaphore: the state machine behind counting_semaphore.
 //
-// One word holds the count, a bit that says that threads wait, and a bit that locks the wait list;
-// so every operation is one read-modify-write, also with waiters. Invariant: while threads wait
-// the count is zero, for release() grants to waiters first, in order of arrival: no barging.
-// release() does not touch the semaphore after it has granted the last permit, so the thread that
-// got it may destroy the semaphore.
+// One word; its two low bits say what the rest is:
+//   counted - the permits left, and nobody waits; lone - one thread waits, the rest is its node;
+//   listed - threads wait in the list; busy - somebody is at the list and keeps the word meanwhile.
+// So a hand-over between two threads is one compare-and-swap on either side, without the list.
+// Invariant: while threads wait there is no permit, for release() grants to waiters first, in order
+// of arrival: no barging. release() does not touch the semaphore after it has granted the last
+// permit, so the thread that got it may destroy the semaphore.
 #pragma once
 
 #include <cstdint>
@@ -28,17 +30,20 @@ class raw_semaphore {
 
   bool try_acquire() noexcept {
     std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
-    while (seen >= one) {
-      // With a count there are no waiters; a locked word changes soon and is tried again.
-      if ((seen & locked) != 0) {
+    for (;;) {
+      if (is(seen, counted)) {
+        if (seen == 0) return false;
+        // acquire: pairs with release()
+        if (word_.compare_exchange_weak(seen, seen - one, base::acquire, base::relaxed)) {
+          return true;
+        }
+      } else if (is(seen, busy)) {
         base::spin_hint();
         seen = word_.load(base::relaxed);
-        continue;
+      } else {
+        return false;
       }
-      // acquire: pairs with release()
-      if (word_.compare_exchange_weak(seen, seen - one, base::acquire, base::relaxed)) return true;
     }
-    return false;
   }
 
   // False on time-out only.
@@ -49,29 +54,48 @@ class raw_semaphore {
 
   void release(std::int64_t count) noexcept {
     std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
-    while ((seen & (locked | waiting)) == 0) {
+    while (is(seen, counted)) {
       // release: pairs with acquire
       if (word_.compare_exchange_weak(seen, seen + static_cast<std::uint64_t>(count) * one,
                                       base::release, base::relaxed)) {
         return;
       }
     }
-    release_slowly(seen, count);
+    if (is(seen, lone) && word_.swap_if_alone(seen, static_cast<std::uint64_t>(count - 1) * one))
+        [[likely]] {
+      // The semaphore may be gone once its waiter is granted.
+      lone_node(seen).grant();
+    } else {
+      release_slowly(seen, count);
+    }
   }
 
  private:
-  static constexpr std::uint64_t locked = 1;
-  static constexpr std::uint64_t waiting = 2;
-  static constexpr std::uint64_t one = 4;
+  enum : std::uint64_t { counted = 0, busy = 1, listed = 2, lone = 3, tags = 3, one = 4 };
+
+  struct node : waiter {
+    using waiter::waiter;
+    bool in_list = false;  // ever put there; guarded by `busy`
+  };
+
+  static constexpr bool is(std::uint64_t word, std::uint64_t tag) noexcept {
+    return (word & tags) == tag;
+  }
+  static std::uint64_t lone_word(node& waiting) noexcept {
+    return reinterpret_cast<std::uint64_t>(&waiting) | lone;
+  }
+  static node& lone_node(std::uint64_t word) noexcept {
+    return *reinterpret_cast<node*>(word & ~std::uint64_t{tags});
+  }
 
   TREADLE_INDIRECT_RETURN bool acquire_slowly(base::deadline until) noexcept;
+  bool take_or_enlist(node& mine) noexcept;
   void release_slowly(std::uint64_t seen, std::int64_t count) noexcept;
-  bool leave(waiter& node) noexcept;
-  std::uint64_t lock_word(std::uint64_t seen) noexcept;
-  std::uint64_t lock_word_slowly() noexcept;
+  void grant_listed(std::int64_t count) noexcept;
+  bool leave(node& mine) noexcept;
 
   base::biased<std::uint64_t> word_;
-  // Guarded by the locked bit.
+  // Guarded by `busy`.
   wait_list waiters_;
 };
 

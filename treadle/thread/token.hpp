@@ -38,6 +38,11 @@ class basic_token {
   // On the owner's behalf, once its context is saved. False when a token came in meanwhile, which
   // is then used up: the owner goes on at once.
   [[nodiscard, gnu::always_inline]] bool publish_parked() noexcept {
+    if (base::swap_if_alone(word_, std::uint32_t{none}, std::uint32_t{parked})) [[likely]]
+      return true;
+    return publish_parked_slowly();
+  }
+  [[nodiscard, gnu::noinline]] bool publish_parked_slowly() noexcept {
     std::uint32_t expected = none;
     // release: pairs with unpark(), publishes the saved context to whoever resumes it
     if (word_.compare_exchange_strong(expected, parked, base::release, base::relaxed)) return true;
@@ -47,7 +52,7 @@ class basic_token {
 
   // Anybody. True when the owner was parked: the caller now owns it and must make it ready. When it
   // was asleep, says so in `sleeper`: the caller must wake the futex.
-  [[nodiscard, gnu::always_inline]] bool unpark(bool* sleeper = nullptr) noexcept {
+  [[nodiscard]] bool unpark(bool* sleeper = nullptr) noexcept {
     std::uint32_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
     for (;;) {
       const std::uint32_t wanted = seen >= parked ? none : available;
@@ -59,8 +64,16 @@ class basic_token {
     }
   }
 
+  // Anybody. The short form of claim_parked() for whoever is alone; false says nothing.
+  [[nodiscard, gnu::always_inline]] bool claim_if_alone() noexcept {
+    return base::swap_if_alone(word_, std::uint32_t{parked}, std::uint32_t{none});
+  }
+
   // Anybody. Like unpark(), but leaves no token when the owner is not parked.
   [[nodiscard, gnu::always_inline]] bool claim_parked() noexcept {
+    return claim_if_alone() || claim_parked_slowly();
+  }
+  [[nodiscard, gnu::noinline]] bool claim_parked_slowly() noexcept {
     std::uint32_t expected = parked;
     // acq_rel: as in unpark()
     return word_.compare_exchange_strong(expected, none, base::acq_rel, base::relaxed);
