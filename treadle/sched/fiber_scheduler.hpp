@@ -117,7 +117,7 @@ class fiber_scheduler : public scheduler_port {
   // The first thing on an idle context that did not start as a kernel thread's own stack.
   void begin_idle(worker& on, std::uintptr_t message) noexcept {
     context::arrive(on.idle_note);
-    after_switch(on, message);
+    after_switch(on, message, after::parked);
   }
   // Wakes the sleepers of `timers` whose time has come. True when there were any.
   bool fire(timer_queue& timers, std::int64_t now) noexcept;
@@ -136,7 +136,8 @@ class fiber_scheduler : public scheduler_port {
   void switch_while_throwing(worker& on, thread& self, thread* next, after action) noexcept;
   [[noreturn]] void switch_for_ever(worker& on, thread& self, thread* next, after action) noexcept;
   [[noreturn]] void end_thread() noexcept;
-  void after_switch(worker& on, std::uintptr_t message) noexcept;
+  void after_switch(worker& on, std::uintptr_t message, after expected) noexcept;
+  void finish_switch(worker& on, thread* left, after action) noexcept;
   void ready_again(worker& on, thread& left) noexcept;
   void finish(worker& on, thread& ended) noexcept;
   thread* end_of_child(worker& on, thread& self) noexcept;

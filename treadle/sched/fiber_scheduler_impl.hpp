@@ -19,7 +19,9 @@ template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_away(worker& on, thread& self,
                                                                        thread* next,
                                                                        after action) noexcept {
-  if (on.exceptions->caught != nullptr || on.exceptions->uncaught != 0) [[unlikely]] {
+  // One test for both words.
+  if ((reinterpret_cast<std::uintptr_t>(on.exceptions->caught) | on.exceptions->uncaught) != 0)
+      [[unlikely]] {
     return switch_while_throwing(on, self, next, action);
   }
   switch_calm(on, self, next, action);
@@ -57,7 +59,7 @@ template <class Model>
   // From here on perhaps on another worker.
   context::arrive(note);
   worker& now_on = *current_worker_or_null();
-  after_switch(now_on, message);
+  after_switch(now_on, message, action);
   *now_on.errno_address = kept_errno;
 }
 
@@ -88,15 +90,28 @@ void fiber_scheduler<Model>::run(worker& on, thread& next) noexcept {
   const std::uintptr_t message =
       context::jump(here, *there, static_cast<std::uintptr_t>(after::nothing));
   context::arrive(on.idle_note);
-  after_switch(on, message);
+  after_switch(on, message, after::parked);
+}
+
+// Threads that take turns do the same thing mostly: what the one did who left is what the one does
+// who comes back. So that case is tested first, and laid out straight.
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::after_switch(worker& on,
+                                                                        std::uintptr_t message,
+                                                                        after expected) noexcept {
+  constexpr std::uintptr_t action_mask = alignof(thread) - 1;
+  thread& left = *reinterpret_cast<thread*>(message & ~action_mask);
+  const auto action = static_cast<after>(message & action_mask);
+  if (action == expected) [[likely]] {
+    finish_switch(on, &left, expected);
+  } else {
+    finish_switch(on, &left, action);
+  }
 }
 
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::after_switch(
-    worker& on, std::uintptr_t message) noexcept {
-  constexpr std::uintptr_t action_mask = alignof(thread) - 1;
-  auto* left = reinterpret_cast<thread*>(message & ~action_mask);
-  const auto action = static_cast<after>(message & action_mask);
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::finish_switch(worker& on, thread* left,
+                                                                         after action) noexcept {
   // A chain and not a switch: g++ would make a jump table, one more indirect jump to predict.
   if (action == after::parked) {
     if (left->permit.publish_parked()) [[likely]]
@@ -206,7 +221,7 @@ void fiber_scheduler<Model>::thread_main(std::uintptr_t message) {
   worker* on = current_worker_or_null();
   auto* scheduler = static_cast<fiber_scheduler*>(self->scheduler);
   context::arrive(self->body->note);
-  scheduler->after_switch(*on, message);
+  scheduler->after_switch(*on, message, after::parked);
   *on->errno_address = 0;
   self->body->entry(self->body->closure);
   if (self->body->specific.destroy != nullptr) {
@@ -219,8 +234,8 @@ template <class Model>
 wake fiber_scheduler<Model>::park(wait_reason why, deadline until) noexcept {
   thread& self = *current_thread_or_null();
   if (self.permit.consume()) return wake::token;
-  worker& on = *current_worker_or_null();
   if (!until.is_never()) return park_until(why, until);
+  worker& on = *current_worker_or_null();
   transition(self, thread_state::running, thread_state::parked, why);
   switch_away(on, self, model().pick(on), after::parked);
   return wake::token;

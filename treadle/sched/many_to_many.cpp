@@ -35,13 +35,8 @@ scheduler_counters many_to_many::counters() const noexcept {
 
 thread* many_to_many::pick_local(processor& mine) noexcept {
   if (alone_) return pick_alone(mine);
-  if (thread* found = mine.next.take()) {
-    if (++mine.handoffs <= handoffs_max) [[likely]]
-      return found;
-    return after_handoffs(mine, found);
-  }
-  mine.handoffs = 0;
-  thread* found = mine.ring.pop();
+  thread* found = mine.next.take();
+  if (found == nullptr) found = mine.ring.pop();
   return found != nullptr ? found : pick_rarely(mine);
 }
 
@@ -58,27 +53,20 @@ void many_to_many::ready_last_shared(processor& mine, thread& which) noexcept {
   offer(mine.ring.size() > 1);
 }
 
-// The pair that hands over to each other has had its turns: the ring's head goes first now.
-thread* many_to_many::after_handoffs(processor& mine, thread* next) noexcept {
-  mine.handoffs = 0;
-  thread* older = alone_ ? mine.ring.pop_alone() : mine.ring.pop();
-  if (older == nullptr) return next;
-  if (!mine.ring.push(next)) overflow(mine, *next);
-  return older;
-}
-
 // Neither next slot nor ring had one.
 thread* many_to_many::pick_rarely(processor& mine) noexcept {
   thread* parent = alone_ ? mine.parents.pop_alone() : mine.parents.pop();
   return parent != nullptr ? parent : take_injected(mine);
 }
 
-// Every so many threads: what a busy processor would otherwise never see.
+// Every so many threads: what a busy processor would otherwise never see, and the ring's head
+// before the next slot.
 thread* many_to_many::look_around(processor& mine) noexcept {
   if (mine.timers.earliest.load(base::relaxed) != timer_queue::no_deadline) {  // relaxed: ours
     fire(mine.timers, base::monotonic_now());
   }
   thread* found = take_injected(mine);
+  if (found == nullptr) found = mine.ring.pop();
   return found != nullptr ? found : pick_local(mine);
 }
 

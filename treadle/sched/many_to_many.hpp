@@ -47,7 +47,6 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     queue::steal_ring<thread, 256> ring;      // sourced: the size that Go and Tokio use
     queue::fork_deque<thread, 1024> parents;  // guess: fork depth per processor
     // Owner only.
-    unsigned handoffs = 0;  // threads taken from `next` in a row
     // What a thief saw last, by victim, and since when; owner only (the thief's).
     const void* seen_item = nullptr;
     std::uint32_t seen_victim = 0;
@@ -69,17 +68,21 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     processor& mine = of(on);
     if ((++mine.ticks & look_around_mask) == 0) [[unlikely]]
       return look_around(mine);
-    return alone_ ? pick_alone(mine) : pick_local(mine);
+    if (alone_) [[likely]]
+      return pick_alone(mine);
+    return pick_local(mine);
   }
   // A woken thread: it is likely to be what this processor should run next.
   [[gnu::always_inline]] void ready(worker& on, thread& which) noexcept {
     processor& mine = of(on);
-    if (!alone_) return ready_shared(mine, which);
+    if (!alone_) [[unlikely]]
+      return ready_shared(mine, which);
     if (thread* displaced = mine.next.put_alone(&which)) queue_last(mine, *displaced);
   }
   [[gnu::always_inline]] void ready_last(worker& on, thread& which) noexcept {
     processor& mine = of(on);
-    if (!alone_) return ready_last_shared(mine, which);
+    if (!alone_) [[unlikely]]
+      return ready_last_shared(mine, which);
     queue_last(mine, which);
   }
   void ready_from_outside(thread& which) noexcept;
@@ -95,13 +98,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   }
 
   [[gnu::always_inline]] thread* pick_alone(processor& mine) noexcept {
-    if (thread* found = mine.next.take_alone()) {
-      if (++mine.handoffs <= handoffs_max) [[likely]]
-        return found;
-      return after_handoffs(mine, found);
-    }
-    mine.handoffs = 0;
-    thread* found = mine.ring.pop_alone();
+    thread* found = mine.next.take_alone();
+    if (found == nullptr) found = mine.ring.pop_alone();
     return found != nullptr ? found : pick_rarely(mine);
   }
   [[gnu::always_inline]] void queue_last(processor& mine, thread& which) noexcept {
@@ -111,7 +109,6 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   thread* pick_local(processor& mine) noexcept;
   void ready_shared(processor& mine, thread& which) noexcept;
   void ready_last_shared(processor& mine, thread& which) noexcept;
-  thread* after_handoffs(processor& mine, thread* next) noexcept;
   thread* pick_rarely(processor& mine) noexcept;
   thread* look_around(processor& mine) noexcept;
   thread* take_injected(processor& mine) noexcept;
@@ -138,10 +135,9 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   bool nap(processor& mine, std::int64_t& doze) noexcept;
   deadline earliest_timer() const noexcept;
 
-  // Sourced: Go looks at its global queue every 61 threads; a power of two is cheaper.
+  // Sourced: Go looks at its global queue every 61 threads; a power of two is cheaper. It is also
+  // how many turns a pair that hands over to each other gets at most before the ring's head.
   static constexpr unsigned look_around_mask = 63;
-  // Guess: a pair that hands over to each other gets this many turns before the ring's head.
-  static constexpr unsigned handoffs_max = 32;
 
   const unsigned width_;
   const bool alone_;  // one processor: no thief exists

@@ -75,8 +75,9 @@ bool raw_semaphore::acquire_slowly(base::deadline until) noexcept {
   return true;
 }
 
-void raw_semaphore::release_slowly(std::uint64_t seen, std::int64_t count) noexcept {
+void raw_semaphore::release_slowly(std::int64_t count) noexcept {
   base::spin_pause pause;
+  std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
   for (;;) {
     if (is(seen, lone)) [[likely]] {
       // The last touch of the semaphore. acq_rel: acquire the node, release pairs with acquire

@@ -48,26 +48,23 @@ class raw_semaphore {
 
   // False on time-out only.
   bool acquire(base::deadline until) noexcept {
-    if (try_acquire()) return true;
+    const std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the swap
+    if (is(seen, counted) && seen != 0 && word_.swap_if_alone(seen, seen - one)) return true;
     return acquire_slowly(until);
   }
 
   void release(std::int64_t count) noexcept {
-    std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
-    while (is(seen, counted)) {
-      // release: pairs with acquire
-      if (word_.compare_exchange_weak(seen, seen + static_cast<std::uint64_t>(count) * one,
-                                      base::release, base::relaxed)) {
-        return;
+    const std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the swap
+    if (is(seen, lone)) {
+      if (word_.swap_if_alone(seen, static_cast<std::uint64_t>(count - 1) * one)) [[likely]] {
+        // The semaphore may be gone once its waiter is granted.
+        return lone_node(seen).grant();
       }
+    } else if (is(seen, counted) &&
+               word_.swap_if_alone(seen, seen + static_cast<std::uint64_t>(count) * one)) {
+      return;
     }
-    if (is(seen, lone) && word_.swap_if_alone(seen, static_cast<std::uint64_t>(count - 1) * one))
-        [[likely]] {
-      // The semaphore may be gone once its waiter is granted.
-      lone_node(seen).grant();
-    } else {
-      release_slowly(seen, count);
-    }
+    release_slowly(count);
   }
 
  private:
@@ -90,7 +87,7 @@ class raw_semaphore {
 
   TREADLE_INDIRECT_RETURN bool acquire_slowly(base::deadline until) noexcept;
   bool take_or_enlist(node& mine) noexcept;
-  void release_slowly(std::uint64_t seen, std::int64_t count) noexcept;
+  void release_slowly(std::int64_t count) noexcept;
   void grant_listed(std::int64_t count) noexcept;
   bool leave(node& mine) noexcept;
 

@@ -14,9 +14,9 @@ namespace treadle::sync {
 struct waiter {
   explicit waiter(core::thread& waiting) noexcept : who(&waiting) {}
 
-  // Guarded by the primitive's lock.
-  waiter* next = nullptr;
-  waiter* previous = nullptr;
+  // Guarded by the primitive's lock; set when the node enters a list.
+  waiter* next;
+  waiter* previous;
   bool popped = false;  // taken out of the list by a granter, who will grant it in a moment
   // Fixed after start.
   core::thread* const who;
@@ -28,7 +28,8 @@ struct waiter {
   }
 
   // Parks until granted or `until`. False on time-out: the node is then still in the list, or a
-  // granter has popped it and is about to grant it.
+  // granter has popped it and is about to grant it. Looks before it parks: whoever unlocked a
+  // user's lock meanwhile may have parked there, and used up the token that came with the grant.
   bool wait(core::wait_reason why, base::deadline until) noexcept {
     core::scheduler_port& scheduler = *who->scheduler;
     while (!is_granted()) {

@@ -30,7 +30,8 @@ class basic_token {
 
   // Owner only. True when a token was there and is now used up.
   bool consume() noexcept {
-    if (word_.load(base::relaxed) != available) return false;  // relaxed: looked at again below
+    if (word_.load(base::relaxed) != available) [[likely]]  // relaxed: looked at again below
+      return false;
     use_up();
     return true;
   }
@@ -100,7 +101,7 @@ class basic_token {
 
  private:
   // The token is there, and only we take it away: wakers replace it by itself at most.
-  void use_up() noexcept {
+  [[gnu::noinline]] void use_up() noexcept {
     std::uint32_t expected = available;
     // acquire: pairs with unpark(), makes visible what the waker did
     word_.compare_exchange_strong(expected, none, base::acquire, base::relaxed);
