@@ -7,33 +7,34 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <utility>
 
 #include "treadle/mutex.hpp"
 #include "treadle/sync/raw_condition.hpp"
+#include "treadle/wait_limit.hpp"
 
 namespace treadle {
 
 using std::cv_status;
 
 // For any lock type; the thread-safe core of both classes. Clock and time-outs as in timed_mutex.
-// Cancellation: the forms with a stop token return when a stop is requested.
+// Cancellation: the forms with a stop token or a limit return when a stop is requested; the lock is
+// then taken again all the same, which nothing cuts short.
 // Source: std::condition_variable_any.
 class condition_variable_any {
  public:
-  condition_variable_any() = default;
+  constexpr condition_variable_any() noexcept = default;
   condition_variable_any(const condition_variable_any&) = delete;
   condition_variable_any& operator=(const condition_variable_any&) = delete;
 
-  void notify_one() noexcept { room_->notify_one(); }
-  void notify_all() noexcept { room_->notify_all(); }
+  void notify_one() noexcept { room_.notify_one(); }
+  void notify_all() noexcept { room_.notify_all(); }
 
   template <class Lock>
   void wait(Lock& lock) {
-    wait_before(*room_, lock, base::deadline::never());
+    wait_before(room_, lock, base::deadline::never());
   }
   template <class Lock, class Predicate>
   void wait(Lock& lock, Predicate predicate) {
@@ -41,96 +42,110 @@ class condition_variable_any {
   }
   template <class Lock, class Clock, class Duration>
   cv_status wait_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& point) {
-    return wait_before(*room_, lock, base::deadline::of(point));
+    return status(wait_before(room_, lock, base::deadline::of(point)));
   }
   template <class Lock, class Clock, class Duration, class Predicate>
   bool wait_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& point,
                   Predicate predicate) {
-    return wait_before(lock, base::deadline::of(point), predicate);
+    return wait_before(room_, lock, base::deadline::of(point), predicate);
   }
   template <class Lock, class Rep, class Period>
   cv_status wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& span) {
-    return wait_before(*room_, lock, base::deadline::after(span));
+    return status(wait_before(room_, lock, base::deadline::after(span)));
   }
   template <class Lock, class Rep, class Period, class Predicate>
   bool wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& span, Predicate predicate) {
-    return wait_before(lock, base::deadline::after(span), predicate);
+    return wait_before(room_, lock, base::deadline::after(span), predicate);
   }
 
   // The three below return the predicate's value; false also when a stop was requested.
   template <class Lock, class Predicate>
   bool wait(Lock& lock, std::stop_token token, Predicate predicate) {
-    return wait_stoppable(lock, std::move(token), base::deadline::never(), predicate);
+    return wait_within(room_, lock, wait_limit(std::move(token)), predicate);
   }
   template <class Lock, class Clock, class Duration, class Predicate>
   bool wait_until(Lock& lock, std::stop_token token,
                   const std::chrono::time_point<Clock, Duration>& point, Predicate predicate) {
-    return wait_stoppable(lock, std::move(token), base::deadline::of(point), predicate);
+    return wait_within(room_, lock, wait_limit(point, std::move(token)), predicate);
   }
   template <class Lock, class Rep, class Period, class Predicate>
   bool wait_for(Lock& lock, std::stop_token token, const std::chrono::duration<Rep, Period>& span,
                 Predicate predicate) {
-    return wait_stoppable(lock, std::move(token), base::deadline::after(span), predicate);
+    return wait_within(room_, lock, wait_limit(span, std::move(token)), predicate);
+  }
+
+  // True when notified, false when the limit came first. With a predicate: its value, and an ended
+  // limit only looks.
+  template <class Lock>
+  bool try_wait(Lock& lock, const wait_limit& limit) {
+    return wait_within(room_, lock, limit);
+  }
+  template <class Lock, class Predicate>
+  bool try_wait(Lock& lock, const wait_limit& limit, Predicate predicate) {
+    return wait_within(room_, lock, limit, predicate);
   }
 
  private:
   friend class condition_variable;
 
-  // Locks again on the way out, also when unlock() throws.
+  // Enlists and unlocks; locks again on the way out. When unlock() throws the node is out of the
+  // list, and what notified it meanwhile goes to another.
   template <class Lock>
-  struct unlocked {
-    explicit unlocked(Lock& held) : lock(held) { lock.unlock(); }
-    ~unlocked() noexcept(false) { lock.lock(); }
-    unlocked(const unlocked&) = delete;
-    unlocked& operator=(const unlocked&) = delete;
+  struct opened {
+    opened(sync::raw_condition& room, sync::waiter& node, Lock& held) : lock(held) {
+      room.enlist(node);
+      try {
+        lock.unlock();
+      } catch (...) {
+        room.retract(node);
+        throw;
+      }
+    }
+    ~opened() noexcept(false) { lock.lock(); }
+    opened(const opened&) = delete;
+    opened& operator=(const opened&) = delete;
     Lock& lock;
   };
 
+  // These return whether a notification came; with a predicate, what it says at the end.
   template <class Lock>
-  static cv_status wait_before(sync::raw_condition& room, Lock& lock, base::deadline until) {
+  static bool wait_before(sync::raw_condition& room, Lock& lock, base::deadline until) {
     sync::waiter node(core::current_thread());
-    room.enlist(node);
-    const unlocked<Lock> open(lock);
-    return room.wait(node, until) ? cv_status::no_timeout : cv_status::timeout;
+    const opened<Lock> open(room, node, lock);
+    return room.wait(node, until);
   }
-
   template <class Lock, class Predicate>
-  bool wait_before(Lock& lock, base::deadline until, Predicate& predicate) {
+  static bool wait_before(sync::raw_condition& room, Lock& lock, base::deadline until,
+                          Predicate& predicate) {
     while (!predicate()) {
-      if (wait_before(*room_, lock, until) == cv_status::timeout) return predicate();
+      if (!wait_before(room, lock, until)) return predicate();
     }
     return true;
   }
-
+  template <class Lock>
+  static bool wait_within(sync::raw_condition& room, Lock& lock, const wait_limit& limit) {
+    core::thread& self = core::current_thread();
+    sync::waiter node(self);
+    const opened<Lock> open(room, node, lock);
+    const core::stop_alarm alarm(self, limit.stop());
+    return room.wait(node, limit.until(), alarm);
+  }
   template <class Lock, class Predicate>
-  bool wait_stoppable(Lock& lock, std::stop_token token, base::deadline until,
-                      Predicate& predicate) {
-    if (token.stop_requested()) return predicate();
-    const std::shared_ptr<sync::raw_condition> room = room_;
-    const std::stop_callback wake_all(token, [&room] { room->notify_all_surely(); });
+  static bool wait_within(sync::raw_condition& room, Lock& lock, const wait_limit& limit,
+                          Predicate& predicate) {
     while (!predicate()) {
-      sync::waiter node(core::current_thread());
-      room->enlist(node);
-      // Looked at after enlisting: a stop requested before is seen here, one after finds the node.
-      if (token.stop_requested()) {
-        room->retract(node);
-        return predicate();
-      }
-      bool notified;
-      {
-        const unlocked<Lock> open(lock);
-        notified = room->wait(node, until);
-      }
-      if (!notified || token.stop_requested()) return predicate();
+      if (!wait_within(room, lock, limit)) return predicate();
     }
     return true;
   }
+  static cv_status status(bool notified) noexcept {
+    return notified ? cv_status::no_timeout : cv_status::timeout;
+  }
 
-  // Shared: a stop callback may still run in it while the object is destroyed.
-  std::shared_ptr<sync::raw_condition> room_ = std::make_shared<sync::raw_condition>();
+  sync::raw_condition room_;
 };
 
-// For unique_lock<mutex> only: no allocation. Source: std::condition_variable.
+// For unique_lock<mutex> only. Source: std::condition_variable.
 class condition_variable {
  public:
   constexpr condition_variable() noexcept = default;
@@ -140,7 +155,9 @@ class condition_variable {
   void notify_one() noexcept { room_.notify_one(); }
   void notify_all() noexcept { room_.notify_all(); }
 
-  void wait(std::unique_lock<mutex>& lock) { wait_before(lock, base::deadline::never()); }
+  void wait(std::unique_lock<mutex>& lock) {
+    any::wait_before(room_, lock, base::deadline::never());
+  }
   template <class Predicate>
   void wait(std::unique_lock<mutex>& lock, Predicate predicate) {
     while (!predicate()) wait(lock);
@@ -148,35 +165,35 @@ class condition_variable {
   template <class Clock, class Duration>
   cv_status wait_until(std::unique_lock<mutex>& lock,
                        const std::chrono::time_point<Clock, Duration>& point) {
-    return wait_before(lock, base::deadline::of(point));
+    return any::status(any::wait_before(room_, lock, base::deadline::of(point)));
   }
   template <class Clock, class Duration, class Predicate>
   bool wait_until(std::unique_lock<mutex>& lock,
                   const std::chrono::time_point<Clock, Duration>& point, Predicate predicate) {
-    return wait_before(lock, base::deadline::of(point), predicate);
+    return any::wait_before(room_, lock, base::deadline::of(point), predicate);
   }
   template <class Rep, class Period>
   cv_status wait_for(std::unique_lock<mutex>& lock,
                      const std::chrono::duration<Rep, Period>& span) {
-    return wait_before(lock, base::deadline::after(span));
+    return any::status(any::wait_before(room_, lock, base::deadline::after(span)));
   }
   template <class Rep, class Period, class Predicate>
   bool wait_for(std::unique_lock<mutex>& lock, const std::chrono::duration<Rep, Period>& span,
                 Predicate predicate) {
-    return wait_before(lock, base::deadline::after(span), predicate);
+    return any::wait_before(room_, lock, base::deadline::after(span), predicate);
+  }
+
+  // As condition_variable_any's.
+  bool try_wait(std::unique_lock<mutex>& lock, const wait_limit& limit) {
+    return any::wait_within(room_, lock, limit);
+  }
+  template <class Predicate>
+  bool try_wait(std::unique_lock<mutex>& lock, const wait_limit& limit, Predicate predicate) {
+    return any::wait_within(room_, lock, limit, predicate);
   }
 
  private:
-  cv_status wait_before(std::unique_lock<mutex>& lock, base::deadline until) {
-    return condition_variable_any::wait_before(room_, lock, until);
-  }
-  template <class Predicate>
-  bool wait_before(std::unique_lock<mutex>& lock, base::deadline until, Predicate& predicate) {
-    while (!predicate()) {
-      if (wait_before(lock, until) == cv_status::timeout) return predicate();
-    }
-    return true;
-  }
+  using any = condition_variable_any;
 
   sync::raw_condition room_;
 };

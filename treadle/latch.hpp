@@ -5,11 +5,13 @@
 
 #include "treadle/base/check.hpp"
 #include "treadle/sync/raw_latch.hpp"
+#include "treadle/wait_limit.hpp"
 
 namespace treadle {
 
 // count_down() never parks. wait() returns once the count is zero; it may destroy the latch then.
 // Happens-before: every count_down() before every return from wait().
+// Cancellation: try_wait() with a stop token in its limit.
 // Misuse is fatal: a negative count. Source: std::latch.
 class latch {
  public:
@@ -26,6 +28,8 @@ class latch {
     if (by > 0) raw_.count_down(by);
   }
   bool try_wait() const noexcept { return raw_.try_wait(); }
+  // False when the limit came first.
+  bool try_wait(const wait_limit& limit) const { return raw_.wait(limit); }
   void wait() const { raw_.wait(); }
   void arrive_and_wait(std::ptrdiff_t by = 1) {
     count_down(by);

@@ -12,6 +12,7 @@
 
 #include "treadle/sync/raw_mutex.hpp"
 #include "treadle/sync/raw_once.hpp"
+#include "treadle/wait_limit.hpp"
 
 namespace treadle {
 
@@ -52,6 +53,7 @@ class mutex {
 
 // A mutex that one can give up waiting for. Time-outs are measured on the monotonic clock; other
 // clocks are converted at the call. A deadline that has passed still takes a free mutex.
+// Cancellation: try_lock() with a stop token in its limit; a stop still takes a free mutex.
 class timed_mutex {
  public:
   constexpr timed_mutex() noexcept = default;
@@ -69,6 +71,8 @@ class timed_mutex {
   bool try_lock_until(const std::chrono::time_point<Clock, Duration>& point) {
     return raw_.lock_until(base::deadline::of(point));
   }
+  // False when the limit came first.
+  bool try_lock(const wait_limit& limit) { return raw_.lock_within(limit); }
 
  private:
   sync::raw_mutex raw_;
@@ -106,6 +110,12 @@ class recursive_timed_mutex {
   template <class Clock, class Duration>
   bool try_lock_until(const std::chrono::time_point<Clock, Duration>& point) {
     return lock_before(base::deadline::of(point));
+  }
+  // False when the limit came first.
+  bool try_lock(const wait_limit& limit) {
+    if (!raw_.is_mine() && !raw_.lock_within(limit)) return false;
+    ++depth_;
+    return true;
   }
 
  private:
@@ -148,6 +158,7 @@ class once_flag {
 
 // Runs `function` once per flag; other callers park until it has returned. An exception goes to
 // its caller, and another caller tries. Happens-before: the run before every return.
+// Cancellation: none; nobody can go on before the run has ended.
 template <class F, class... Args>
 void call_once(once_flag& flag, F&& function, Args&&... args) {
   if (flag.raw_.is_done() || !flag.raw_.begin()) return;

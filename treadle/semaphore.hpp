@@ -6,13 +6,16 @@
 
 #include "treadle/base/check.hpp"
 #include "treadle/sync/raw_semaphore.hpp"
+#include "treadle/wait_limit.hpp"
 
 namespace treadle {
 
 // Permits: acquire() takes one, or parks until one is there; release() gives some back and wakes
 // as many waiters, in order of arrival; a running thread cannot overtake them.
 // Happens-before: release() before the acquire() that takes the permit.
-// Time-outs as in timed_mutex. Misuse is fatal: a negative count, destroying it under waiters.
+// Time-outs as in timed_mutex. Cancellation: try_acquire() with a stop token in its limit; a permit
+// that is there is taken all the same, and none is ever lost to a stop.
+// Misuse is fatal: a negative count, destroying it under waiters.
 // Source: std::counting_semaphore. Not promised: a check that max() is kept.
 template <std::ptrdiff_t LeastMax = sync::raw_semaphore::count_max>
 class counting_semaphore {
@@ -43,6 +46,8 @@ class counting_semaphore {
   bool try_acquire_until(const std::chrono::time_point<Clock, Duration>& point) {
     return raw_.acquire(base::deadline::of(point));
   }
+  // False when the limit came first.
+  bool try_acquire(const wait_limit& limit) { return raw_.acquire(limit); }
 
  private:
   sync::raw_semaphore raw_;

@@ -7,6 +7,7 @@
 #include "treadle/base/cpu_width.hpp"
 #include "treadle/runtime.hpp"
 #include "treadle/sched/join.hpp"
+#include "treadle/sched/stop_alarm.hpp"
 #include "treadle/thread/body.hpp"
 
 namespace treadle {
@@ -63,17 +64,33 @@ core::thread* launch::start(core::scheduler_port& scheduler, const thread_attrib
   return made;
 }
 
-void launch::join(core::thread*& which) {
+namespace {
+
+void check_joinable(core::thread* which, const char* call) {
   if (which == nullptr) {
     throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                            "treadle: thread::join: not joinable");
+                            std::string("treadle: thread::") + call + ": not joinable");
   }
   if (which == &core::current_thread()) {
-    throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
-                            "treadle: thread::join: a thread cannot join itself");
+    throw std::system_error(
+        std::make_error_code(std::errc::resource_deadlock_would_occur),
+        std::string("treadle: thread::") + call + ": a thread cannot join itself");
   }
+}
+
+}  // namespace
+
+void launch::join(core::thread*& which) {
+  check_joinable(which, "join");
   core::join(*which);
   which = nullptr;
+}
+
+bool launch::try_join(core::thread*& which, const wait_limit& limit) {
+  check_joinable(which, "try_join");
+  if (!core::join_within(*which, limit)) return false;
+  which = nullptr;
+  return true;
 }
 
 void launch::detach(core::thread*& which) {
@@ -85,10 +102,34 @@ void launch::detach(core::thread*& which) {
   which = nullptr;
 }
 
+own_stop_token::own_stop_token(const std::stop_token& token) noexcept {
+  core::current_thread().body->stop = &token;
+}
+
+own_stop_token::~own_stop_token() { core::current_thread().body->stop = nullptr; }
+
 }  // namespace detail
 
 unsigned thread::hardware_concurrency() noexcept { return base::usable_width(); }
 
 std::string_view this_thread::name() noexcept { return core::current_thread().body->name; }
+
+std::stop_token this_thread::stop_token() noexcept {
+  const std::stop_token* own = core::own_stop_token(core::current_thread());
+  return own != nullptr ? *own : std::stop_token();
+}
+
+bool this_thread::detail::sleep(base::deadline until, const std::stop_token& stop) noexcept {
+  core::thread& self = core::current_thread();
+  const core::stop_alarm alarm(self, stop, core::own_stop_token(self));
+  const auto is_over = [until]() noexcept { return until.has_passed(); };
+  // A stop that has come already wins, or a loop of sleeps that are too short would not see it.
+  if (alarm.has_rung() || until.has_passed()) {
+    yield();
+    return !alarm.has_rung();
+  }
+  return core::park_until(self, core::wait_reason::sleep, until, alarm, is_over) !=
+         core::wait_end::stopped;
+}
 
 }  // namespace treadle

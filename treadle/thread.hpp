@@ -21,6 +21,7 @@
 
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/sched/worker.hpp"
+#include "treadle/wait_limit.hpp"
 
 namespace treadle {
 
@@ -65,7 +66,8 @@ struct launch {
   // A started thread, or std::system_error. Null attributes are the default ones.
   static core::thread* start(core::scheduler_port& scheduler, const thread_attributes* attributes,
                              core::closure_function entry, core::small_closure closure);
-  static void join(core::thread*& which);    // std::system_error as std::thread::join
+  static void join(core::thread*& which);  // std::system_error as std::thread::join
+  static bool try_join(core::thread*& which, const wait_limit& limit);  // the same; false: it runs
   static void detach(core::thread*& which);  // std::system_error as std::thread::detach
 
   template <class Closure>
@@ -119,6 +121,26 @@ template <class F>
 struct bound_call<F> {
   F function;
   void operator()() { std::invoke(std::move(function)); }
+};
+
+// Makes `token` the calling thread's own for a block.
+class own_stop_token {
+ public:
+  explicit own_stop_token(const std::stop_token& token) noexcept;
+  ~own_stop_token();
+  own_stop_token(const own_stop_token&) = delete;
+  own_stop_token& operator=(const own_stop_token&) = delete;
+};
+
+// What a jthread runs.
+template <class Call>
+struct stoppable_call {
+  std::stop_token token;
+  Call call;
+  void operator()() {
+    const own_stop_token own(token);
+    call();
+  }
 };
 
 }  // namespace detail
@@ -183,6 +205,8 @@ class thread {
   bool joinable() const noexcept { return record_ != nullptr; }
   // Parks the caller until the thread has ended.
   void join() { detail::launch::join(record_); }
+  // The same within a limit. False when that came first: the thread runs on and is still joinable.
+  bool try_join(const wait_limit& limit) { return detail::launch::try_join(record_, limit); }
   void detach() { detail::launch::detach(record_); }
   id get_id() const noexcept { return record_ != nullptr ? id(record_->id) : id(); }
   void swap(thread& other) noexcept { std::swap(record_, other.record_); }
@@ -192,6 +216,8 @@ class thread {
   static unsigned hardware_concurrency() noexcept;
 
  private:
+  friend class jthread;
+
   template <class F, class... Args>
   static auto bind(F&& function, Args&&... args) {
     static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
@@ -203,7 +229,8 @@ class thread {
   core::thread* record_ = nullptr;
 };
 
-// A thread that is asked to stop and joined when it is destroyed. Source: std::jthread.
+// A thread that is asked to stop and joined when it is destroyed. While its function runs, its
+// token is also what this_thread::stop_token() gives. Source: std::jthread.
 class jthread {
  public:
   using id = thread::id;
@@ -235,6 +262,7 @@ class jthread {
 
   bool joinable() const noexcept { return thread_.joinable(); }
   void join() { thread_.join(); }
+  bool try_join(const wait_limit& limit) { return thread_.try_join(limit); }
   void detach() { thread_.detach(); }
   id get_id() const noexcept { return thread_.get_id(); }
   std::stop_source get_stop_source() noexcept { return source_; }
@@ -252,11 +280,19 @@ class jthread {
   static thread start(const thread_attributes& attributes, std::stop_source& source, F&& function,
                       Args&&... args) {
     if constexpr (std::is_invocable_v<std::decay_t<F>, std::stop_token, std::decay_t<Args>...>) {
-      return thread(attributes, std::forward<F>(function), source.get_token(),
-                    std::forward<Args>(args)...);
+      return start_bound(
+          attributes, source,
+          thread::bind(std::forward<F>(function), source.get_token(), std::forward<Args>(args)...));
     } else {
-      return thread(attributes, std::forward<F>(function), std::forward<Args>(args)...);
+      return start_bound(attributes, source,
+                         thread::bind(std::forward<F>(function), std::forward<Args>(args)...));
     }
+  }
+  template <class Call>
+  static thread start_bound(const thread_attributes& attributes, std::stop_source& source,
+                            Call&& call) {
+    return thread(attributes,
+                  detail::stoppable_call<Call>{source.get_token(), std::forward<Call>(call)});
   }
 
   std::stop_source source_;
@@ -279,7 +315,14 @@ inline void yield() noexcept { core::current_thread().scheduler->yield(); }
 // while the calling thread lives.
 std::string_view name() noexcept;
 
+// The calling thread's own token: a jthread's, or in a child of a scope its parent's; else an empty
+// one. A stop asked for through it ends the calls of <treadle/io.hpp> and interruptible sleeps.
+std::stop_token stop_token() noexcept;
+
 namespace detail {
+// False when a stop was asked for, of `stop` or of the thread's own token.
+bool sleep(base::deadline until, const std::stop_token& stop) noexcept;
+
 inline void sleep(base::deadline until) noexcept {
   core::scheduler_port& scheduler = *core::current_thread().scheduler;
   // A stray token ends a park early, never a sleep. One park at least: also a sleep of no length
@@ -300,6 +343,22 @@ void sleep_for(const std::chrono::duration<Rep, Period>& span) {
 template <class Clock, class Duration>
 void sleep_until(const std::chrono::time_point<Clock, Duration>& point) {
   while (Clock::now() < point) detail::sleep(base::deadline::of(point));
+}
+
+// Interruptible sleeps: the same, but false as soon as a stop is asked for, of `stop` or of the
+// thread's own token; at once when that has happened already. True is never early.
+template <class Rep, class Period>
+bool sleep_for(const std::chrono::duration<Rep, Period>& span, const std::stop_token& stop) {
+  return detail::sleep(base::deadline::after(span), stop);
+}
+template <class Clock, class Duration>
+bool sleep_until(const std::chrono::time_point<Clock, Duration>& point,
+                 const std::stop_token& stop) {
+  // Once at least: a stop is seen also when the time is over.
+  do {
+    if (!detail::sleep(base::deadline::of(point), stop)) return false;
+  } while (Clock::now() < point);
+  return true;
 }
 
 }  // namespace this_thread

@@ -9,3 +9,4 @@
 #include "treadle/semaphore.hpp"
 #include "treadle/thread.hpp"
 #include "treadle/thread_specific.hpp"
+#include "treadle/wait_limit.hpp"

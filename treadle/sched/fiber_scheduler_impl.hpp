@@ -156,7 +156,7 @@ void fiber_scheduler<Model>::finish(worker& on, thread& ended) noexcept {
   if (before == thread::detached) {
     record_pool::release(on.records, ended);
   } else if (before != thread::unjoined) {
-    scheduler_port::unpark(*reinterpret_cast<thread*>(before));
+    scheduler_port::unpark(*thread::joiner_in(before));
   }
 }
 
@@ -202,7 +202,8 @@ template <class Model>
   } else {
     // acquire: pairs with join(), makes the joiner's record readable
     const std::uintptr_t waiting = self.completion.load(base::acquire);
-    if (waiting > thread::detached) {
+    // Signed: not one that may leave.
+    if (static_cast<std::intptr_t>(waiting) > static_cast<std::intptr_t>(thread::detached)) {
       auto* joiner = reinterpret_cast<thread*>(waiting);
       if (joiner->scheduler == this && joiner->permit.claim_parked()) {
         transition(*joiner, thread_state::parked, thread_state::ready, wait_reason::join);

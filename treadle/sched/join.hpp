@@ -1,7 +1,9 @@
 // Waiting for the end of another thread, and giving that right up.
 #pragma once
 
+#include "treadle/base/wait_limit.hpp"
 #include "treadle/sched/scheduler.hpp"
+#include "treadle/sched/stop_alarm.hpp"
 #include "treadle/sched/worker.hpp"
 
 namespace treadle::core {
@@ -20,6 +22,33 @@ inline void join(thread& which) noexcept {
     }
   }
   which.scheduler->reap(which);
+}
+
+// The same within a limit. False when that came first: `which` can still be joined then.
+inline bool join_within(thread& which, const base::wait_limit& limit) noexcept {
+  const auto has_ended = [&which]() noexcept {
+    // acquire: as in join()
+    return which.completion.load(base::acquire) == thread::has_finished;
+  };
+  if (!has_ended()) {
+    thread& self = current_thread();
+    const std::uintptr_t mine = reinterpret_cast<std::uintptr_t>(&self) | thread::may_leave;
+    std::uintptr_t expected = thread::unjoined;
+    // acq_rel: as in join()
+    if (which.completion.compare_exchange_strong(expected, mine, base::acq_rel, base::acquire)) {
+      const stop_alarm alarm(self, limit.stop());
+      if (park_until(self, wait_reason::join, limit.until(), alarm, has_ended) != wait_end::met) {
+        expected = mine;
+        // acquire on failure: as in join(). On success nothing was published either way.
+        if (which.completion.compare_exchange_strong(expected, thread::unjoined, base::relaxed,
+                                                     base::acquire)) {
+          return false;
+        }
+      }
+    }
+  }
+  which.scheduler->reap(which);
+  return true;
 }
 
 // Lets `which` free itself when it ends. Instead of join(), once.

@@ -197,7 +197,7 @@ void one_to_one::bury(thread& ended) noexcept {
       const base::guard hold(graveyard_lock_);
       graveyard_.push_back(&ended);
     } else if (before != thread::unjoined) {
-      unpark(*reinterpret_cast<thread*>(before));
+      unpark(*thread::joiner_in(before));
     }
   }
   finished_.fetch_add(1, base::release);  // release: pairs with close(); the last touch of us

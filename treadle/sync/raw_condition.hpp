@@ -2,7 +2,7 @@
 //
 // wait: list the own node, then unlock the mutex, then park; so a notifier who has changed the
 // condition under the mutex finds every waiter that saw the old condition. Spurious returns are
-// kept inside: a waiter comes back when it was notified or timed out.
+// kept inside: a waiter comes back when it was notified, timed out or stopped.
 // Waiters that were notified do not touch the object again: it may be destroyed after
 // notify_all(), as the standard allows.
 #pragma once
@@ -24,20 +24,20 @@ class raw_condition {
 
   // Before unlocking the mutex.
   void enlist(waiter& node) noexcept;
-  // After unlocking it. False on time-out, and then the node is out of the list.
+  // After unlocking it. False on time-out or stop, and then the node is out of the list.
   bool wait(waiter& node, base::deadline until) noexcept;
-  // Instead of wait(): takes the node out, waiting for a grant that is on its way.
+  bool wait(waiter& node, base::deadline until, const core::stop_alarm& stop) noexcept;
+  // Instead of wait(): takes the node out. A notification that it got goes to the next waiter.
   void retract(waiter& node) noexcept;
 
   void notify_one() noexcept;
   void notify_all() noexcept {
     // relaxed: a notifier that must see a waiter is ordered after it by the waiter's mutex
-    if (waiting_.load(base::relaxed)) notify_all_surely();
+    if (waiting_.load(base::relaxed)) notify_all_listed();
   }
-  // For notifiers that share no mutex with the waiters: never looks without the lock.
-  void notify_all_surely() noexcept;
 
  private:
+  void notify_all_listed() noexcept;
   bool leave(waiter& node) noexcept;
 
   base::spin_lock lock_;

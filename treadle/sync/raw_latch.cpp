@@ -27,15 +27,35 @@ bool raw_latch::try_wait() noexcept {
   return true;
 }
 
+// False when the count is zero.
+bool raw_latch::enlist(waiter& node) noexcept {
+  const base::guard hold(lock_);
+  if (count_.load(base::acquire) == 0) return false;  // pairs with count_down()
+  list_.push_back(node);
+  return true;
+}
+
 void raw_latch::wait() noexcept {
   if (try_wait()) return;
   waiter node(core::current_thread());
+  if (enlist(node)) node.wait(core::wait_reason::latch, base::deadline::never());
+}
+
+bool raw_latch::wait(const base::wait_limit& limit) noexcept {
+  if (try_wait()) return true;
+  core::thread& self = core::current_thread();
+  const core::stop_alarm alarm(self, limit.stop());
+  waiter node(self);
+  if (!enlist(node)) return true;
+  if (node.wait(core::wait_reason::latch, limit.until(), alarm)) return true;
   {
     const base::guard hold(lock_);
-    if (count_.load(base::acquire) == 0) return;  // pairs with count_down()
-    list_.push_back(node);
+    if (!node.popped) {
+      list_.remove(node);
+      return false;
+    }
   }
-  node.wait(core::wait_reason::latch, base::deadline::never());
+  return node.wait(core::wait_reason::latch, base::deadline::never());  // the grant is on its way
 }
 
 }  // namespace treadle::sync

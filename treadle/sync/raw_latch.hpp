@@ -7,8 +7,8 @@
 #include <cstddef>
 
 #include "treadle/base/atomic.hpp"
-#include "treadle/base/clock.hpp"
 #include "treadle/base/spin_lock.hpp"
+#include "treadle/base/wait_limit.hpp"
 #include "treadle/sync/wait_list.hpp"
 
 namespace treadle::sync {
@@ -22,8 +22,12 @@ class raw_latch {
   void count_down(std::ptrdiff_t by) noexcept;
   bool try_wait() noexcept;
   void wait() noexcept;
+  // False on time-out and stop only.
+  bool wait(const base::wait_limit& limit) noexcept;
 
  private:
+  bool enlist(waiter& node) noexcept;
+
   base::atomic<std::ptrdiff_t> count_;
   base::spin_lock lock_;
   // Guarded by lock_.

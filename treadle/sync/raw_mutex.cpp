@@ -54,7 +54,16 @@ bool raw_mutex::spin(core::thread& self) noexcept {
   return false;
 }
 
-bool raw_mutex::lock_slowly(core::thread& self, base::deadline until) noexcept {
+bool raw_mutex::lock_within(const base::wait_limit& limit) noexcept {
+  core::thread& self = core::current_thread();
+  if (take_free(self)) return true;
+  if (!limit.stop().stop_possible()) return lock_slowly(self, limit.until());
+  const core::stop_alarm alarm(self, limit.stop());
+  return lock_slowly(self, limit.until(), &alarm);
+}
+
+bool raw_mutex::lock_slowly(core::thread& self, base::deadline until,
+                            const core::stop_alarm* stop) noexcept {
   // relaxed: only we could have written our name
   if (owner_in(word_.load(base::relaxed)) == name_of(self)) {
     base::fail_misuse("mutex::lock", "the calling thread holds it already");
@@ -70,12 +79,14 @@ bool raw_mutex::lock_slowly(core::thread& self, base::deadline until) noexcept {
       if (was_woken ? take_woken(self) : take_flagged(self)) return true;
       continue;
     }
-    if (!node.wait(core::wait_reason::mutex, until) && give_up(node)) return false;
+    const bool woken = stop == nullptr ? node.wait(core::wait_reason::mutex, until)
+                                       : node.wait(core::wait_reason::mutex, until, *stop);
+    if (!woken && give_up(node)) return false;
     // relaxed: a mutex handed over was made ours before the grant
     if (owner_in(word_.load(base::relaxed)) == name_of(self)) return true;
     was_woken = true;
     if (take_woken(self)) return true;
-    if (until.has_passed()) {
+    if (until.has_passed() || (stop != nullptr && stop->has_rung())) {
       clear_waking();
       // The flag stood for us; whoever holds the mutex now wakes the next one. If nobody does:
       if (take_flagged(self)) return true;
@@ -105,8 +116,8 @@ bool raw_mutex::enqueue(waiter& node, bool lost_patience, bool was_woken) noexce
   return true;
 }
 
-// After a time-out: true when the node has left the list; false when it was popped, and then the
-// grant has come.
+// After a time-out or a stop: true when the node has left the list; false when it was popped, and
+// then the grant has come.
 bool raw_mutex::give_up(waiter& node) noexcept {
   {
     const base::guard hold(list_lock_);

@@ -14,8 +14,8 @@
 #include <cstdint>
 
 #include "treadle/base/biased.hpp"
-#include "treadle/base/clock.hpp"
 #include "treadle/base/spin_lock.hpp"
+#include "treadle/base/wait_limit.hpp"
 #include "treadle/sync/wait_list.hpp"
 
 namespace treadle::sync {
@@ -41,6 +41,8 @@ class raw_mutex {
     core::thread& self = core::current_thread();
     return take_free(self) || lock_slowly(self, until);
   }
+  // False on time-out and stop only.
+  bool lock_within(const base::wait_limit& limit) noexcept;
   bool try_lock() noexcept {
     core::thread& self = core::current_thread();
     return take_free(self) || take_flagged(self);
@@ -76,7 +78,8 @@ class raw_mutex {
   bool take_flagged(core::thread& self) noexcept;
   bool take_woken(core::thread& self) noexcept;
   bool spin(core::thread& self) noexcept;
-  bool lock_slowly(core::thread& self, base::deadline until) noexcept;
+  bool lock_slowly(core::thread& self, base::deadline until,
+                   const core::stop_alarm* stop = nullptr) noexcept;
   bool enqueue(waiter& node, bool first, bool was_woken) noexcept;
   bool give_up(waiter& node) noexcept;
   void unlock_slowly(std::uintptr_t seen) noexcept;

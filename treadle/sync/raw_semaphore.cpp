@@ -20,6 +20,15 @@ bool raw_semaphore::acquire_slowly(base::deadline until) noexcept {
   return !leave(mine);
 }
 
+bool raw_semaphore::acquire_stoppably(const base::wait_limit& limit) noexcept {
+  core::thread& self = core::current_thread();
+  const core::stop_alarm alarm(self, limit.stop());
+  node mine(self);
+  if (take_or_enlist(mine)) return true;
+  if (mine.wait(core::wait_reason::semaphore, limit.until(), alarm)) return true;
+  return !leave(mine);
+}
+
 // True with a permit, false with the node where release() finds it.
 [[gnu::noinline]] bool raw_semaphore::take_or_enlist(node& mine) noexcept {
   base::spin_pause pause;
@@ -49,7 +58,7 @@ bool raw_semaphore::acquire_slowly(base::deadline until) noexcept {
   }
 }
 
-// After a time-out: true when the node has left, false when it was granted after all.
+// After a time-out or a stop: true when the node has left, false when it was granted after all.
 [[gnu::noinline]] bool raw_semaphore::leave(node& mine) noexcept {
   base::spin_pause pause;
   std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS

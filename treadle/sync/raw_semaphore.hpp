@@ -14,6 +14,7 @@
 #include "treadle/base/biased.hpp"
 #include "treadle/base/clock.hpp"
 #include "treadle/base/indirect_return.hpp"
+#include "treadle/base/wait_limit.hpp"
 #include "treadle/sync/wait_list.hpp"
 
 namespace treadle::sync {
@@ -52,6 +53,11 @@ class raw_semaphore {
     if (is(seen, counted) && seen != 0 && word_.swap_if_alone(seen, seen - one)) return true;
     return acquire_slowly(until);
   }
+  // False on time-out and stop only.
+  bool acquire(const base::wait_limit& limit) noexcept {
+    if (try_acquire()) return true;
+    return limit.stop().stop_possible() ? acquire_stoppably(limit) : acquire_slowly(limit.until());
+  }
 
   void release(std::int64_t count) noexcept {
     const std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the swap
@@ -86,6 +92,7 @@ class raw_semaphore {
   }
 
   TREADLE_INDIRECT_RETURN bool acquire_slowly(base::deadline until) noexcept;
+  bool acquire_stoppably(const base::wait_limit& limit) noexcept;
   bool take_or_enlist(node& mine) noexcept;
   void release_slowly(std::int64_t count) noexcept;
   void grant_listed(std::int64_t count) noexcept;

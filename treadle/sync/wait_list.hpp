@@ -7,6 +7,7 @@
 
 #include "treadle/base/atomic.hpp"
 #include "treadle/sched/scheduler.hpp"
+#include "treadle/sched/stop_alarm.hpp"
 #include "treadle/sched/worker.hpp"
 
 namespace treadle::sync {
@@ -36,6 +37,12 @@ struct waiter {
       if (scheduler.park(why, until) == core::wake::timed_out) return is_granted();
     }
     return true;
+  }
+
+  // The same until a stop, too, and false also then.
+  bool wait(core::wait_reason why, base::deadline until, const core::stop_alarm& stop) noexcept {
+    const auto granted_now = [this]() noexcept { return is_granted(); };
+    return core::park_until(*who, why, until, stop, granted_now) == core::wait_end::met;
   }
 
   void grant() noexcept {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <stop_token>
 #include <string_view>
 
 #include "treadle/base/atomic.hpp"
@@ -46,6 +47,10 @@ struct alignas(16) thread_body {
   // Guarded by the lock of `timers`, the queue that the node was last put in.
   base::timer_node timer;
   timer_queue* timers = nullptr;
+
+  // The thread's own: a jthread's token while its function runs, else null. It is put back by who
+  // sets it, so that a thread on a used stack need not clear it.
+  const std::stop_token* stop = nullptr;
 
   // Owner only, used around switches.
   [[no_unique_address]] context::fiber_note note;
