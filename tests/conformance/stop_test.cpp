@@ -170,8 +170,8 @@ TYPED_TEST(Stop, ForeignKernelThreadsAreStopped) {
   });
 }
 
-// The steps of stop, grant and wait in all kinds of orders: by yields where the model is one worker,
-// by themselves elsewhere.
+// The steps of stop, grant and wait in all kinds of orders: by yields where the model is one
+// worker, by themselves elsewhere.
 TYPED_TEST(Stop, OfStopAndGrantExactlyOneWins) {
   this->in([] {
     with_every_wait([]<class Wait>() {

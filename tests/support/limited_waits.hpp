@@ -1,5 +1,5 @@
-// Every wait of the core that takes a limit, behind one interface, so that each can be asked the same
-// questions: tests/conformance/stop_test.cpp and its neighbours.
+// Every wait of the core that takes a limit, behind one interface, so that each can be asked the
+// same questions: tests/conformance/stop_test.cpp and its neighbours.
 #pragma once
 
 #include <mutex>
