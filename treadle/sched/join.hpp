@@ -39,8 +39,8 @@ inline bool join_within(thread& which, const base::wait_limit& limit) noexcept {
       const stop_alarm alarm(self, limit.stop());
       if (park_until(self, wait_reason::join, limit.until(), alarm, has_ended) != wait_end::met) {
         expected = mine;
-        // acquire on failure: as in join(). On success nothing was published either way.
-        if (which.completion.compare_exchange_strong(expected, thread::unjoined, base::relaxed,
+        // acquire: on failure as in join(); on success it would not be needed
+        if (which.completion.compare_exchange_strong(expected, thread::unjoined, base::acquire,
                                                      base::acquire)) {
           return false;
         }
