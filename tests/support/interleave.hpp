@@ -251,4 +251,4 @@ class explored_plain {
 
 }  // namespace treadle::interleave
 
-#include "tests/support/interleave_search.hpp"
+#include "tests/support/interleave_schedule.hpp"

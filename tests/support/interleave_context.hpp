@@ -1,6 +1,6 @@
 // The contexts of virtual threads: ucontext, with the notes that the sanitizers want at switches.
 //
-// Only interleave_search.hpp includes it. ucontext and not the project's own switch: what is under
+// Only interleave_state.hpp includes it. ucontext and not the project's own switch: what is under
 // test must not carry the test.
 #pragma once
 
