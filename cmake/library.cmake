@@ -45,5 +45,8 @@ endfunction()
 
 treadle_add_library(treadle_static STATIC treadle)
 treadle_add_library(treadle_shared SHARED treadle_shared)
+# dlclose() leaves it where it is: workers may run in it, and the kernel may look at its restartable
+# sequences.
+target_link_options(treadle_shared PRIVATE LINKER:-z,nodelete)
 set_target_properties(treadle_shared PROPERTIES
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})

@@ -7,6 +7,8 @@
 //   3. the environment: TREADLE_MODEL=m:1|1:1|m:n, TREADLE_WIDTH, TREADLE_STACK, TREADLE_GUARD
 //      (bytes, with suffix K or M);
 //   4. m:n, the CPUs that affinity and cgroup leave to the process, 256 KiB, 4 KiB.
+// Affinity (of the thread that makes the runtime) and the cgroup's quota are read when a runtime is
+// made: a change is followed by the next one, not by one that runs.
 #pragma once
 
 #include <cstddef>

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
+#include <system_error>
 #include <treadle/condition_variable.hpp>
 #include <treadle/mutex.hpp>
 #include <vector>
@@ -258,6 +260,67 @@ TYPED_TEST(ConditionVariableAny, DestroyedRightAfterNotifyAll) {
       changed.reset();
       for (thread& t : threads) t.join();
     }
+  });
+}
+
+// Throws when it is told to, and is then still held.
+class stubborn_lock {
+ public:
+  void lock() { mutex_.lock(); }
+  void unlock() {
+    if (stubborn) throw std::runtime_error("held for good");
+    mutex_.unlock();
+  }
+  bool stubborn = false;  // guarded by itself
+
+ private:
+  mutex mutex_;
+};
+
+TYPED_TEST(ConditionVariableAny, AnUnlockThatThrowsLeavesNobodyBehind) {
+  this->in([] {
+    stubborn_lock m;
+    condition_variable_any changed;
+    for (int form = 0; form < 4; ++form) {
+      m.lock();
+      m.stubborn = true;
+      const auto wait = [&] {
+        if (form == 0) changed.wait(m);
+        if (form == 1) changed.wait_for(m, 1h, [] { return false; });
+        if (form == 2) static_cast<void>(changed.try_wait(m, wait_limit()));
+        if (form == 3) changed.wait(m, stop_source().get_token(), [] { return false; });
+      };
+      EXPECT_THROW(wait(), std::runtime_error) << form;
+      m.stubborn = false;
+      m.unlock();
+      // The one notification finds the one that waits.
+      bool ready = false;
+      thread waiter([&] {
+        m.lock();
+        changed.wait(m, [&ready] { return ready; });
+        m.unlock();
+      });
+      this_thread::yield();
+      m.lock();
+      ready = true;
+      changed.notify_one();
+      m.unlock();
+      waiter.join();
+    }
+  });
+}
+
+TYPED_TEST(ConditionVariableAny, ALockThatIsNotHeldIsRefused) {
+  this->in([] {
+    mutex m;
+    condition_variable_any any;
+    condition_variable plain;
+    std::unique_lock<mutex> hold(m, std::defer_lock);
+    EXPECT_THROW(any.wait(hold), std::system_error);
+    EXPECT_THROW(plain.wait(hold), std::system_error);
+    EXPECT_THROW(static_cast<void>(plain.try_wait(hold, 1h)), std::system_error);
+    plain.notify_all();
+    any.notify_all();
   });
 }
 

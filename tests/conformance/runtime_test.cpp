@@ -2,6 +2,7 @@
 #include <treadle/runtime.hpp>
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <atomic>
 #include <memory>
@@ -271,6 +272,25 @@ TEST(Model, NamesGoThereAndBack) {
       }
     }
   }
+}
+
+// The default width is what affinity leaves when the runtime is made.
+TEST(RuntimeWidth, FollowsTheAffinityForNewRuntimes) {
+  cpu_set_t all;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof(all), &all), 0);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(::sched_getcpu(), &one);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof(one), &one), 0);
+  {
+    const runtime narrow({.model = model::many_to_many});
+    EXPECT_EQ(narrow.width(), 1U);
+    EXPECT_EQ(thread::hardware_concurrency(), 1U);
+    ASSERT_EQ(::sched_setaffinity(0, sizeof(all), &all), 0);
+    EXPECT_EQ(narrow.width(), 1U);
+  }
+  const runtime wide({.model = model::many_to_many});
+  EXPECT_EQ(wide.width(), thread::hardware_concurrency());
 }
 
 }  // namespace

@@ -34,6 +34,14 @@ expect_42 "build tree, shared" env LD_LIBRARY_PATH="$lib" "$work/direct"
   -o "$work/archive"
 expect_42 "build tree, static" "$work/archive"
 
+# Unloading the shared library leaves it where it is.
+python3 - "$lib/libtreadle.so" <<'PROGRAM'
+import _ctypes, ctypes, os, sys
+_ctypes.dlclose(ctypes.CDLL(sys.argv[1])._handle)
+ctypes.CDLL(sys.argv[1], mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+PROGRAM
+echo "unloading: ok"
+
 cmake --install "$TREADLE_BUILD_DIR" --prefix "$work/first" >/dev/null
 mv "$work/first" "$work/moved"
 prefix=$work/moved
