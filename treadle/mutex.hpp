@@ -75,7 +75,7 @@ class timed_mutex {
   bool try_lock(const wait_limit& limit) { return raw_.lock_within(limit); }
 
  private:
-  sync::raw_mutex raw_;
+  sync::raw_mutex raw_{sync::mutex_kind::timed};
 };
 
 // A mutex whose holder may lock it again; it is free after as many unlocks.
@@ -119,13 +119,16 @@ class recursive_timed_mutex {
   }
 
  private:
+  friend class recursive_mutex;
+  constexpr explicit recursive_timed_mutex(sync::mutex_kind kind) noexcept : raw_(kind) {}
+
   bool lock_before(base::deadline until) {
     if (!raw_.is_mine() && !raw_.lock_until(until)) return false;
     ++depth_;
     return true;
   }
 
-  sync::raw_mutex raw_;
+  sync::raw_mutex raw_{sync::mutex_kind::recursive_timed};
   unsigned depth_ = 0;  // guarded by raw_
 };
 
@@ -140,7 +143,7 @@ class recursive_mutex {
   void unlock() { inner_.unlock(); }
 
  private:
-  recursive_timed_mutex inner_;
+  recursive_timed_mutex inner_{sync::mutex_kind::recursive};
 };
 
 class once_flag {

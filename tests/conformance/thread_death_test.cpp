@@ -4,6 +4,8 @@
 // kernel threads.
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include <stdexcept>
 #include <treadle/mutex.hpp>
 #include <treadle/scope.hpp>
@@ -90,7 +92,7 @@ TYPED_TEST(ThreadDeathTest, UnlockOfAMutexThatNobodyHolds) {
     });
     t.join();
   }),
-               "mutex.*unlock.*culprit");
+               "treadle: mutex::unlock: .*culprit");
 }
 
 TYPED_TEST(ThreadDeathTest, UnlockOfAMutexThatAnotherHolds) {
@@ -100,7 +102,7 @@ TYPED_TEST(ThreadDeathTest, UnlockOfAMutexThatAnotherHolds) {
     thread t(thread_attributes{.name = "culprit"}, [&m] { m.unlock(); });
     t.join();
   }),
-               "mutex.*unlock.*culprit");
+               "treadle: mutex::unlock: .*culprit");
 }
 
 TYPED_TEST(ThreadDeathTest, UnlockOfATimedMutexThatAnotherHolds) {
@@ -110,7 +112,7 @@ TYPED_TEST(ThreadDeathTest, UnlockOfATimedMutexThatAnotherHolds) {
     thread t(thread_attributes{.name = "culprit"}, [&m] { m.unlock(); });
     t.join();
   }),
-               "mutex.*unlock.*culprit");
+               "treadle: timed_mutex::unlock: .*culprit");
 }
 
 TYPED_TEST(ThreadDeathTest, UnlockOfARecursiveMutexThatAnotherHolds) {
@@ -120,7 +122,7 @@ TYPED_TEST(ThreadDeathTest, UnlockOfARecursiveMutexThatAnotherHolds) {
     thread t(thread_attributes{.name = "culprit"}, [&m] { m.unlock(); });
     t.join();
   }),
-               "mutex.*unlock.*culprit");
+               "treadle: recursive_mutex::unlock: .*culprit");
 }
 
 TYPED_TEST(ThreadDeathTest, RecursiveUnlockOnceTooOften) {
@@ -135,7 +137,7 @@ TYPED_TEST(ThreadDeathTest, RecursiveUnlockOnceTooOften) {
     });
     t.join();
   }),
-               "mutex.*unlock.*culprit");
+               "treadle: recursive_mutex::unlock: .*culprit");
 }
 
 TYPED_TEST(ThreadDeathTest, RecursiveLockOfAPlainMutex) {
@@ -147,7 +149,7 @@ TYPED_TEST(ThreadDeathTest, RecursiveLockOfAPlainMutex) {
     });
     t.join();
   }),
-               "mutex.*lock.*culprit");
+               "treadle: mutex::lock: .*culprit");
 }
 
 TYPED_TEST(ThreadDeathTest, RecursiveLockOfATimedMutex) {
@@ -159,7 +161,30 @@ TYPED_TEST(ThreadDeathTest, RecursiveLockOfATimedMutex) {
     });
     t.join();
   }),
-               "mutex.*lock.*culprit");
+               "treadle: timed_mutex::lock: .*culprit");
+}
+
+TYPED_TEST(ThreadDeathTest, LimitedLockOfAHeldTimedMutex) {
+  EXPECT_DEATH(this->in([] {
+    thread t(thread_attributes{.name = "culprit"}, [] {
+      timed_mutex m;
+      m.lock();
+      static_cast<void>(m.try_lock_for(std::chrono::hours(1)));
+    });
+    t.join();
+  }),
+               "treadle: timed_mutex::try_lock .with a limit.: .*culprit");
+}
+
+TYPED_TEST(ThreadDeathTest, DestructionOfAHeldRecursiveTimedMutex) {
+  EXPECT_DEATH(this->in([] {
+    thread t(thread_attributes{.name = "culprit"}, [] {
+      recursive_timed_mutex m;
+      m.lock();
+    });
+    t.join();
+  }),
+               "treadle: recursive_timed_mutex::~recursive_timed_mutex: .*culprit");
 }
 
 TYPED_TEST(ThreadDeathTest, DestructionOfAHeldMutex) {
@@ -170,7 +195,7 @@ TYPED_TEST(ThreadDeathTest, DestructionOfAHeldMutex) {
     });
     t.join();
   }),
-               "mutex.*culprit");
+               "treadle: mutex::~mutex: .*culprit");
 }
 
 TYPED_TEST(ThreadDeathTest, DestructionOfAHeldRecursiveMutex) {
@@ -181,7 +206,7 @@ TYPED_TEST(ThreadDeathTest, DestructionOfAHeldRecursiveMutex) {
     });
     t.join();
   }),
-               "mutex.*culprit");
+               "treadle: recursive_mutex::~recursive_mutex: .*culprit");
 }
 
 // A foreign kernel thread is named too.
@@ -191,7 +216,7 @@ TYPED_TEST(ThreadDeathTest, UnlockFromAForeignKernelThread) {
         mutex m;
         m.unlock();
       },
-      "mutex.*unlock.*thread");
+      "treadle: mutex::unlock: .*thread");
 }
 
 }  // namespace

@@ -16,12 +16,12 @@ class wait_limit {
   wait_limit() noexcept = default;
   // A span of zero or less only looks.
   template <class Rep, class Period>
-  wait_limit(const std::chrono::duration<Rep, Period>& span) noexcept
+  wait_limit(const std::chrono::duration<Rep, Period>& span) noexcept  // NOLINT: implicit
       : until_(deadline::after(span)) {}
   template <class Clock, class Duration>
-  wait_limit(const std::chrono::time_point<Clock, Duration>& point) noexcept
+  wait_limit(const std::chrono::time_point<Clock, Duration>& point) noexcept  // NOLINT: implicit
       : until_(deadline::of(point)) {}
-  wait_limit(std::stop_token stop) noexcept : stop_(std::move(stop)) {}
+  wait_limit(std::stop_token stop) noexcept : stop_(std::move(stop)) {}  // NOLINT: implicit
   template <class Time>
   wait_limit(const Time& time, std::stop_token stop) noexcept : wait_limit(time) {
     stop_ = std::move(stop);

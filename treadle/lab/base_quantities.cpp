@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <vector>
 
@@ -245,7 +246,7 @@ double spin_turn(lab_context& lab) {
 }
 
 std::uint64_t turns_lasting(lab_context& lab, double nanoseconds) {
-  return static_cast<std::uint64_t>(nanoseconds / spin_turn(lab) + 0.5);
+  return static_cast<std::uint64_t>(std::llround(nanoseconds / spin_turn(lab)));
 }
 
 sample atomic_pair(lab_context& lab) {

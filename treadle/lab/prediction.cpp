@@ -30,7 +30,7 @@ std::string_view words(sense value) {
 
 // The same in a narrow column: "<= 12 us", "~ 1.3 M/s".
 std::string shown(const prediction& predicted, std::string_view unit) {
-  const std::string value = human(predicted.value, unit);
+  std::string value = human(predicted.value, unit);
   switch (predicted.sense) {
     case sense::at_most:
       return predicted.value == 0 ? value : "<= " + value;

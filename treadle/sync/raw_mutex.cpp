@@ -16,7 +16,24 @@ constexpr unsigned pauses_max = 128;
 
 void raw_mutex::destroyed_in_use() const noexcept {
   if (base::process_is_ending()) return;
-  base::fail_misuse("mutex::~mutex", "it is locked, or threads wait for it");
+  fail_misuse("~", "it is locked, or threads wait for it");
+}
+
+// "timed_mutex::lock: ..."; the call "~" is the destructor.
+void raw_mutex::fail_misuse(std::string_view call, std::string_view text) const noexcept {
+  constexpr std::string_view names[] = {"mutex", "timed_mutex", "recursive_mutex",
+                                        "recursive_timed_mutex"};
+  const std::string_view own = names[static_cast<std::size_t>(kind_)];
+  char said[64];  // the longest: twice the longest name, and three
+  std::size_t size = 0;
+  const auto add = [&](std::string_view part) {
+    for (const char each : part) said[size++] = each;
+  };
+  add(own);
+  add("::");
+  add(call);
+  if (call == "~") add(own);
+  base::fail_misuse({said, size}, text);
 }
 
 // Takes a mutex that is free but has waiters.
@@ -66,7 +83,9 @@ bool raw_mutex::lock_slowly(core::thread& self, base::deadline until,
                             const core::stop_alarm* stop) noexcept {
   // relaxed: only we could have written our name
   if (owner_in(word_.load(base::relaxed)) == name_of(self)) {
-    base::fail_misuse("mutex::lock", "the calling thread holds it already");
+    const bool limited = stop != nullptr || !until.is_never();
+    fail_misuse(limited ? "try_lock (with a limit)" : "lock",
+                "the calling thread holds it already");
   }
   if (take_flagged(self) || spin(self)) return true;
   std::int64_t since = 0;  // when we first queued
@@ -140,7 +159,7 @@ void raw_mutex::clear_waking() noexcept {
 void raw_mutex::unlock_slowly(std::uintptr_t seen) noexcept {
   const std::uintptr_t self = name_of(core::current_thread());
   if (owner_in(seen) != self) {
-    base::fail_misuse("mutex::unlock", "the calling thread does not hold it");
+    fail_misuse("unlock", "the calling thread does not hold it");
   }
   // Somebody is on the way already, or nobody waits any more: just free it.
   while ((seen & waking) != 0 || (seen & waiters) == 0) {

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "treadle/base/biased.hpp"
 #include "treadle/base/spin_lock.hpp"
@@ -20,9 +21,13 @@
 
 namespace treadle::sync {
 
+// Which class of the API it is part of: reports of misuse name that one.
+enum class mutex_kind : std::uint8_t { plain, timed, recursive, recursive_timed };
+
 class raw_mutex {
  public:
   constexpr raw_mutex() noexcept = default;
+  constexpr explicit raw_mutex(mutex_kind kind) noexcept : kind_(kind) {}
   ~raw_mutex() {
     // relaxed: whoever destroys has synchronised with all users already
     if (word_.load(base::relaxed) != 0) [[unlikely]]
@@ -85,8 +90,10 @@ class raw_mutex {
   void unlock_slowly(std::uintptr_t seen) noexcept;
   void clear_waking() noexcept;
   void destroyed_in_use() const noexcept;
+  [[noreturn]] void fail_misuse(std::string_view call, std::string_view text) const noexcept;
 
   base::biased<std::uintptr_t> word_{0};
+  const mutex_kind kind_ = mutex_kind::plain;  // fixed after start
   base::spin_lock list_lock_;
   bool hand_over_ = false;  // the first waiter has lost for too long; guarded by list_lock_
   // Guarded by list_lock_; the waiters flag is set and cleared under it, too.
