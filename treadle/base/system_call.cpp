@@ -33,8 +33,11 @@ struct call_name {
   const char* text;
   int usual_error;  // what the kernel would most likely answer
 };
-constexpr call_name call_names[call_count] = {
-    {"mmap", ENOMEM}, {"madvise", ENOMEM}, {"mprotect", ENOMEM}, {"thread_create", EAGAIN}};
+constexpr call_name call_names[call_count] = {{"mmap", ENOMEM},
+                                              {"madvise", ENOMEM},
+                                              {"mprotect", ENOMEM},
+                                              {"thread_create", EAGAIN},
+                                              {"io_uring_setup", ENOSYS}};
 
 struct error_name {
   const char* text;
@@ -175,12 +178,14 @@ std::uint64_t calls_made(faulty_call call) noexcept {
   return faults[static_cast<std::size_t>(call)].made.load(relaxed);
 }
 
+int injected_fault(faulty_call call) noexcept { return injected(call); }
+
 bool set_faults(const char* text) noexcept {
   const errno_keeper keeper;
   for (const char* rest = text; *rest != '\0';) {
     if (!read_fault(rest)) {
       say("TREADLE_FAULT is malformed; allowed: a list of call:n[+][:error], where call is mmap, "
-          "madvise, mprotect or thread_create");
+          "madvise, mprotect, thread_create or io_uring_setup");
       return false;
     }
     if (*rest == ',') ++rest;

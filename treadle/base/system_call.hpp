@@ -25,7 +25,7 @@
 
 namespace treadle::base {
 
-enum class faulty_call { mmap, madvise, mprotect, thread_create, count };
+enum class faulty_call { mmap, madvise, mprotect, thread_create, io_uring_setup, count };
 
 // Makes the nth call from now on fail with `error`, once; nth == 0 switches the fault off. Resets
 // calls_made() of that call to zero.
@@ -40,6 +40,10 @@ void fail_from(faulty_call call, std::uint64_t nth, int error) noexcept;
 // What TREADLE_FAULT does at the first call. False, and one line on stderr, when `text` is
 // malformed; the faults before the malformed one are then set.
 bool set_faults(const char* text) noexcept;
+
+// For wrappers elsewhere: the error that this call has to report instead of going to the kernel,
+// or 0.
+[[nodiscard]] int injected_fault(faulty_call call) noexcept;
 
 struct mapping_result {
   void* address;  // nullptr when error is not 0

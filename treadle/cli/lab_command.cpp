@@ -1,20 +1,17 @@
 // Checking the arguments, running the lab, writing the files.
 #include "treadle/cli/lab_command.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 
 #include "treadle/cli/complaint.hpp"
 #include "treadle/cli/exit_status.hpp"
+#include "treadle/cli/output_file.hpp"
 #include "treadle/cli/progress_line.hpp"
 #include "treadle/lab/conductor.hpp"
 #include "treadle/lab/machine.hpp"
@@ -68,42 +65,6 @@ std::vector<treadle::model> chosen_models(const std::vector<std::string>& names)
   }
   return chosen;
 }
-
-// A file that is opened before the first experiment, so that a run of minutes is not lost to a
-// wrong path; what it held before stays until the new content is there.
-class output_file {
- public:
-  output_file(std::string option, std::string path) : path_(std::move(path)) {
-    number_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    if (number_ < 0) {
-      throw std::invalid_argument(complaint(
-          option, path_, fmt::format("files that can be written ({})", std::strerror(errno))));
-    }
-  }
-  ~output_file() { ::close(number_); }
-  output_file(const output_file&) = delete;
-  output_file& operator=(const output_file&) = delete;
-
-  void write(const std::string& text) {
-    // A pipe or a device has no length to cut.
-    if (::ftruncate(number_, 0) != 0 && errno != EINVAL) fail();
-    std::size_t done = 0;
-    while (done < text.size()) {
-      const ssize_t count = ::write(number_, text.data() + done, text.size() - done);
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) fail();
-      done += static_cast<std::size_t>(count);
-    }
-  }
-
- private:
-  [[noreturn]] void fail() const {
-    throw std::runtime_error(fmt::format("writing {}: {}", path_, std::strerror(errno)));
-  }
-
-  std::string path_;
-  int number_ = -1;
-};
 
 int list() {
   for (const lab::experiment* each : lab::experiments()) {

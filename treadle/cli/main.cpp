@@ -6,6 +6,7 @@
 #include <string>
 
 #include "treadle/cli/complaint.hpp"
+#include "treadle/cli/doctor_command.hpp"
 #include "treadle/cli/exit_status.hpp"
 #include "treadle/cli/lab_command.hpp"
 #include "treadle/cli/run_command.hpp"
@@ -47,15 +48,25 @@ CLI::App* add_run(CLI::App& app, cli::run_arguments& arguments) {
   return run;
 }
 
+CLI::App* add_doctor(CLI::App& app, cli::doctor_arguments& arguments) {
+  CLI::App* const doctor = app.add_subcommand(
+      "doctor", "look at what this machine allows, and what could be allowed to get more");
+  doctor->add_option("--json", arguments.json_file, "write the findings as JSON")
+      ->type_name("FILE");
+  return doctor;
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app("Treadle: threads whose model is a launch option", "treadle");
   app.set_version_flag("--version", "treadle " TREADLE_VERSION);
   app.require_subcommand(1);
   cli::lab_arguments lab_arguments;
   cli::run_arguments run_arguments;
+  cli::doctor_arguments doctor_arguments;
   std::string request;
   CLI::App* const lab = add_lab(app, lab_arguments);
   CLI::App* const run = add_run(app, run_arguments);
+  CLI::App* const doctor = add_doctor(app, doctor_arguments);
   // The lab's own processes: of no use to people, so not in the help.
   CLI::App* const child = app.add_subcommand(std::string(lab::child_word), "")->group("");
   child->add_option("request", request)->required();
@@ -65,12 +76,13 @@ int parse_and_run(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     const bool unknown_word = argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty();
     const std::string message =
-        unknown_word ? cli::complaint("the command", argv[1], "lab and run") : error.what();
+        unknown_word ? cli::complaint("the command", argv[1], "lab, run and doctor") : error.what();
     cli::print_complaint("treadle", message + " (treadle --help says more)");
     return cli::exit_usage;
   }
   if (child->parsed()) return lab::serve_request(request);
   if (run->parsed()) return cli::run_command(run_arguments);
+  if (doctor->parsed()) return cli::doctor_command(doctor_arguments);
   static_cast<void>(lab);
   return cli::lab_command(lab_arguments);
 }
