@@ -31,10 +31,10 @@ using words = std::vector<std::string>;
 // The helper looks in the directory of the test programs; the command lies two above it.
 constexpr const char* treadle_command = "../../bin/treadle";
 
-constexpr std::array experiment_ids{"switch-cost",   "create-cost",   "contended-lock",
-                                    "futex",         "kernel-memory", "address-space",
-                                    "million",       "parallelism",   "blocking-call",
-                                    "work-stealing", "thread-pool",   "thread-local"};
+constexpr std::array experiment_ids{
+    "switch-cost",   "create-cost", "contended-lock", "futex",         "kernel-memory",
+    "address-space", "million",     "parallelism",    "blocking-call", "page-fault",
+    "work-stealing", "thread-pool", "thread-local"};
 
 outcome treadle(words arguments, std::vector<std::pair<std::string, std::string>> environment = {},
                 std::function<void()> before_exec = {}) {

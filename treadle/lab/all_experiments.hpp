@@ -13,6 +13,7 @@ extern const experiment address_space;
 extern const experiment million;
 extern const experiment parallelism;
 extern const experiment blocking_call;
+extern const experiment page_fault;
 extern const experiment futex;
 extern const experiment work_stealing;
 extern const experiment thread_pool;

@@ -78,4 +78,10 @@ constexpr double makespan(treadle::model model, double tasks, double each, unsig
   return model == model::many_to_one ? tasks * each : tasks * each / cores;
 }
 
+// m page faults of T_pf each, where b can be served at a time: one by one, or b by b.
+constexpr double page_faults(treadle::model model, unsigned faults, double each, unsigned at_once) {
+  const unsigned rounds = model == model::many_to_one ? faults : (faults + at_once - 1) / at_once;
+  return rounds * each;
+}
+
 }  // namespace treadle::lab::formula

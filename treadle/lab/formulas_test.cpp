@@ -54,5 +54,12 @@ TEST(formulas, only_many_to_one_cannot_spread_its_work) {
   EXPECT_DOUBLE_EQ(formula::makespan(model::many_to_many, 200, 1000, 4), 50'000);
 }
 
+TEST(formulas, many_to_one_takes_page_faults_one_by_one) {
+  EXPECT_DOUBLE_EQ(formula::page_faults(model::many_to_one, 24, 5e6, 4), 120e6);
+  EXPECT_DOUBLE_EQ(formula::page_faults(model::one_to_one, 24, 5e6, 4), 30e6);
+  EXPECT_DOUBLE_EQ(formula::page_faults(model::many_to_many, 25, 5e6, 4), 35e6);
+  EXPECT_DOUBLE_EQ(formula::page_faults(model::one_to_one, 1, 5e6, 4), 5e6);
+}
+
 }  // namespace
 }  // namespace treadle::lab
