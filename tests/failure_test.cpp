@@ -219,9 +219,10 @@ TEST(Settings, TheEnvironmentIsUsed) {
                               .environment = {{"TREADLE_MODEL", "m:n"},
                                               {"TREADLE_WIDTH", "3"},
                                               {"TREADLE_STACK", "128K"},
-                                              {"TREADLE_GUARD", "8192"}}});
+                                              {"TREADLE_GUARD", "8192"},
+                                              {"TREADLE_BLOCKING_THREADS", "5"}}});
   EXPECT_TRUE(result.exited_with(0)) << result.describe();
-  EXPECT_TRUE(contains(result.out, "model=m:n width=3 stack=131072 guard=8192"))
+  EXPECT_TRUE(contains(result.out, "model=m:n width=3 stack=131072 guard=8192 calls=5"))
       << result.describe();
   EXPECT_TRUE(contains(result.out, "too late")) << result.describe();
   for (const char* model : models) {
@@ -255,6 +256,14 @@ TEST(Settings, BadWidths) {
   for (const char* value : {"0", "-1", "many", "1.5", "2x", "99999999999999999999", "1000000"}) {
     expect_refusal(run({.program = "settings", .environment = {{"TREADLE_WIDTH", value}}}),
                    {"TREADLE_WIDTH", value, "1"});
+  }
+}
+
+TEST(Settings, BadBlockingThreads) {
+  for (const char* value : {"0", "-1", "many", "1.5", "2x", "99999999999999999999", "4097"}) {
+    expect_refusal(
+        run({.program = "settings", .environment = {{"TREADLE_BLOCKING_THREADS", value}}}),
+        {"TREADLE_BLOCKING_THREADS", value, "1 to 4096"});
   }
 }
 
@@ -305,6 +314,8 @@ TEST(Settings, RuntimeOptionsAreCheckedToo) {
   }
   EXPECT_TRUE(
       contains(refusal([] { const runtime rt({.guard_bytes = ~std::size_t{0}}); }), "guard_bytes"));
+  EXPECT_TRUE(
+      contains(refusal([] { const runtime rt({.blocking_threads = 0}); }), "blocking_threads"));
 }
 
 TEST(Settings, AffinityToOneCpuIsAWidthOfOne) {

@@ -5,8 +5,8 @@
 //   1. the program: runtime_options given to a runtime, or to set_default_options();
 //   2. the launch: `treadle run --model=... -- program`, which sets the variables below for it;
 //   3. the environment: TREADLE_MODEL=m:1|1:1|m:n, TREADLE_WIDTH, TREADLE_STACK, TREADLE_GUARD
-//      (bytes, with suffix K or M);
-//   4. m:n, the CPUs that affinity and cgroup leave to the process, 256 KiB, 4 KiB.
+//      (bytes, with suffix K or M), TREADLE_BLOCKING_THREADS;
+//   4. m:n, the CPUs that affinity and cgroup leave to the process, 256 KiB, 4 KiB, 64.
 // Affinity (of the thread that makes the runtime) and the cgroup's quota are read when a runtime is
 // made: a change is followed by the next one, not by one that runs.
 #pragma once
@@ -49,6 +49,9 @@ struct runtime_options {
   std::optional<unsigned> width{};           // m:n only: processors, 1 to width_max
   std::optional<std::size_t> stack_bytes{};  // of each thread, stack_bytes_min to stack_bytes_max
   std::optional<std::size_t> guard_bytes{};  // below each stack, 0 to guard_bytes_max
+  // Kernel threads that make blocking calls (blocking.hpp), 1 to 4096. The process has one pool of
+  // them: the runtime that starts last says how many.
+  std::optional<unsigned> blocking_threads{};
 };
 
 // The same with every field filled in and checked. std::invalid_argument names the setting, the
@@ -58,6 +61,7 @@ struct runtime_settings {
   unsigned width;
   std::size_t stack_bytes;
   std::size_t guard_bytes;
+  unsigned blocking_threads;
 };
 [[nodiscard]] runtime_settings resolve(const runtime_options& options);
 

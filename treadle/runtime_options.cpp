@@ -5,6 +5,7 @@
 #include <string>
 
 #include "treadle/base/cpu_width.hpp"
+#include "treadle/io/blocking_pool.hpp"
 #include "treadle/runtime.hpp"
 
 namespace treadle {
@@ -25,6 +26,7 @@ constexpr std::string_view models_allowed = "m:1, 1:1 and m:n";
 constexpr std::string_view widths_allowed = "whole numbers from 1 to 1024";
 constexpr std::string_view bytes_allowed = "bytes, or a number with the suffix K or M";
 constexpr std::string_view stacks_allowed = "16384 to 8388608 bytes (16K to 8M)";
+constexpr std::string_view calls_allowed = "whole numbers from 1 to 4096";
 constexpr std::string_view guards_allowed = "0 to 1048576 bytes (0 to 1M)";
 
 const char* from_environment(const char* name) noexcept {
@@ -35,6 +37,9 @@ const char* from_environment(const char* name) noexcept {
 // `shown` is the value as the user wrote it.
 void check_width(std::string_view setting, unsigned width, std::string_view shown) {
   if (width < 1 || width > width_max) refuse(setting, shown, widths_allowed);
+}
+void check_blocking_threads(std::string_view setting, unsigned threads, std::string_view shown) {
+  if (threads < 1 || threads > io::blocking_threads_max) refuse(setting, shown, calls_allowed);
 }
 void check_stack(std::string_view setting, std::size_t bytes, std::string_view shown) {
   if (bytes < stack_bytes_min || bytes > stack_bytes_max) refuse(setting, shown, stacks_allowed);
@@ -63,6 +68,27 @@ unsigned resolve_width(const runtime_options& options) {
   }
   const char* text = from_environment("TREADLE_WIDTH");
   return text != nullptr ? parse_width("TREADLE_WIDTH", text) : base::usable_width();
+}
+
+// False when it is not a whole number, or too large a one.
+bool read_number(std::string_view text, unsigned& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+unsigned resolve_blocking_threads(const runtime_options& options) {
+  if (options.blocking_threads) {
+    check_blocking_threads("runtime_options::blocking_threads", *options.blocking_threads,
+                           std::to_string(*options.blocking_threads));
+    return *options.blocking_threads;
+  }
+  constexpr const char* name = "TREADLE_BLOCKING_THREADS";
+  const char* text = from_environment(name);
+  if (text == nullptr) return io::blocking_threads_default;
+  unsigned threads = 0;
+  if (!read_number(text, threads)) refuse(name, text, calls_allowed);
+  check_blocking_threads(name, threads, text);
+  return threads;
 }
 
 std::size_t resolve_stack(const runtime_options& options) {
@@ -109,10 +135,7 @@ model parse_model(std::string_view text) { return parse_model_of("model", text);
 
 unsigned parse_width(std::string_view setting, std::string_view text) {
   unsigned width = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), width);
-  if (error != std::errc{} || end != text.data() + text.size()) {
-    refuse(setting, text, widths_allowed);
-  }
+  if (!read_number(text, width)) refuse(setting, text, widths_allowed);
   check_width(setting, width, text);
   return width;
 }
@@ -134,7 +157,7 @@ std::size_t parse_bytes(std::string_view setting, std::string_view text) {
 
 runtime_settings resolve(const runtime_options& options) {
   return {resolve_model(options), resolve_width(options), resolve_stack(options),
-          resolve_guard(options)};
+          resolve_guard(options), resolve_blocking_threads(options)};
 }
 
 }  // namespace treadle

@@ -1,7 +1,9 @@
 // Everything in the public API.
 #pragma once
 
+#include "treadle/blocking.hpp"
 #include "treadle/condition_variable.hpp"
+#include "treadle/io.hpp"
 #include "treadle/latch.hpp"
 #include "treadle/mutex.hpp"
 #include "treadle/runtime.hpp"

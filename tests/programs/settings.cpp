@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <treadle/io.hpp>
 #include <treadle/runtime.hpp>
 #include <treadle/thread.hpp>
 
@@ -21,8 +22,8 @@ int main(int argc, char** argv) {
     first.join();
     treadle::runtime& rt = treadle::runtime::current();
     const std::string model(treadle::to_string(rt.model()));
-    std::printf("model=%s width=%u stack=%zu guard=%zu\n", model.c_str(), rt.width(),
-                rt.stack_bytes(), rt.guard_bytes());
+    std::printf("model=%s width=%u stack=%zu guard=%zu calls=%u\n", model.c_str(), rt.width(),
+                rt.stack_bytes(), rt.guard_bytes(), treadle::io::blocking_counters().threads_max);
     try {
       treadle::runtime::set_default_options({});
       std::puts("options were taken after the start");

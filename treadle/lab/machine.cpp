@@ -37,7 +37,8 @@ std::string utc_now() {
 
 std::string settings_in_force() {
   std::string text;
-  for (const char* name : {"TREADLE_MODEL", "TREADLE_WIDTH", "TREADLE_STACK", "TREADLE_GUARD"}) {
+  for (const char* name : {"TREADLE_MODEL", "TREADLE_WIDTH", "TREADLE_STACK", "TREADLE_GUARD",
+                           "TREADLE_BLOCKING_THREADS"}) {
     const char* const value = std::getenv(name);
     if (value == nullptr) continue;
     text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value);

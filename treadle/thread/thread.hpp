@@ -45,6 +45,7 @@ enum class wait_reason : std::uint8_t {
   join,
   scope,
   sleep,
+  io,
   runtime,
   exited,
 };
