@@ -204,6 +204,53 @@ TEST(Faults, NothingIsLeaked) {
   }
 }
 
+// ---- calls on files ----
+
+TEST(FileCalls, AKernelWithoutIoUringIsServedByThePool) {
+  for (const char* model : models) {
+    for (const char* error : {"ENOSYS", "EPERM", "ENOMEM", "EMFILE"}) {
+      const std::string fault = std::string("io_uring_setup:1+:") + error;
+      SCOPED_TRACE(std::string(model) + " " + fault);
+      const outcome quiet = run({.program = "file_calls",
+                                 .arguments = {model},
+                                 .environment = {{"TREADLE_FAULT", fault}}});
+      EXPECT_TRUE(quiet.exited_with(0)) << quiet.describe();
+      EXPECT_EQ(quiet.err, "") << quiet.describe();
+      EXPECT_FALSE(contains(quiet.out, "uring=there")) << quiet.describe();
+      const outcome asked =
+          run({.program = "file_calls",
+               .arguments = {model},
+               .environment = {{"TREADLE_FAULT", fault}, {"TREADLE_IO", "uring"}}});
+      EXPECT_TRUE(asked.exited_with(0)) << asked.describe();
+      // Once, however many calls were made; in 1:1 only those with a limit ask for it at all.
+      EXPECT_EQ(count_lines_with(asked.err, "io_uring"), 1U) << asked.describe();
+    }
+  }
+}
+
+TEST(FileCalls, WithoutKernelThreadsForThemTheyAreMadeInPlace) {
+  // The runtime's own kernel threads come first.
+  for (const char* fault : {"thread_create:2+", "thread_create:3+", "thread_create:4+"}) {
+    for (const char* io : {"auto", "pool"}) {
+      SCOPED_TRACE(std::string(fault) + " " + io);
+      const outcome result = run({.program = "file_calls",
+                                  .arguments = {"m:1"},
+                                  .environment = {{"TREADLE_FAULT", fault}, {"TREADLE_IO", io}}});
+      EXPECT_TRUE(result.exited_with(0)) << result.describe();
+    }
+  }
+}
+
+TEST(FileCalls, WorkInEveryWay) {
+  for (const char* model : models) {
+    for (const char* io : {"auto", "uring", "pool"}) {
+      const outcome result =
+          run({.program = "file_calls", .arguments = {model}, .environment = {{"TREADLE_IO", io}}});
+      EXPECT_TRUE(result.exited_with(0)) << result.describe();
+    }
+  }
+}
+
 // ---- settings ----
 
 void expect_refusal(const outcome& result, const std::vector<std::string>& parts) {
@@ -264,6 +311,13 @@ TEST(Settings, BadBlockingThreads) {
     expect_refusal(
         run({.program = "settings", .environment = {{"TREADLE_BLOCKING_THREADS", value}}}),
         {"TREADLE_BLOCKING_THREADS", value, "1 to 4096"});
+  }
+}
+
+TEST(Settings, BadFileCalls) {
+  for (const char* value : {"banana", "epoll", "URING", " pool"}) {
+    expect_refusal(run({.program = "settings", .environment = {{"TREADLE_IO", value}}}),
+                   {"TREADLE_IO", value, "auto, uring and pool"});
   }
 }
 

@@ -12,6 +12,7 @@
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/context/overflow_report.hpp"
 #include "treadle/io/blocking_pool.hpp"
+#include "treadle/io/file_ring.hpp"
 #include "treadle/sched/many_to_many.hpp"
 #include "treadle/sched/many_to_one.hpp"
 #include "treadle/sched/one_to_one.hpp"
@@ -88,6 +89,7 @@ void runtime::open(bool on_this_thread) {
   context::set_stack_describer(&describe);
   context::install_overflow_handler();
   io::blocking_pool::of_process().set_threads_max(settings_.blocking_threads);
+  io::file_ring::choose(settings_.file_calls);
   const core::stack_sizes sizes{settings_.stack_bytes, settings_.guard_bytes};
   schedulers_ = std::make_unique<schedulers>(sizes);
   schedulers_->on_main_thread = on_this_thread;

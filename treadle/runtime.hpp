@@ -5,8 +5,8 @@
 //   1. the program: runtime_options given to a runtime, or to set_default_options();
 //   2. the launch: `treadle run --model=... -- program`, which sets the variables below for it;
 //   3. the environment: TREADLE_MODEL=m:1|1:1|m:n, TREADLE_WIDTH, TREADLE_STACK, TREADLE_GUARD
-//      (bytes, with suffix K or M), TREADLE_BLOCKING_THREADS;
-//   4. m:n, the CPUs that affinity and cgroup leave to the process, 256 KiB, 4 KiB, 64.
+//      (bytes, with suffix K or M), TREADLE_BLOCKING_THREADS, TREADLE_IO=auto|uring|pool;
+//   4. m:n, the CPUs that affinity and cgroup leave to the process, 256 KiB, 4 KiB, 64, auto.
 // Affinity (of the thread that makes the runtime) and the cgroup's quota are read when a runtime is
 // made: a change is followed by the next one, not by one that runs.
 #pragma once
@@ -20,6 +20,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "treadle/io/file_calls.hpp"
 #include "treadle/sched/scheduler.hpp"
 
 namespace treadle {
@@ -52,6 +53,8 @@ struct runtime_options {
   // Kernel threads that make blocking calls (blocking.hpp), 1 to 4096. The process has one pool of
   // them: the runtime that starts last says how many.
   std::optional<unsigned> blocking_threads{};
+  // Who makes calls on files that would block. As with blocking_threads.
+  std::optional<io::file_calls> file_calls{};
 };
 
 // The same with every field filled in and checked. std::invalid_argument names the setting, the
@@ -62,6 +65,7 @@ struct runtime_settings {
   std::size_t stack_bytes;
   std::size_t guard_bytes;
   unsigned blocking_threads;
+  io::file_calls file_calls;
 };
 [[nodiscard]] runtime_settings resolve(const runtime_options& options);
 

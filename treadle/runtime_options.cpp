@@ -27,6 +27,7 @@ constexpr std::string_view widths_allowed = "whole numbers from 1 to 1024";
 constexpr std::string_view bytes_allowed = "bytes, or a number with the suffix K or M";
 constexpr std::string_view stacks_allowed = "16384 to 8388608 bytes (16K to 8M)";
 constexpr std::string_view calls_allowed = "whole numbers from 1 to 4096";
+constexpr std::string_view file_calls_allowed = "auto, uring and pool";
 constexpr std::string_view guards_allowed = "0 to 1048576 bytes (0 to 1M)";
 
 const char* from_environment(const char* name) noexcept {
@@ -89,6 +90,17 @@ unsigned resolve_blocking_threads(const runtime_options& options) {
   if (!read_number(text, threads)) refuse(name, text, calls_allowed);
   check_blocking_threads(name, threads, text);
   return threads;
+}
+
+io::file_calls resolve_file_calls(const runtime_options& options) {
+  if (options.file_calls) return *options.file_calls;
+  constexpr const char* name = "TREADLE_IO";
+  const char* text = from_environment(name);
+  const std::string_view wish = text != nullptr ? text : "auto";
+  if (wish == "auto") return io::file_calls::automatic;
+  if (wish == "uring") return io::file_calls::uring;
+  if (wish == "pool") return io::file_calls::pool;
+  refuse(name, wish, file_calls_allowed);
 }
 
 std::size_t resolve_stack(const runtime_options& options) {
@@ -156,8 +168,12 @@ std::size_t parse_bytes(std::string_view setting, std::string_view text) {
 }
 
 runtime_settings resolve(const runtime_options& options) {
-  return {resolve_model(options), resolve_width(options), resolve_stack(options),
-          resolve_guard(options), resolve_blocking_threads(options)};
+  return {resolve_model(options),
+          resolve_width(options),
+          resolve_stack(options),
+          resolve_guard(options),
+          resolve_blocking_threads(options),
+          resolve_file_calls(options)};
 }
 
 }  // namespace treadle

@@ -44,7 +44,8 @@ struct error_name {
   int value;
 };
 constexpr error_name error_names[] = {{"EINVAL", EINVAL}, {"ENOMEM", ENOMEM}, {"EAGAIN", EAGAIN},
-                                      {"EPERM", EPERM},   {"ENOSYS", ENOSYS}, {"EACCES", EACCES}};
+                                      {"EPERM", EPERM},   {"ENOSYS", ENOSYS}, {"EACCES", EACCES},
+                                      {"EMFILE", EMFILE}, {"ENOSPC", ENOSPC}};
 
 class errno_keeper {
  public:
@@ -236,6 +237,25 @@ int create_kernel_thread(pthread_t* thread, const pthread_attr_t* attributes, vo
   if (const int error = injected(faulty_call::thread_create)) return error;
   const errno_keeper keeper;
   return ::pthread_create(thread, attributes, body, argument);
+}
+
+int set_up_ring(unsigned entries, io_uring_params* wanted, int* descriptor) noexcept {
+  if (const int error = injected(faulty_call::io_uring_setup)) return error;
+  const errno_keeper keeper;
+  *descriptor = static_cast<int>(::syscall(SYS_io_uring_setup, entries, wanted));
+  return *descriptor >= 0 ? 0 : errno;
+}
+
+int enter_ring(int ring, unsigned submit, unsigned wait, unsigned flags) noexcept {
+  const errno_keeper keeper;
+  const long result = ::syscall(SYS_io_uring_enter, ring, submit, wait, flags, nullptr, 0);
+  return result >= 0 ? static_cast<int>(result) : -errno;
+}
+
+int register_ring(int ring, unsigned what, void* with, unsigned count) noexcept {
+  const errno_keeper keeper;
+  const long result = ::syscall(SYS_io_uring_register, ring, what, with, count);
+  return result >= 0 ? static_cast<int>(result) : -errno;
 }
 
 std::size_t page_bytes() noexcept {

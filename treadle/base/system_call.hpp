@@ -17,6 +17,7 @@
 // anew in every test), LD_PRELOAD (cannot be used inside one test program).
 #pragma once
 
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sys/uio.h>
 
@@ -70,6 +71,12 @@ struct batch_result {
 
 [[nodiscard]] int create_kernel_thread(pthread_t* thread, const pthread_attr_t* attributes,
                                        void* (*body)(void*), void* argument) noexcept;
+
+// io_uring's three calls. What enter_ring() and register_ring() return is a negative errno on
+// failure.
+[[nodiscard]] int set_up_ring(unsigned entries, io_uring_params* wanted, int* descriptor) noexcept;
+[[nodiscard]] int enter_ring(int ring, unsigned submit, unsigned wait, unsigned flags) noexcept;
+[[nodiscard]] int register_ring(int ring, unsigned what, void* with, unsigned count) noexcept;
 
 // The size of a page, asked for once.
 [[nodiscard]] std::size_t page_bytes() noexcept;

@@ -1,29 +1,17 @@
 #include "treadle/io/blocking_pool.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <new>
 
 #include "treadle/base/check.hpp"
 #include "treadle/base/futex.hpp"
-#include "treadle/base/system_call.hpp"
+#include "treadle/io/kernel_thread.hpp"
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/sched/worker.hpp"
 
 namespace treadle::io {
 namespace {
-
-// Signals for the process go to threads of the program: a call that the pool makes is not
-// interrupted by them. Faults stay open, for whoever reports them.
-sigset_t signals_of_others() noexcept {
-  sigset_t blocked;
-  ::sigfillset(&blocked);
-  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) {
-    ::sigdelset(&blocked, fault);
-  }
-  return blocked;
-}
 
 void say_once(int error) noexcept {
   static base::atomic<bool> said{false};
@@ -120,26 +108,12 @@ blocking_pool_counters blocking_pool::counters() noexcept {
 // `threads_` counts the new one already. If the last thread is refused, nobody is left to look at
 // the queue, whoever filled it: the caller does.
 void blocking_pool::add_thread() noexcept {
-  const int error = start_thread();
+  const int error = start_kernel_thread(&thread_main, this);
   if (error == 0) return;
   say_once(error);
   const base::guard hold(lock_);
   --threads_;
   run_here();
-}
-
-int blocking_pool::start_thread() noexcept {
-  const sigset_t blocked = signals_of_others();
-  sigset_t before;
-  ::pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  pthread_attr_t attributes;
-  ::pthread_attr_init(&attributes);
-  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_t made{};
-  const int error = base::create_kernel_thread(&made, &attributes, &thread_main, this);
-  ::pthread_attr_destroy(&attributes);
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return error;
 }
 
 void* blocking_pool::thread_main(void* pool) {

@@ -91,7 +91,6 @@ class blocking_pool {
   void work(seat& mine) noexcept;
   bool wait_for_work(seat& mine) noexcept;
   void add_thread() noexcept;
-  int start_thread() noexcept;
   void run_here() noexcept;
   void run_unlocked(blocking_request& request) noexcept;
   void push(blocking_request& request) noexcept;

@@ -16,6 +16,8 @@
 #include <memory>
 #include <new>
 
+#include "treadle/io/file_request.hpp"
+#include "treadle/io/file_ring.hpp"
 #include "treadle/io/files.hpp"
 #include "treadle/io/park.hpp"
 #include "treadle/io/pool_call.hpp"
@@ -83,6 +85,25 @@ class news_of_children final : public pool_call {
   int pidfd_ = -1;
 };
 
+enum class news { there_is, unknown, limit };
+
+// Through io_uring, which can take the wait back. At the limit with errno.
+news wait_for_end(pid_t which, const wait_limit& limit) noexcept {
+  if (!file_ring::usable()) return news::unknown;
+  const int before = own_errno();
+  const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, which, 0));
+  if (pidfd < 0) {
+    own_errno() = before;
+    return news::unknown;
+  }
+  const file_request request{.what = file_request::kind::wait_readable, .fd = pidfd};
+  const ssize_t ready = make_call_elsewhere(request, limit);
+  const int error = ready < 0 ? own_errno() : before;
+  ::close(pidfd);
+  own_errno() = error;
+  return ready < 0 ? news::limit : news::there_is;
+}
+
 }  // namespace
 
 pid_t waitpid(pid_t which, int* status, int options, const wait_limit& limit) noexcept {
@@ -96,10 +117,15 @@ pid_t waitpid(pid_t which, int* status, int options, const wait_limit& limit) no
     const pid_t reaped = ::waitpid(which, status, options | WNOHANG);
     if (reaped != 0) return reaped;
     if (limit.until().has_passed()) return fail_with(ETIMEDOUT);
-    std::unique_ptr<pool_call> news(new (std::nothrow)
+    if (which > 0 && options == 0) {
+      const news seen = wait_for_end(which, limit);
+      if (seen == news::limit) return -1;
+      if (seen == news::there_is) continue;
+    }
+    std::unique_ptr<pool_call> call(new (std::nothrow)
                                         news_of_children(which, options, limit.until()));
-    if (news == nullptr) return fail_with(ENOMEM);
-    const wait_end how = run_on_pool(news, limit);
+    if (call == nullptr) return fail_with(ENOMEM);
+    const wait_end how = run_on_pool(call, limit);
     if (how != wait_end::done) return fail_with(error_of(how));
   }
 }

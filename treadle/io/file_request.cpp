@@ -1,6 +1,7 @@
 #include "treadle/io/file_request.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <memory>
 #include <new>
 
+#include "treadle/io/file_ring.hpp"
 #include "treadle/io/pool_call.hpp"
 
 namespace treadle::io {
@@ -155,6 +157,10 @@ ssize_t make_call(const file_request& request) noexcept {
       return ::fdatasync(request.fd);
     case file_request::kind::open:
       return ::open(request.path, request.flags, request.mode);
+    case file_request::kind::wait_readable: {
+      pollfd one{request.fd, POLLIN, 0};
+      return ::poll(&one, 1, -1);
+    }
   }
   return -1;
 }
@@ -167,6 +173,13 @@ ssize_t make_call_on_pool(const file_request& request, const wait_limit& limit) 
 }
 
 ssize_t make_call_elsewhere(const file_request& request, const wait_limit& limit) noexcept {
+  if (file_ring::usable()) {
+    const file_ring::outcome got = file_ring::perform(request, limit);
+    if (got.how != wait_end::done) return fail_with(error_of(got.how));
+    if (got.result >= 0) return got.result;
+    // What the ring cannot do with this file the plain call can.
+    if (got.result != -EAGAIN) return fail_with(static_cast<int>(-got.result));
+  }
   return make_call_on_pool(request, limit);
 }
 

@@ -64,7 +64,7 @@ struct rest_of_parts {
       parts[0].iov_len -= bytes;
     }
   }
-  // Guess: with more parts than these the read comes back short, as it may.
+  // Guess: more parts than these are read in several turns.
   std::array<iovec, 16> parts;
   int count = 0;
 };
@@ -79,25 +79,33 @@ ssize_t blocking_read(int fd, const iovec* parts, int count, off_t offset,
   request.offset = offset;
   if (stopped_already(limit)) return -1;
   if (in_place(limit)) return make_call(request);
+  const int before = own_errno();
   const ssize_t cached = ::preadv2(fd, parts, count, offset < 0 ? -1 : offset, RWF_NOWAIT);
   if (cached < 0) {
-    const bool unknown = errno == EAGAIN || errno == EOPNOTSUPP || errno == ENOSYS;
-    return unknown ? perform(request, limit) : -1;
+    const int error = own_errno();
+    if (error != EAGAIN && error != EOPNOTSUPP && error != ENOSYS) return -1;
+    own_errno() = before;
   }
-  const auto got = static_cast<std::size_t>(cached);
+  const std::size_t total = bytes_in(parts, count);
+  std::size_t got = cached > 0 ? static_cast<std::size_t>(cached) : 0;
   // Nothing at all is looked into as well: Linux 5.9 and 5.10 say so of what is not cached
   // (preadv2(2)).
-  if (got == bytes_in(parts, count) || at_end(fd, offset, got)) return cached;
-  const rest_of_parts rest(parts, count, got);
-  request.parts = rest.parts.data();
-  request.count = rest.count;
-  if (offset >= 0) request.offset = offset + cached;
-  const int before = own_errno();
-  const ssize_t more = perform(request, limit);
-  if (more >= 0) return cached + more;
-  if (got == 0) return -1;
-  own_errno() = before;  // the part that was cached counts
-  return cached;
+  bool over = cached >= 0 && (got == total || at_end(fd, offset, got));
+  while (!over) {
+    const rest_of_parts rest(parts, count, got);
+    request.parts = rest.parts.data();
+    request.count = rest.count;
+    if (offset >= 0) request.offset = offset + static_cast<off_t>(got);
+    const ssize_t more = perform(request, limit);
+    if (more < 0) {
+      if (got == 0) return -1;
+      own_errno() = before;  // the part that was read counts
+      break;
+    }
+    got += static_cast<std::size_t>(more);
+    over = more == 0 || got == total || at_end(fd, offset, got);
+  }
+  return static_cast<ssize_t>(got);
 }
 
 ssize_t blocking_write(int fd, const iovec* parts, int count, off_t offset,

@@ -38,7 +38,7 @@ std::string utc_now() {
 std::string settings_in_force() {
   std::string text;
   for (const char* name : {"TREADLE_MODEL", "TREADLE_WIDTH", "TREADLE_STACK", "TREADLE_GUARD",
-                           "TREADLE_BLOCKING_THREADS"}) {
+                           "TREADLE_BLOCKING_THREADS", "TREADLE_IO"}) {
     const char* const value = std::getenv(name);
     if (value == nullptr) continue;
     text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value);

@@ -1,0 +1,30 @@
+#include "treadle/io/kernel_thread.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <initializer_list>
+
+#include "treadle/base/system_call.hpp"
+
+namespace treadle::io {
+
+int start_kernel_thread(void* (*body)(void*), void* argument) noexcept {
+  sigset_t blocked;
+  ::sigfillset(&blocked);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) {
+    ::sigdelset(&blocked, fault);
+  }
+  sigset_t before;
+  ::pthread_sigmask(SIG_SETMASK, &blocked, &before);
+  pthread_attr_t attributes;
+  ::pthread_attr_init(&attributes);
+  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_t made{};
+  const int error = base::create_kernel_thread(&made, &attributes, body, argument);
+  ::pthread_attr_destroy(&attributes);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return error;
+}
+
+}  // namespace treadle::io

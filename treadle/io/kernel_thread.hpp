@@ -1,0 +1,11 @@
+// Starting a kernel thread that serves the program and is none of its own.
+#pragma once
+
+namespace treadle::io {
+
+// Detached, and with the signals of the program blocked: those go to threads of the program, so
+// that no call which is made here is interrupted. Faults stay open, for whoever reports them.
+// 0 or an errno. Any kernel thread may call; takes some 20 us.
+[[nodiscard]] int start_kernel_thread(void* (*body)(void*), void* argument) noexcept;
+
+}  // namespace treadle::io
