@@ -1,15 +1,13 @@
 // Calls on files through io_uring: a ring that the process has, and the kernel thread that owns it.
 //
-// A caller hands its request over and parks; the owner submits what has come, waits for completions
-// and unparks. Requests live on their callers' stacks: nobody returns before the kernel is done with
-// the buffers. At a limit the caller asks for the request to be taken back and waits for the answer:
-// of completion and cancellation exactly one comes, and a completion that was faster counts.
+// A caller hands its request over and parks; the owner submits what has come, waits for
+// completions and unparks. Requests live on their callers' stacks: nobody returns before the kernel
+// is done with the buffers. At a limit the caller asks for the request to be taken back and waits
+// for the answer: of completion and cancellation exactly one comes, and a completion that was
+// faster counts.
 // At most in_flight_max requests are with the kernel; the others wait in order.
 // When the kernel refuses io_uring, usable() is false and the pool makes the calls; refusal() says
-// why. After fork() the child has no owner: see blocking_pool.hpp.
-// Rejected: submission by the workers themselves. The kernel cancels the requests of a kernel thread
-// that ends, and interrupts one that computes, or waits in a call of its own (EINTR), to work off
-// its completions. Both cannot happen to the owner, which does nothing else. See
+// why. After fork() the child has no owner: see blocking_pool.hpp. Why not from the workers:
 // docs/decisions/0022.
 #pragma once
 

@@ -3,8 +3,8 @@
 // One kernel thread, the owner, prepares, submits and reaps; it says so by own(). open() and
 // close() may run elsewhere, before and after. Completions are collected when the owner waits, and
 // only then (DEFER_TASKRUN), so that nobody else is interrupted for them.
-// By raw constants and system calls: see docs/decisions/0022. Source: io_uring(7), io_uring_setup(2),
-// io_uring_enter(2); the kernel's include/uapi/linux/io_uring.h.
+// By raw constants and system calls: see docs/decisions/0022. Source: io_uring(7),
+// io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
 #pragma once
 
 #include <linux/io_uring.h>
