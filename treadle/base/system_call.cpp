@@ -1,5 +1,6 @@
 #include "treadle/base/system_call.hpp"
 
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -33,11 +34,10 @@ struct call_name {
   const char* text;
   int usual_error;  // what the kernel would most likely answer
 };
-constexpr call_name call_names[call_count] = {{"mmap", ENOMEM},
-                                              {"madvise", ENOMEM},
-                                              {"mprotect", ENOMEM},
-                                              {"thread_create", EAGAIN},
-                                              {"io_uring_setup", ENOSYS}};
+constexpr call_name call_names[call_count] = {
+    {"mmap", ENOMEM},           {"madvise", ENOMEM},       {"mprotect", ENOMEM},
+    {"thread_create", EAGAIN},  {"io_uring_setup", ENOSYS}, {"epoll_create", EMFILE},
+    {"epoll_ctl", ENOMEM},      {"eventfd", EMFILE}};
 
 struct error_name {
   const char* text;
@@ -186,7 +186,7 @@ bool set_faults(const char* text) noexcept {
   for (const char* rest = text; *rest != '\0';) {
     if (!read_fault(rest)) {
       say("TREADLE_FAULT is malformed; allowed: a list of call:n[+][:error], where call is mmap, "
-          "madvise, mprotect, thread_create or io_uring_setup");
+          "madvise, mprotect, thread_create, io_uring_setup, epoll_create, epoll_ctl or eventfd");
       return false;
     }
     if (*rest == ',') ++rest;
@@ -256,6 +256,26 @@ int register_ring(int ring, unsigned what, void* with, unsigned count) noexcept 
   const errno_keeper keeper;
   const long result = ::syscall(SYS_io_uring_register, ring, what, with, count);
   return result >= 0 ? static_cast<int>(result) : -errno;
+}
+
+descriptor_result create_epoll() noexcept {
+  if (const int error = injected(faulty_call::epoll_create)) return {-1, error};
+  const errno_keeper keeper;
+  const int made = ::epoll_create1(EPOLL_CLOEXEC);
+  return {made, made >= 0 ? 0 : errno};
+}
+
+descriptor_result create_eventfd() noexcept {
+  if (const int error = injected(faulty_call::eventfd)) return {-1, error};
+  const errno_keeper keeper;
+  const int made = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return {made, made >= 0 ? 0 : errno};
+}
+
+int control_epoll(int epoll, int operation, int descriptor, epoll_event* event) noexcept {
+  if (const int error = injected(faulty_call::epoll_ctl)) return error;
+  const errno_keeper keeper;
+  return ::epoll_ctl(epoll, operation, descriptor, event) == 0 ? 0 : errno;
 }
 
 std::size_t page_bytes() noexcept {

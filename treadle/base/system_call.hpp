@@ -19,6 +19,7 @@
 
 #include <linux/io_uring.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/uio.h>
 
 #include <cstddef>
@@ -26,7 +27,17 @@
 
 namespace treadle::base {
 
-enum class faulty_call { mmap, madvise, mprotect, thread_create, io_uring_setup, count };
+enum class faulty_call {
+  mmap,
+  madvise,
+  mprotect,
+  thread_create,
+  io_uring_setup,
+  epoll_create,
+  epoll_ctl,
+  eventfd,
+  count
+};
 
 // Makes the nth call from now on fail with `error`, once; nth == 0 switches the fault off. Resets
 // calls_made() of that call to zero.
@@ -77,6 +88,16 @@ struct batch_result {
 [[nodiscard]] int set_up_ring(unsigned entries, io_uring_params* wanted, int* descriptor) noexcept;
 [[nodiscard]] int enter_ring(int ring, unsigned submit, unsigned wait, unsigned flags) noexcept;
 [[nodiscard]] int register_ring(int ring, unsigned what, void* with, unsigned count) noexcept;
+struct descriptor_result {
+  int descriptor;  // -1 when error is not 0
+  int error;
+};
+
+// All are closed on exec; the eventfd does not block.
+[[nodiscard]] descriptor_result create_epoll() noexcept;
+[[nodiscard]] descriptor_result create_eventfd() noexcept;
+[[nodiscard]] int control_epoll(int epoll, int operation, int descriptor,
+                                epoll_event* event) noexcept;
 
 // The size of a page, asked for once.
 [[nodiscard]] std::size_t page_bytes() noexcept;
