@@ -7,6 +7,8 @@
 // ever, and the busy side needs no fence between queueing a thread and looking for sleepers.
 // When all workers are idle they sleep without limit; work then comes from outside, through the
 // inject queue, whose size is sequentially consistent with `sleepers`.
+// Of the sleepers one at most has the poller's seat: it waits for events instead of on its futex,
+// and is woken last, as somebody else would have to take its place.
 // Source: Go's spinning Ms (runtime/proc.go); the dozing is ours.
 #pragma once
 
@@ -15,6 +17,8 @@
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/cache_line.hpp"
 #include "treadle/base/futex.hpp"
+#include "treadle/base/solo.hpp"
+#include "treadle/sched/poller.hpp"
 
 namespace treadle::core {
 
@@ -23,6 +27,9 @@ inline constexpr unsigned workers_max = 1024;
 
 class idle_workers {
  public:
+  // Fixed before the first worker starts; may be null.
+  poller* events = nullptr;
+
   // A guess from anywhere.
   bool anybody_spins() const noexcept { return spinners_.load(base::relaxed) != 0; }
   bool anybody_dozes() const noexcept { return dozers_.load(base::relaxed) != 0; }
@@ -44,19 +51,17 @@ class idle_workers {
   // Wakes one sleeper, which starts as the spinner. False when there is none, or one spins.
   bool wake_one() noexcept {
     if (!start_spinning()) return false;
+    const std::uint32_t seated = seat_.load(base::relaxed);  // relaxed: a preference
     for (std::uint32_t i = 0; i < words; ++i) {
-      std::uint64_t set = asleep_[i].load(base::seq_cst);
+      const std::uint64_t spared = seated != nobody && seated / 64 == i ? bit(seated) : 0;
+      std::uint64_t set = asleep_[i].load(base::seq_cst) & ~spared;
       while (set != 0) {
         const std::uint64_t lowest = set & (~set + 1);
-        // acq_rel: whoever clears the bit owns the wake-up
-        if ((asleep_[i].fetch_and(~lowest, base::acq_rel) & lowest) != 0) {
-          wakeups_.fetch_add(1, base::relaxed);  // relaxed: a statistic
-          rouse(i * 64 + static_cast<std::uint32_t>(__builtin_ctzll(lowest)));
-          return true;
-        }
-        set = asleep_[i].load(base::seq_cst);
+        if (claim(i * 64 + static_cast<std::uint32_t>(__builtin_ctzll(lowest)))) return true;
+        set = asleep_[i].load(base::seq_cst) & ~spared;
       }
     }
+    if (seated != nobody && claim(seated)) return true;
     stop_spinning();
     return false;
   }
@@ -74,11 +79,27 @@ class idle_workers {
     sleepers_.fetch_add(1, base::seq_cst);
   }
 
-  // Sleeps until woken or `until`; `dozing` says that it is only a nap beside busy workers.
+  // Sleeps until woken or `until`, in the poller when its seat is free; `dozing` says that it is
+  // only a nap beside busy workers.
   void sleep(std::uint32_t index, base::deadline until, bool dozing) noexcept {
     if (dozing) dozers_.fetch_add(1, base::relaxed);  // relaxed: a hint
-    base::futex_wait(beds_[index].word, 0, until);
+    if (events != nullptr && events->in_use() && take_seat(index)) {
+      // seq_cst: after the seat is taken; pairs with rouse(), of the two one sees the other
+      if (beds_[index].word.load(base::seq_cst) == 0) events->poll(until);
+      leave_seat();
+    } else {
+      const bool away = base::go_away();
+      base::futex_wait(beds_[index].word, 0, until);
+      if (away) base::come_back();
+    }
     if (dozing) dozers_.fetch_sub(1, base::relaxed);
+  }
+
+  // Only looks for events, unless somebody waits for them already. Anybody who is awake.
+  void look_in(std::uint32_t index) noexcept {
+    if (events == nullptr || !events->in_use() || !take_seat(index)) return;
+    events->poll(base::deadline::at(0));
+    leave_seat();
   }
 
   // After lie_down(), slept or not. True when somebody woke us: we are the spinner then.
@@ -90,12 +111,34 @@ class idle_workers {
 
  private:
   static constexpr std::uint32_t words = workers_max / 64;
+  static constexpr std::uint32_t nobody = ~std::uint32_t{0};
   static std::uint64_t bit(std::uint32_t index) noexcept { return std::uint64_t{1} << index % 64; }
 
-  void rouse(std::uint32_t index) noexcept {
-    beds_[index].word.store(1, base::release);  // pairs with sleep()
-    base::futex_wake(beds_[index].word);
+  // True when the worker slept: it is woken now.
+  bool claim(std::uint32_t index) noexcept {
+    // acq_rel: whoever clears the bit owns the wake-up
+    if ((asleep_[index / 64].fetch_and(~bit(index), base::acq_rel) & bit(index)) == 0) return false;
+    wakeups_.fetch_add(1, base::relaxed);  // relaxed: a statistic
+    rouse(index);
+    return true;
   }
+
+  void rouse(std::uint32_t index) noexcept {
+    beds_[index].word.store(1, base::seq_cst);  // seq_cst: before the look at the seat; see sleep()
+    if (seat_.load(base::seq_cst) == index) {
+      events->interrupt();
+    } else {
+      base::futex_wake(beds_[index].word);
+    }
+  }
+
+  bool take_seat(std::uint32_t index) noexcept {
+    std::uint32_t free = nobody;
+    // acquire: pairs with leave_seat(), hands over what the poller keeps; seq_cst: see sleep()
+    return seat_.load(base::relaxed) == nobody &&  // relaxed: a look before the dear part
+           seat_.compare_exchange_strong(free, index, base::seq_cst, base::relaxed);
+  }
+  void leave_seat() noexcept { seat_.store(nobody, base::release); }  // pairs with take_seat()
 
   struct alignas(base::cache_line_bytes) bed {
     base::atomic<std::uint32_t> word{0};
@@ -105,6 +148,8 @@ class idle_workers {
   base::atomic<std::uint32_t> sleepers_{0};
   base::atomic<std::uint32_t> dozers_{0};
   base::atomic<std::uint64_t> wakeups_{0};
+  // Who may call poll().
+  base::atomic<std::uint32_t> seat_{nobody};
   alignas(base::false_sharing_bytes) base::atomic<std::uint64_t> asleep_[words] = {};
   bed beds_[workers_max];
 };

@@ -65,6 +65,7 @@ thread* many_to_many::look_around(processor& mine) noexcept {
   if (mine.timers.earliest.load(base::relaxed) != timer_queue::no_deadline) {  // relaxed: ours
     fire(mine.timers, base::monotonic_now());
   }
+  idle_.look_in(mine.index);
   thread* found = take_injected(mine);
   if (found == nullptr) found = mine.ring.pop();
   return found != nullptr ? found : pick_local(mine);
@@ -106,6 +107,7 @@ void many_to_many::ready_from_outside(thread& which) noexcept {
 
 int many_to_many::open() noexcept {
   if (const int error = memory_.open(width_)) return error;
+  idle_.events = events;
   processors_ = new (std::nothrow) processor[width_];
   if (processors_ == nullptr) return ENOMEM;
   for (unsigned i = 0; i < width_; ++i) {

@@ -64,6 +64,10 @@ thread* many_to_many::find_work(processor& mine) noexcept {
         offer(mine.ring.size() != 0);
         return found;
       }
+    } else if (thread* found = look_everywhere(mine)) {
+      // Who lay down while we were leaving the poller may have taken us for its keeper.
+      offer(mine.ring.size() != 0);
+      return found;
     }
   }
 }
@@ -71,6 +75,7 @@ thread* many_to_many::find_work(processor& mine) noexcept {
 thread* many_to_many::spin(processor& mine) noexcept {
   const std::int64_t until = base::monotonic_now() + spin_nanoseconds;
   do {
+    idle_.look_in(mine.index);
     if (thread* found = look_everywhere(mine)) return found;
     for (int i = 0; i < pauses_between_looks; ++i) base::spin_hint();
   } while (base::monotonic_now() < until);
@@ -155,9 +160,7 @@ bool many_to_many::nap(processor& mine, std::int64_t& doze) noexcept {
       if (doze < doze_max_nanoseconds) doze *= 2;
     }
     mine.sleeps.add(1);
-    const bool away = base::go_away();
     idle_.sleep(mine.index, until, dozing);
-    if (away) base::come_back();
   }
   const bool woken = idle_.get_up(mine.index);
   if (found != nullptr && !mine.ring.push(found)) overflow(mine, *found);

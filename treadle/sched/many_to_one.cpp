@@ -11,7 +11,13 @@ namespace treadle::core {
 
 static_assert(scheduler<many_to_one>);
 
+// Every so many threads: what a busy worker would otherwise never see.
 void many_to_one::look_around(processor& mine) noexcept {
+  take_due(mine);
+  if (events != nullptr && events->in_use()) events->poll(deadline::at(0));
+}
+
+void many_to_one::take_due(processor& mine) noexcept {
   if (mine.timers.earliest.load(base::relaxed) != timer_queue::no_deadline) {  // relaxed: ours
     fire(mine.timers, base::monotonic_now());
   }
@@ -20,15 +26,23 @@ void many_to_one::look_around(processor& mine) noexcept {
 }
 
 thread* many_to_one::after_looking_around(processor& mine) noexcept {
-  look_around(mine);
+  take_due(mine);
   return mine.ready.pop_front();
 }
 
 void many_to_one::ready_from_outside(thread& which) noexcept {
   injected_.push(&which);
+  wake();
+}
+
+void many_to_one::wake() noexcept {
   // seq_cst: the push before, the sleeper's announcement before its last look: see find_work()
-  if (asleep_.load(base::seq_cst) == 1 && asleep_.exchange(0, base::seq_cst) == 1) {
+  if (asleep_.load(base::seq_cst) == awake) return;
+  const std::uint32_t where = asleep_.exchange(awake, base::seq_cst);
+  if (where == on_futex) {
     base::futex_wake(asleep_);
+  } else if (where == in_poller) {
+    events->interrupt();
   }
 }
 
@@ -36,18 +50,25 @@ void many_to_one::ready_from_outside(thread& which) noexcept {
 thread* many_to_one::find_work(processor& mine) noexcept {
   for (;;) {
     if (thread* found = after_looking_around(mine)) return found;
-    asleep_.store(1, base::seq_cst);
+    // Only our own threads make it so: it cannot become true while we sleep.
+    const bool polling = events != nullptr && events->in_use();
+    asleep_.store(polling ? in_poller : on_futex, base::seq_cst);
     // seq_cst: of us and a waker one sees the other
     if (!injected_.looks_empty()) {
-      asleep_.store(0, base::relaxed);  // relaxed: a late waker finds 0 or wakes nobody
+      asleep_.store(awake, base::relaxed);  // relaxed: a late waker wakes nobody, or in vain
       continue;
     }
     if (closing_.load(base::seq_cst)) return nullptr;
     mine.sleeps.add(1);
-    const bool away = base::go_away();
-    base::futex_wait(asleep_, 1, deadline::at(mine.timers.earliest.load(base::relaxed)));
-    if (away) base::come_back();
-    asleep_.store(0, base::relaxed);  // relaxed: as above
+    const deadline until = deadline::at(mine.timers.earliest.load(base::relaxed));  // ours
+    if (polling) {
+      events->poll(until);
+    } else {
+      const bool away = base::go_away();
+      base::futex_wait(asleep_, on_futex, until);
+      if (away) base::come_back();
+    }
+    asleep_.store(awake, base::relaxed);  // relaxed: as above
   }
 }
 
@@ -142,7 +163,7 @@ void many_to_one::settle() const noexcept {
 void many_to_one::close() noexcept {
   settle();
   closing_.store(true, base::seq_cst);  // pairs with find_work()
-  if (asleep_.exchange(0, base::seq_cst) == 1) base::futex_wake(asleep_);
+  wake();
   ::pthread_join(processor_->kernel_thread, nullptr);
   memory_.close(*processor_);
   delete processor_;

@@ -67,6 +67,8 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   thread* pop_parent(worker& on) noexcept { return of(on).ready.pop_front(); }
 
   void look_around(processor& mine) noexcept;
+  void take_due(processor& mine) noexcept;
+  void wake() noexcept;
   thread* after_looking_around(processor& mine) noexcept;
   thread* find_work(processor& mine) noexcept;
   void work(processor& mine) noexcept;
@@ -79,8 +81,9 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
 
   processor* processor_ = nullptr;
   queue::inject_queue<thread> injected_;
-  // 1 while the worker sleeps or is about to; a futex.
-  base::atomic<std::uint32_t> asleep_{0};
+  // Where the worker waits or is about to; a futex.
+  enum : std::uint32_t { awake = 0, on_futex = 1, in_poller = 2 };
+  base::atomic<std::uint32_t> asleep_{awake};
   base::atomic<bool> closing_{false};
 };
 
