@@ -1,0 +1,85 @@
+// POSIX input and output that blocks the thread and not its worker. Public: <treadle/io.hpp>.
+//
+// All calls here keep to this:
+//   - Names, arguments and results are POSIX's or Linux's: -1 and errno on failure. The descriptor
+//     may have O_NONBLOCK or not: the call waits in any case.
+//   - The last parameter says how long: at its point -1 and ETIMEDOUT, when its stop is requested
+//     -1 and ECANCELED, unless something was transferred; then that counts. A limit in the past
+//     tries once. Exactly one of result, time-out and stop happens. Each call is a cancellation
+//     point; a stop that was requested before the call is seen first.
+//   - Writing to a connection that the peer has closed raises SIGPIPE, unless MSG_NOSIGNAL is
+//     given or the signal ignored.
+//   - Never EINTR: a call that a signal interrupts goes on.
+//   - Where threads share workers, the thread parks and the poller wakes it. A thread with a kernel
+//     thread of its own (scope system, main, a library's) blocks that.
+//   - ENOMEM, EMFILE and what else the poller's own system calls say may be a call's error, too.
+//   - Several threads may wait for one descriptor; an event wakes all who wait for it.
+//   - Close with treadle::io::close(): it ends the waits of others with EBADF, and it is how the
+//     runtime learns that a number will mean another descriptor. Before something else closes a
+//     descriptor that was used here (a library, dup2), call forget().
+//   - errno is the thread's. But the address of errno is the kernel thread's, and a compiler may
+//     keep it over a call: read errno in a function in which nothing waited before, or use the
+//     classes of treadle/io/socket.hpp, which throw.
+// Happens-before: as the kernel's for the bytes themselves, nothing more.
+#pragma once
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <cstddef>
+
+#include "treadle/base/wait_limit.hpp"
+
+namespace treadle::io {
+
+using base::wait_limit;
+
+// At least one byte, or the end. A regular file blocks the worker.
+ssize_t read(int descriptor, void* buffer, std::size_t bytes, const wait_limit& limit = {});
+ssize_t readv(int descriptor, const iovec* parts, int count, const wait_limit& limit = {});
+
+// All bytes, as a blocking write(); fewer after an error, a time-out or a stop in between.
+ssize_t write(int descriptor, const void* buffer, std::size_t bytes, const wait_limit& limit = {});
+ssize_t writev(int descriptor, const iovec* parts, int count, const wait_limit& limit = {});
+
+// With MSG_DONTWAIT in the flags they do not wait, whatever the limit.
+ssize_t recv(int socket, void* buffer, std::size_t bytes, int flags, const wait_limit& limit = {});
+ssize_t send(int socket, const void* buffer, std::size_t bytes, int flags,
+             const wait_limit& limit = {});
+
+// As accept4(2). Sets O_NONBLOCK on the listening socket, once; the new one is as `flags` say.
+int accept(int listener, sockaddr* address, socklen_t* address_bytes, int flags = 0,
+           const wait_limit& limit = {});
+
+// A connect() that was given up goes on in the kernel: close the socket. ETIMEDOUT may also be
+// TCP's own.
+int connect(int socket, const sockaddr* address, socklen_t address_bytes,
+            const wait_limit& limit = {});
+
+// As poll(2): how many descriptors have something to say, 0 at the limit's point; and POLLNVAL for
+// one that another thread closed meanwhile.
+int poll(pollfd* descriptors, nfds_t count, const wait_limit& limit = {});
+// One descriptor: its events, 0 at the limit's point, or -1.
+int poll(int descriptor, short events, const wait_limit& limit = {});
+
+// Until a read or a write may go on without waiting, or for no reason: 0, or -1. Costs no system
+// call when the poller knows the descriptor; so a buffer need only be there while there is data.
+int wait_readable(int descriptor, const wait_limit& limit = {});
+int wait_writable(int descriptor, const wait_limit& limit = {});
+
+// As splice(2) and sendfile(2); both set O_NONBLOCK on what is not a regular file. splice() moves
+// at least one byte, sendfile() all, as far as there are so many. Reading the file may block the
+// worker.
+ssize_t splice(int from, off_t* from_offset, int to, off_t* to_offset, std::size_t bytes,
+               unsigned flags, const wait_limit& limit = {});
+ssize_t sendfile(int to, int from, off_t* offset, std::size_t bytes, const wait_limit& limit = {});
+
+// Ends the waits of other threads with EBADF, then closes. Blocks the worker where close(2) blocks.
+int close(int descriptor);
+
+// The runtime forgets what it knows of the number, as before close(), but leaves it open.
+void forget(int descriptor);
+
+}  // namespace treadle::io

@@ -1,0 +1,134 @@
+// accept, connect, close.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include "treadle/io/calls.hpp"
+#include "treadle/io/descriptor_table.hpp"
+#include "treadle/io/epoll_poller.hpp"
+#include "treadle/io/single_call.hpp"
+#include "treadle/sched/worker.hpp"
+
+namespace treadle::io {
+namespace {
+
+// A new descriptor, whose number may have been somebody's that was closed behind our back.
+void begin_socket(int number, bool tcp, bool never_blocks) noexcept {
+  int error = 0;
+  descriptor* which = descriptor_table::instance().find(number, error);
+  if (which == nullptr) return;  // found out again, and said, at its first use
+  const base::guard hold(which->lock);
+  which->begin_lifetime();
+  // relaxed, all: nobody else knows the number yet
+  which->kind.store(call_kind::socket, base::relaxed);
+  which->is_tcp.store(tcp, base::relaxed);
+  which->never_blocks.store(never_blocks, base::relaxed);
+}
+
+// Blocking accepts have no flag: the listener must not block. Learned once.
+int prepare_listener(const call_target& target) noexcept {
+  descriptor& which = *target.which;
+  if (which.never_blocks.load(base::relaxed)) return 0;  // relaxed: else it is done once more
+  int protocol = 0;
+  socklen_t bytes = sizeof(protocol);
+  const bool tcp = ::getsockopt(target.number, SOL_SOCKET, SO_PROTOCOL, &protocol, &bytes) == 0 &&
+                   protocol == IPPROTO_TCP;
+  {
+    const base::guard hold(which.lock);
+    which.is_tcp.store(tcp, base::relaxed);  // relaxed: a listener is not read from
+  }
+  return make_never_block(target);
+}
+
+// connect() without waiting; 0 or -errno.
+ssize_t connect_once(int socket, const sockaddr* address, socklen_t bytes) noexcept {
+  const int flags = ::fcntl(socket, F_GETFL);
+  if (flags < 0) return errno_as_result();
+  const bool blocks = (flags & O_NONBLOCK) == 0;
+  if (blocks) ::fcntl(socket, F_SETFL, flags | O_NONBLOCK);
+  const ssize_t result = as_result(::connect(socket, address, bytes));
+  if (blocks) ::fcntl(socket, F_SETFL, flags);
+  return result;
+}
+
+// How an attempt that is in progress stands: 0, -errno or -EAGAIN.
+ssize_t connect_progress(int socket) noexcept {
+  pollfd asked{socket, POLLOUT, 0};
+  if (::poll(&asked, 1, 0) <= 0) return -EAGAIN;
+  int error = 0;
+  socklen_t bytes = sizeof(error);
+  if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &bytes) != 0) return errno_as_result();
+  return -error;
+}
+
+// A local socket whose listener's queue is full says EAGAIN, and there is no event for it.
+int pause_before_next_try(unsigned round, const wait_limit& limit) noexcept {
+  // Guess: from a busy server's time for one connection to what nobody notices.
+  constexpr std::int64_t first_nanoseconds = 100'000;
+  constexpr unsigned doublings_max = 8;
+  if (limit.stop().stop_requested()) return ECANCELED;
+  if (limit.until().has_passed()) return ETIMEDOUT;
+  const std::int64_t span = first_nanoseconds << (round < doublings_max ? round : doublings_max);
+  base::deadline until = base::deadline::at(base::monotonic_now() + span);
+  if (limit.until().nanoseconds() < until.nanoseconds()) until = limit.until();
+  static_cast<void>(core::current_thread().scheduler->park(core::wait_reason::io, until));
+  return 0;
+}
+
+}  // namespace
+
+int accept(int listener, sockaddr* address, socklen_t* address_bytes, int flags,
+           const wait_limit& limit) {
+  bool tcp = false;
+  const ssize_t made = call_when_ready(
+      listener, descriptor::readable, limit, [&](const call_target& target, std::uint32_t) {
+        if (const int error = prepare_listener(target)) return static_cast<ssize_t>(-error);
+        tcp = target.which->is_tcp.load(base::relaxed);  // relaxed: learned once
+        return as_result(::accept4(target.number, address, address_bytes, flags));
+      });
+  if (made >= 0) begin_socket(static_cast<int>(made), tcp, (flags & SOCK_NONBLOCK) != 0);
+  return static_cast<int>(made);
+}
+
+int connect(int socket, const sockaddr* address, socklen_t address_bytes, const wait_limit& limit) {
+  if (limit.stop().stop_requested()) return static_cast<int>(fail(ECANCELED));
+  ssize_t result = -EAGAIN;
+  for (unsigned round = 0; result == -EAGAIN; ++round) {
+    result = connect_once(socket, address, address_bytes);
+    if (result != -EAGAIN) break;
+    if (const int error = pause_before_next_try(round, limit)) {
+      return static_cast<int>(fail(error));
+    }
+  }
+  if (result == 0) return 0;
+  if (result != -EINPROGRESS && result != -EALREADY && result != -EINTR) {
+    return static_cast<int>(fail(static_cast<int>(-result)));
+  }
+  return static_cast<int>(call_when_ready(
+      socket, descriptor::writable, limit,
+      [](const call_target& target, std::uint32_t) { return connect_progress(target.number); }));
+}
+
+int close(int descriptor) {
+  int error = EBADF;
+  io::descriptor* which = descriptor_table::instance().find(descriptor, error);
+  if (which == nullptr) return ::close(descriptor);
+  // The lock is held over the call: nobody can begin to wait for a descriptor that is about to
+  // go, or meet the one that gets its number before this one is forgotten.
+  const base::guard hold(which->lock);
+  which->begin_lifetime();
+  const ssize_t result = as_result(::close(descriptor));
+  // Linux closes it all the same.
+  return result == 0 || result == -EINTR ? 0 : static_cast<int>(fail(static_cast<int>(-result)));
+}
+
+void forget(int descriptor) {
+  int error = 0;
+  io::descriptor* which = descriptor_table::instance().find(descriptor, error);
+  if (which == nullptr) return;
+  const base::guard hold(which->lock);
+  if (which->home != nullptr) which->home->unwatch(descriptor);
+  which->begin_lifetime();
+}
+
+}  // namespace treadle::io

@@ -1,0 +1,141 @@
+#include "treadle/io/descriptor.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace treadle::io {
+namespace {
+
+// Threads taken out of a descriptor's list, to be woken once its lock is free. A thread's record
+// outlives the waiter, which is gone as soon as its outcome is known.
+class taken_threads {
+ public:
+  // With the lock held: takes out who wants one of `bits`, as many as there is room for. True when
+  // there may be more. Kernel threads see events for themselves.
+  bool take(descriptor& from, std::uint32_t bits, wait_outcome outcome) noexcept {
+    descriptor_waiter* node = from.first;
+    while (node != nullptr) {
+      descriptor_waiter* next = node->next;
+      const bool own_poll = node->wake_descriptor >= 0;
+      if ((node->wanted & bits) != 0 && !(own_poll && outcome == wait_outcome::ready)) {
+        if (count_ == capacity) return true;
+        end(from, *node, outcome);
+      }
+      node = next;
+    }
+    return false;
+  }
+
+  // With the lock held.
+  void end(descriptor& from, descriptor_waiter& node, wait_outcome outcome) noexcept {
+    from.remove(node);
+    if (node.wake_descriptor >= 0) {
+      // Under the lock: the eventfd is its own only as long as its waiter is in the list.
+      const int saved = errno;
+      const std::uint64_t one = 1;
+      const ssize_t written = ::write(node.wake_descriptor, &one, sizeof(one));
+      static_cast<void>(written);  // cannot fail: nobody else writes to it
+      errno = saved;
+    } else {
+      threads_[count_++] = node.who;
+    }
+    node.outcome.store(outcome, base::release);  // pairs with the waiter's look
+  }
+
+  void wake() noexcept {
+    for (unsigned i = 0; i < count_; ++i) core::scheduler_port::unpark(*threads_[i]);
+    count_ = 0;
+  }
+
+ private:
+  // Guess: seldom do more wait on one descriptor.
+  static constexpr unsigned capacity = 16;
+  unsigned count_ = 0;
+  core::thread* threads_[capacity];
+};
+
+constexpr std::uint32_t all_bits = descriptor::readable | descriptor::writable;
+
+}  // namespace
+
+void descriptor::push(descriptor_waiter& node) noexcept {
+  node.next = nullptr;
+  node.previous = last;
+  (last != nullptr ? last->next : first) = &node;
+  last = &node;
+}
+
+void descriptor::remove(descriptor_waiter& node) noexcept {
+  (node.previous != nullptr ? node.previous->next : first) = node.next;
+  (node.next != nullptr ? node.next->previous : last) = node.previous;
+}
+
+void descriptor::begin_lifetime() noexcept {
+  // release: pairs with the look at the start of a call
+  lifetime.store(lifetime.load(base::relaxed) + 1, base::release);
+  change_state((state.load(base::relaxed) & ~flags) + one_event);
+  // relaxed: who still uses the old ones has lost a race with close() anyway
+  kind.store(call_kind::unknown, base::relaxed);
+  is_tcp.store(false, base::relaxed);
+  never_blocks.store(false, base::relaxed);
+  home = nullptr;
+  taken_threads taken;
+  bool more = true;
+  while (more) {
+    more = taken.take(*this, all_bits, wait_outcome::closed);
+    taken.wake();  // takes no descriptor's lock
+  }
+}
+
+void descriptor::deliver(std::uint32_t when, std::uint32_t bits) noexcept {
+  taken_threads taken;
+  bool more = true;
+  for (bool first_round = true; more; first_round = false) {
+    {
+      const base::guard hold(lock);
+      // relaxed, both: under the lock
+      if (lifetime.load(base::relaxed) != when) return;
+      if (first_round) change_state((state.load(base::relaxed) | bits) + one_event);
+      more = taken.take(*this, bits, wait_outcome::ready);
+    }
+    taken.wake();
+  }
+}
+
+void descriptor::leave(const epoll_poller& poller) noexcept {
+  taken_threads taken;
+  bool more = true;
+  while (more) {
+    {
+      const base::guard hold(lock);
+      if (home == &poller) {
+        home = nullptr;
+        change_state((state.load(base::relaxed) & ~flags) + one_event);  // relaxed: under the lock
+      }
+      more = home == nullptr && taken.take(*this, all_bits, wait_outcome::ready);
+    }
+    taken.wake();
+  }
+}
+
+void descriptor::stop(descriptor_waiter& node) noexcept {
+  taken_threads taken;
+  {
+    const base::guard hold(lock);
+    // relaxed: under the lock
+    if (node.outcome.load(base::relaxed) != wait_outcome::waiting) return;
+    taken.end(*this, node, wait_outcome::stopped);
+  }
+  taken.wake();
+}
+
+bool descriptor::give_up(descriptor_waiter& node) noexcept {
+  const base::guard hold(lock);
+  // relaxed: under the lock
+  if (node.outcome.load(base::relaxed) != wait_outcome::waiting) return false;
+  remove(node);
+  return true;
+}
+
+}  // namespace treadle::io

@@ -1,0 +1,161 @@
+#include "treadle/io/epoll_poller.hpp"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "treadle/base/solo.hpp"
+#include "treadle/base/system_call.hpp"
+#include "treadle/io/descriptor_table.hpp"
+
+namespace treadle::io {
+namespace {
+
+constexpr std::uint64_t wake_tag = ~std::uint64_t{0};
+// Guess: an event may wait as long as some thread switches take; a look costs a system call.
+constexpr std::int64_t look_interval_nanoseconds = 10'000;
+
+std::uint32_t bits_of(std::uint32_t events) noexcept {
+  std::uint32_t bits = 0;
+  if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+    bits |= descriptor::readable;
+  }
+  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) bits |= descriptor::writable;
+  if ((events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) bits |= descriptor::unusual;
+  return bits;
+}
+
+// epoll_wait() with nanoseconds where the kernel has it (Linux 5.11).
+int wait_for(int epoll, epoll_event* events, int events_max, std::int64_t nanoseconds) noexcept {
+#if defined(SYS_epoll_pwait2)
+  static base::atomic<bool> missing{false};
+  if (!missing.load(base::relaxed)) {  // relaxed: only a hint
+    const timespec span{nanoseconds / base::nanoseconds_per_second,
+                        nanoseconds % base::nanoseconds_per_second};
+    const long count =
+        ::syscall(SYS_epoll_pwait2, epoll, events, events_max, &span, nullptr, std::size_t{0});
+    if (count >= 0 || errno != ENOSYS) return static_cast<int>(count);
+    missing.store(true, base::relaxed);
+  }
+#endif
+  // Rounded up: a wait may end late, never early.
+  constexpr std::int64_t per_millisecond = 1'000'000;
+  constexpr std::int64_t milliseconds_max = 1'000'000'000;
+  const std::int64_t milliseconds = (nanoseconds + per_millisecond - 1) / per_millisecond;
+  return ::epoll_wait(
+      epoll, events, events_max,
+      static_cast<int>(milliseconds < milliseconds_max ? milliseconds : milliseconds_max));
+}
+
+}  // namespace
+
+epoll_poller::~epoll_poller() {
+  if (!open_.load(base::relaxed)) return;  // relaxed: whoever destroys has synchronised
+  descriptor_table::instance().for_each([this](descriptor& one) { one.leave(*this); });
+  ::close(wake_);
+  ::close(epoll_);
+}
+
+int epoll_poller::open() noexcept {
+  const base::guard hold(opening_);
+  if (open_.load(base::relaxed)) return 0;  // relaxed: under the lock
+  const base::descriptor_result epoll = base::create_epoll();
+  if (epoll.error != 0) return epoll.error;
+  const base::descriptor_result wake = base::create_eventfd();
+  int error = wake.error;
+  if (error == 0) {
+    // Edge-triggered: each write is an event, and nobody needs to read it.
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;
+    event.data.u64 = wake_tag;
+    error = base::control_epoll(epoll.descriptor, EPOLL_CTL_ADD, wake.descriptor, &event);
+    if (error != 0) ::close(wake.descriptor);
+  }
+  if (error != 0) {
+    ::close(epoll.descriptor);
+    return error;
+  }
+  epoll_ = epoll.descriptor;
+  wake_ = wake.descriptor;
+  open_.store(true, base::release);  // pairs with poll() and watch()
+  return 0;
+}
+
+int epoll_poller::watch(int number, std::uint32_t lifetime) noexcept {
+  if (!open_.load(base::acquire)) {  // pairs with open()
+    if (const int error = open()) return error;
+  }
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+  event.data.u64 = std::uint64_t{lifetime} << 32 | static_cast<std::uint32_t>(number);
+  const int error = base::control_epoll(epoll_, EPOLL_CTL_ADD, number, &event);
+  if (error != EEXIST) return error;
+  // The same open file came back under the same number.
+  return base::control_epoll(epoll_, EPOLL_CTL_MOD, number, &event);
+}
+
+void epoll_poller::unwatch(int number) noexcept {
+  epoll_event unused{};
+  // It may have gone by itself.
+  static_cast<void>(base::control_epoll(epoll_, EPOLL_CTL_DEL, number, &unused));
+}
+
+void epoll_poller::interrupt() noexcept {
+  // seq_cst, both: of us and block() one sees the other
+  interrupted_.store(true, base::seq_cst);
+  if (!blocked_.load(base::seq_cst)) return;
+  const int saved = errno;
+  const std::uint64_t one = 1;
+  const ssize_t written = ::write(wake_, &one, sizeof(one));
+  static_cast<void>(written);  // it would take 2^64 interrupts to fill the counter
+  errno = saved;
+}
+
+int epoll_poller::block(base::deadline until) noexcept {
+  blocked_.store(true, base::seq_cst);  // seq_cst: see interrupt()
+  int count = 0;
+  if (!interrupted_.load(base::seq_cst)) {
+    const bool away = base::go_away();
+    if (until.is_never()) {
+      count = ::epoll_wait(epoll_, events_, events_max, -1);
+    } else {
+      const std::int64_t left = until.nanoseconds() - base::monotonic_now();
+      count = wait_for(epoll_, events_, events_max, left > 0 ? left : 0);
+    }
+    if (away) base::come_back();
+  } else {
+    count = ::epoll_wait(epoll_, events_, events_max, 0);
+  }
+  blocked_.store(false, base::relaxed);  // relaxed: a late interrupt() writes in vain
+  // acquire: pairs with interrupt(), the caller then sees what it was woken for
+  interrupted_.exchange(false, base::acq_rel);
+  return count;
+}
+
+void epoll_poller::poll(base::deadline until) noexcept {
+  if (!open_.load(base::acquire)) return;  // pairs with open(): nobody waits
+  const int saved = errno;
+  int count = 0;
+  if (until.nanoseconds() == 0) {
+    const std::int64_t now = base::monotonic_now();
+    if (now - last_look_ < look_interval_nanoseconds) return;
+    last_look_ = now;
+    count = ::epoll_wait(epoll_, events_, events_max, 0);
+  } else {
+    count = block(until);
+  }
+  descriptor_table& table = descriptor_table::instance();
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t tag = events_[i].data.u64;
+    if (tag == wake_tag) continue;
+    int unused = 0;
+    descriptor* which = table.find(static_cast<int>(tag & 0xffffffff), unused);
+    if (which == nullptr) continue;
+    which->deliver(static_cast<std::uint32_t>(tag >> 32), bits_of(events_[i].events));
+  }
+  errno = saved;
+}
+
+}  // namespace treadle::io

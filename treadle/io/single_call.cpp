@@ -1,0 +1,160 @@
+#include "treadle/io/single_call.hpp"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <climits>
+
+namespace treadle::io {
+namespace {
+
+// Unless the number has become another descriptor meanwhile.
+void learn(const call_target& target, call_kind kind) noexcept {
+  const base::guard hold(target.which->lock);
+  // relaxed, both: under the lock; whoever does not see it learns it again
+  if (target.which->lifetime.load(base::relaxed) != target.lifetime) return;
+  target.which->kind.store(kind, base::relaxed);
+}
+
+call_kind known(const descriptor& which) noexcept {
+  return which.kind.load(base::relaxed);  // relaxed: as above
+}
+
+// What is no socket.
+call_kind kind_of_file(int number) noexcept {
+  struct stat about {};
+  if (::fstat(number, &about) != 0) return call_kind::ask_first;
+  if (S_ISREG(about.st_mode) || S_ISDIR(about.st_mode) || S_ISBLK(about.st_mode)) {
+    return call_kind::always;
+  }
+  return S_ISCHR(about.st_mode) ? call_kind::ask_first : call_kind::no_wait;
+}
+
+bool is_refused(ssize_t result) noexcept { return result == -EOPNOTSUPP || result == -ENOSYS; }
+
+// Asks poll(2), without waiting.
+bool is_ready(int number, short events) noexcept {
+  pollfd asked{number, events, 0};
+  return ::poll(&asked, 1, 0) != 0;
+}
+
+ssize_t receive(int number, const iovec* parts, int count) noexcept {
+  if (count == 1) {
+    return as_result(::recv(number, parts->iov_base, parts->iov_len, MSG_DONTWAIT));
+  }
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(parts);
+  message.msg_iovlen = static_cast<std::size_t>(count);
+  return as_result(::recvmsg(number, &message, MSG_DONTWAIT));
+}
+
+ssize_t send(int number, const iovec* parts, int count) noexcept {
+  if (count == 1) {
+    return as_result(::send(number, parts->iov_base, parts->iov_len, MSG_DONTWAIT));
+  }
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(parts);
+  message.msg_iovlen = static_cast<std::size_t>(count);
+  return as_result(::sendmsg(number, &message, MSG_DONTWAIT));
+}
+
+std::size_t bytes_of(const iovec* parts, int count) noexcept {
+  std::size_t sum = 0;
+  for (int i = 0; i < count; ++i) sum += parts[i].iov_len;
+  return sum;
+}
+
+// Room for PIPE_BUF bytes is all that POLLOUT promises.
+ssize_t write_a_little(int number, const iovec* parts) noexcept {
+  while (parts->iov_len == 0) ++parts;
+  const std::size_t bytes = parts->iov_len < PIPE_BUF ? parts->iov_len : PIPE_BUF;
+  return as_result(::write(number, parts->iov_base, bytes));
+}
+
+}  // namespace
+
+ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* parts,
+                  int count) noexcept {
+  descriptor& which = *target.which;
+  const int number = target.number;
+  call_kind kind = known(which);
+  if (kind == call_kind::socket || kind == call_kind::unknown) {
+    const ssize_t result = receive(number, parts, count);
+    if (result != -ENOTSOCK) {
+      if (kind == call_kind::unknown && result != -EBADF) learn(target, call_kind::socket);
+      if (result > 0 && static_cast<std::size_t>(result) < bytes_of(parts, count) &&
+          which.is_tcp.load(base::relaxed)) {  // relaxed: not yet known is no harm
+        which.note_drained(seen);
+      }
+      return result;
+    }
+    learn(target, kind = kind_of_file(number));
+  }
+  if (kind == call_kind::no_wait) {
+    const ssize_t result = as_result(::preadv2(number, parts, count, -1, RWF_NOWAIT));
+    if (!is_refused(result)) return result;
+    learn(target, kind = call_kind::ask_first);
+  }
+  if (kind == call_kind::ask_first && !is_ready(number, POLLIN)) return -EAGAIN;
+  return as_result(::readv(number, parts, count));
+}
+
+ssize_t write_once(const call_target& target, const iovec* parts, int count) noexcept {
+  descriptor& which = *target.which;
+  const int number = target.number;
+  call_kind kind = known(which);
+  if (kind == call_kind::socket || kind == call_kind::unknown) {
+    const ssize_t result = send(number, parts, count);
+    if (result != -ENOTSOCK) {
+      if (kind == call_kind::unknown && result != -EBADF) learn(target, call_kind::socket);
+      return result;
+    }
+    learn(target, kind = kind_of_file(number));
+  }
+  if (kind == call_kind::no_wait) {
+    const ssize_t result = as_result(::pwritev2(number, parts, count, -1, RWF_NOWAIT));
+    if (!is_refused(result)) return result;
+    learn(target, kind = call_kind::ask_first);
+  }
+  if (kind == call_kind::ask_first) {
+    return is_ready(number, POLLOUT) ? write_a_little(number, parts) : -EAGAIN;
+  }
+  return as_result(::writev(number, parts, count));
+}
+
+ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer, std::size_t bytes,
+                     int flags) noexcept {
+  const ssize_t result = as_result(::recv(target.number, buffer, bytes, flags | MSG_DONTWAIT));
+  if (result >= 0) {
+    if (known(*target.which) == call_kind::unknown) learn(target, call_kind::socket);
+    if (result > 0 && static_cast<std::size_t>(result) < bytes && flags == 0 &&
+        target.which->is_tcp.load(base::relaxed)) {  // relaxed: not yet known is no harm
+      target.which->note_drained(seen);
+    }
+  } else if (result == -EAGAIN && known(*target.which) == call_kind::unknown) {
+    learn(target, call_kind::socket);
+  }
+  return result;
+}
+
+int make_never_block(const call_target& target) noexcept {
+  descriptor& which = *target.which;
+  const int number = target.number;
+  if (which.never_blocks.load(base::relaxed)) return 0;  // relaxed: else it is done once more
+  const int old_flags = ::fcntl(number, F_GETFL);
+  if (old_flags < 0) return static_cast<int>(-errno_as_result());
+  if ((old_flags & O_NONBLOCK) == 0 && ::fcntl(number, F_SETFL, old_flags | O_NONBLOCK) != 0) {
+    return static_cast<int>(-errno_as_result());
+  }
+  const base::guard hold(which.lock);
+  // relaxed, both: under the lock
+  if (which.lifetime.load(base::relaxed) == target.lifetime) {
+    which.never_blocks.store(true, base::relaxed);
+  }
+  return 0;
+}
+
+}  // namespace treadle::io

@@ -1,0 +1,28 @@
+// One attempt at each call, which does not block the kernel thread: a result, or -errno with
+// -EAGAIN for "not now". Also learns what a descriptor is, at its first use.
+//
+// Descriptors are left as they are: O_NONBLOCK belongs to the open file, which other processes may
+// share (a terminal!). Sockets have MSG_DONTWAIT; pipes and most others RWF_NOWAIT; of the rest
+// poll(2) is asked first, and a rival in another process could then still make the call block.
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cstddef>
+
+#include "treadle/io/waiting.hpp"
+
+namespace treadle::io {
+
+[[nodiscard]] ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* parts,
+                                int count) noexcept;
+[[nodiscard]] ssize_t write_once(const call_target& target, const iovec* parts, int count) noexcept;
+[[nodiscard]] ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer,
+                                   std::size_t bytes, int flags) noexcept;
+
+// For calls that have no flag of their own: sets O_NONBLOCK, once in a descriptor's lifetime. 0 or
+// an errno.
+[[nodiscard]] int make_never_block(const call_target& target) noexcept;
+
+}  // namespace treadle::io

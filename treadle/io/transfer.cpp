@@ -1,0 +1,151 @@
+// read, write and their relatives.
+#include <fcntl.h>
+#include <sys/sendfile.h>
+
+#include "treadle/io/calls.hpp"
+#include "treadle/io/descriptor_table.hpp"
+#include "treadle/io/single_call.hpp"
+#include "treadle/sched/worker.hpp"
+
+namespace treadle::io {
+namespace {
+
+// Calls `attempt(target, seen, done)` until all bytes are through. What was transferred counts
+// more than an error that came after it.
+template <class Attempt>
+ssize_t transfer_all(int number, std::size_t bytes, const wait_limit& limit,
+                     Attempt&& attempt) noexcept {
+  std::size_t done = 0;
+  do {
+    const ssize_t result = call_when_ready(
+        number, descriptor::writable, limit,
+        [&](const call_target& target, std::uint32_t) { return attempt(target, done); });
+    if (result < 0) return done != 0 ? static_cast<ssize_t>(done) : result;
+    if (result == 0) break;
+    done += static_cast<std::size_t>(result);
+  } while (done < bytes);
+  return static_cast<ssize_t>(done);
+}
+
+// A copy of what is left of a list of parts.
+class rest_of_parts {
+ public:
+  rest_of_parts(const iovec* parts, int count, std::size_t done) noexcept {
+    for (; count > 0 && done >= parts->iov_len; ++parts, --count) done -= parts->iov_len;
+    for (; count > 0 && count_ < capacity; ++parts, --count) {
+      copy_[count_].iov_base = static_cast<std::byte*>(parts->iov_base) + done;
+      copy_[count_++].iov_len = parts->iov_len - done;
+      done = 0;
+    }
+  }
+  const iovec* parts() const noexcept { return copy_; }
+  int count() const noexcept { return count_; }
+
+ private:
+  // Guess: few lists are longer, and these take one more call.
+  static constexpr int capacity = 16;
+  int count_ = 0;
+  iovec copy_[capacity];
+};
+
+}  // namespace
+
+ssize_t read(int descriptor, void* buffer, std::size_t bytes, const wait_limit& limit) {
+  const iovec part{buffer, bytes};
+  return readv(descriptor, &part, 1, limit);
+}
+
+ssize_t readv(int descriptor, const iovec* parts, int count, const wait_limit& limit) {
+  if (count < 0) return fail(EINVAL);
+  return call_when_ready(descriptor, io::descriptor::readable, limit,
+                         [=](const call_target& target, std::uint32_t seen) {
+                           return read_once(target, seen, parts, count);
+                         });
+}
+
+ssize_t write(int descriptor, const void* buffer, std::size_t bytes, const wait_limit& limit) {
+  return transfer_all(descriptor, bytes, limit, [=](const call_target& target, std::size_t done) {
+    const iovec part{static_cast<std::byte*>(const_cast<void*>(buffer)) + done, bytes - done};
+    return write_once(target, &part, 1);
+  });
+}
+
+ssize_t writev(int descriptor, const iovec* parts, int count, const wait_limit& limit) {
+  if (count < 0) return fail(EINVAL);
+  std::size_t bytes = 0;
+  for (int i = 0; i < count; ++i) bytes += parts[i].iov_len;
+  return transfer_all(descriptor, bytes, limit, [=](const call_target& target, std::size_t done) {
+    // Whole at first: a message must not be cut.
+    if (done == 0) return write_once(target, parts, count);
+    const rest_of_parts rest(parts, count, done);
+    return write_once(target, rest.parts(), rest.count());
+  });
+}
+
+ssize_t recv(int socket, void* buffer, std::size_t bytes, int flags, const wait_limit& limit) {
+  if ((flags & MSG_DONTWAIT) != 0) return ::recv(socket, buffer, bytes, flags);
+  const bool whole = (flags & MSG_WAITALL) != 0 && (flags & MSG_PEEK) == 0;
+  std::size_t done = 0;
+  for (;;) {
+    const ssize_t result = call_when_ready(
+        socket, descriptor::readable, limit, [=](const call_target& target, std::uint32_t seen) {
+          return receive_once(target, seen, static_cast<std::byte*>(buffer) + done, bytes - done,
+                              flags);
+        });
+    if (result < 0) return done != 0 ? static_cast<ssize_t>(done) : result;
+    done += static_cast<std::size_t>(result);
+    if (!whole || result == 0 || done == bytes) return static_cast<ssize_t>(done);
+  }
+}
+
+ssize_t send(int socket, const void* buffer, std::size_t bytes, int flags,
+             const wait_limit& limit) {
+  if ((flags & MSG_DONTWAIT) != 0) return ::send(socket, buffer, bytes, flags);
+  return transfer_all(socket, bytes, limit, [=](const call_target& target, std::size_t done) {
+    return as_result(::send(target.number, static_cast<const std::byte*>(buffer) + done,
+                            bytes - done, flags | MSG_DONTWAIT));
+  });
+}
+
+ssize_t sendfile(int to, int from, off_t* offset, std::size_t bytes, const wait_limit& limit) {
+  return transfer_all(to, bytes, limit, [=](const call_target& target, std::size_t done) {
+    if (const int error = make_never_block(target)) return static_cast<ssize_t>(-error);
+    return as_result(::sendfile(target.number, from, offset, bytes - done));
+  });
+}
+
+ssize_t splice(int from, off_t* from_offset, int to, off_t* to_offset, std::size_t bytes,
+               unsigned flags, const wait_limit& limit) {
+  call_target source;
+  if (const int error = source.open(from)) return fail(error);
+  if (const int error = make_never_block(source)) return fail(error);
+  for (;;) {
+    call_target sink;
+    if (const int error = sink.open(to)) return fail(error);
+    if (const int error = make_never_block(sink)) return fail(error);
+    if (limit.stop().stop_requested()) return fail(ECANCELED);
+    // acquire: pairs with descriptor::change_state()
+    const std::uint32_t seen_source = source.which->state.load(base::acquire);
+    const std::uint32_t seen_sink = sink.which->state.load(base::acquire);
+    const ssize_t result =
+        as_result(::splice(from, from_offset, to, to_offset, bytes, flags | SPLICE_F_NONBLOCK));
+    if (result >= 0) return result;
+    if (result == -EINTR) continue;
+    if (result != -EAGAIN) return fail(static_cast<int>(-result));
+    // EAGAIN does not say which side it was.
+    pollfd sides[2] = {{from, POLLIN, 0}, {to, POLLOUT, 0}};
+    ::poll(sides, 2, 0);
+    int error = 0;
+    if (sides[0].revents == 0) {
+      error = wait_for_event(source, seen_source, descriptor::readable, limit);
+    } else if (sides[1].revents == 0) {
+      error = wait_for_event(sink, seen_sink, descriptor::writable, limit);
+    } else {
+      core::current_thread().scheduler->yield();  // it has changed since
+      if (limit.until().has_passed()) error = ETIMEDOUT;
+    }
+    if (error != 0) return fail(error);
+  }
+}
+
+}  // namespace treadle::io

@@ -1,0 +1,150 @@
+#include "treadle/io/waiting.hpp"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <stop_token>
+
+#include "treadle/io/descriptor_table.hpp"
+#include "treadle/io/epoll_poller.hpp"
+#include "treadle/io/kernel_wait.hpp"
+#include "treadle/sched/worker.hpp"
+
+namespace treadle::io {
+namespace {
+
+// Whether a short read says that nothing is left: it does for TCP, but not where messages or
+// passed descriptors have borders.
+bool is_tcp(int number) noexcept {
+  int protocol = 0;
+  socklen_t bytes = sizeof(protocol);
+  return ::getsockopt(number, SOL_SOCKET, SO_PROTOCOL, &protocol, &bytes) == 0 &&
+         protocol == IPPROTO_TCP;
+}
+
+// With the lock held: `home` reports the events from now on. Its first is what is ready now.
+int begin_watch(const call_target& target, epoll_poller& home) noexcept {
+  descriptor& which = *target.which;
+  // relaxed, here and below: under the lock
+  if (which.home != nullptr) {
+    // Handed over from another runtime: nobody there waits for it any longer.
+    which.home->unwatch(target.number);
+    which.home = nullptr;
+  } else if (which.kind.load(base::relaxed) <= call_kind::socket &&
+             !which.is_tcp.load(base::relaxed)) {
+    which.is_tcp.store(is_tcp(target.number), base::relaxed);
+  }
+  std::uint32_t state = which.state.load(base::relaxed) & ~descriptor::flags;
+  const int error = home.watch(target.number, target.lifetime);
+  if (error == 0) {
+    which.home = &home;
+    state |= descriptor::watched;
+  } else if (error == EPERM) {
+    which.kind.store(call_kind::always, base::relaxed);
+  }
+  which.change_state(state);
+  return error;
+}
+
+// 0 with `queued`: the node is in the list, now park. 0 without: try again. Or an errno.
+int enter(const call_target& target, std::uint32_t seen, descriptor_waiter& node,
+          epoll_poller& home, bool& queued) noexcept {
+  descriptor& which = *target.which;
+  const base::guard hold(which.lock);
+  // relaxed, both: under the lock
+  if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;
+  const std::uint32_t state = which.state.load(base::relaxed);
+  if (((state ^ seen) & ~descriptor::flags) != 0) return 0;  // an event since
+  if (which.home == nullptr || (which.home != &home && which.first == nullptr)) {
+    const bool was_always = which.kind.load(base::relaxed) == call_kind::always;
+    const int error = begin_watch(target, home);
+    if (error == EPERM) return was_always ? EAGAIN : 0;
+    if (error != 0) return error;
+  } else {
+    which.change_state(state & ~node.wanted);
+  }
+  which.push(node);
+  queued = true;
+  return 0;
+}
+
+int park_until_ended(descriptor& which, descriptor_waiter& node, base::deadline until) noexcept {
+  core::scheduler_port& scheduler = *node.who->scheduler;
+  for (;;) {
+    // acquire: pairs with taken_threads::end()
+    switch (node.outcome.load(base::acquire)) {
+      case wait_outcome::waiting:
+        break;
+      case wait_outcome::ready:
+        return 0;
+      case wait_outcome::closed:
+        return EBADF;
+      case wait_outcome::stopped:
+        return ECANCELED;
+    }
+    if (scheduler.park(core::wait_reason::io, until) == core::wake::timed_out &&
+        which.give_up(node)) {
+      return ETIMEDOUT;
+    }
+  }
+}
+
+// A frame of its own: the callback's state is only on the stacks of those who can be stopped.
+[[gnu::noinline]] int park_stoppable(descriptor& which, descriptor_waiter& node,
+                                     const base::wait_limit& limit) noexcept {
+  const std::stop_callback on_stop(limit.stop(), [&]() noexcept { which.stop(node); });
+  return park_until_ended(which, node, limit.until());
+}
+
+}  // namespace
+
+int call_target::open(int descriptor_number) noexcept {
+  int error = EBADF;
+  which = descriptor_table::instance().find(descriptor_number, error);
+  if (which == nullptr) return error;
+  number = descriptor_number;
+  lifetime = which->lifetime.load(base::acquire);  // pairs with begin_lifetime()
+  return 0;
+}
+
+int wait_for_event(const call_target& target, std::uint32_t seen, std::uint32_t wanted,
+                   const base::wait_limit& limit) noexcept {
+  descriptor_waiter node;
+  node.who = &core::current_thread();
+  node.wanted = wanted;
+  core::poller* events = node.who->scheduler->events;
+  if (events == nullptr) return wait_in_kernel(target, node, limit);
+  bool queued = false;
+  // Every runtime's poller is an epoll_poller: treadle/runtime.cpp.
+  const int error = enter(target, seen, node, static_cast<epoll_poller&>(*events), queued);
+  if (!queued) return error;
+  if (limit.stop().stop_possible()) return park_stoppable(*target.which, node, limit);
+  return park_until_ended(*target.which, node, limit.until());
+}
+
+int enlist(const call_target& target, descriptor_waiter& node, core::poller* events) noexcept {
+  descriptor& which = *target.which;
+  const base::guard hold(which.lock);
+  // relaxed: under the lock
+  if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;
+  node.outcome.store(wait_outcome::waiting, base::relaxed);  // relaxed: under the lock
+  if (events != nullptr) {
+    auto& home = static_cast<epoll_poller&>(*events);
+    if (which.home == nullptr || (which.home != &home && which.first == nullptr)) {
+      const int error = begin_watch(target, home);
+      // Of these two poll(2) itself has something to say.
+      if (error != 0 && error != EPERM && error != EBADF) return error;
+    }
+  }
+  which.push(node);
+  return 0;
+}
+
+ssize_t fail(int error) noexcept {
+  errno = error;
+  return -1;
+}
+
+ssize_t errno_as_result() noexcept { return -errno; }
+
+}  // namespace treadle::io

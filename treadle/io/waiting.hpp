@@ -1,0 +1,75 @@
+// Waiting for a descriptor: the part of every call that may block.
+//
+// A thread whose scheduler has a poller parks, and the poller wakes it; any other waits on its
+// kernel thread in poll(2), with an eventfd through which a close or a stop reaches it. Any thread.
+// Source of the two-step form, try and wait: epoll(7), "Do I need to continuously read/write".
+#pragma once
+
+#include <sys/types.h>
+
+#include <cerrno>
+#include <cstdint>
+
+#include "treadle/base/wait_limit.hpp"
+#include "treadle/io/descriptor.hpp"
+
+namespace treadle::io {
+
+// A call's view of its descriptor.
+struct call_target {
+  descriptor* which = nullptr;
+  int number = -1;
+  std::uint32_t lifetime = 0;  // as the call began
+
+  // 0 or an errno.
+  [[nodiscard]] int open(int descriptor_number) noexcept;
+};
+
+// Waits until one of the `wanted` bits may be set, unless `state` is no longer what the caller
+// saw. 0: try again; EBADF: closed meanwhile; ETIMEDOUT; ECANCELED; or the poller's errno.
+[[nodiscard]] int wait_for_event(const call_target& target, std::uint32_t seen,
+                                 std::uint32_t wanted, const base::wait_limit& limit) noexcept;
+
+// For waits on several descriptors: the node is in the list afterwards, unless there is an errno.
+// With a null poller nobody but a close will end the wait. Nothing was looked at yet.
+[[nodiscard]] int enlist(const call_target& target, descriptor_waiter& node,
+                         core::poller* events) noexcept;
+
+// Only once in a function: errno's address must not be kept over a wait, as the thread may go on
+// elsewhere.
+[[gnu::noinline]] ssize_t fail(int error) noexcept;
+[[gnu::noinline]] ssize_t errno_as_result() noexcept;  // -errno
+
+// -errno instead of -1 and errno.
+inline ssize_t as_result(ssize_t result) noexcept {
+  return result >= 0 ? result : errno_as_result();
+}
+
+// Calls `attempt(target)`, which must not block and gives a result or -errno, until it gives
+// something else than -EAGAIN or the limit is reached; then sets errno. After a time-out there is
+// one last attempt: what came in time counts. Never EINTR.
+template <class Attempt>
+ssize_t call_when_ready(int number, std::uint32_t wanted, const base::wait_limit& limit,
+                        Attempt&& attempt) noexcept {
+  if (limit.stop().stop_requested()) return fail(ECANCELED);
+  call_target target;
+  if (const int error = target.open(number)) return fail(error);
+  int error = 0;
+  for (bool forced = false;; forced = true) {
+    // acquire: pairs with descriptor::change_state()
+    const std::uint32_t seen = target.which->state.load(base::acquire);
+    if (forced || descriptor::is_worth_a_try(seen, wanted)) {
+      ssize_t result;
+      do {
+        result = attempt(target, seen);
+      } while (result == -EINTR);
+      if (result >= 0) return result;
+      if (result != -EAGAIN) return fail(static_cast<int>(-result));
+    }
+    if (error == ETIMEDOUT) return fail(error);
+    error = wait_for_event(target, seen, wanted, limit);
+    if (error != 0 && error != ETIMEDOUT) return fail(error);
+  }
+}
+
+}  // namespace treadle::io
