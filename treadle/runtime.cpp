@@ -13,6 +13,7 @@
 #include "treadle/context/overflow_report.hpp"
 #include "treadle/io/blocking_pool.hpp"
 #include "treadle/io/file_ring.hpp"
+#include "treadle/io/epoll_poller.hpp"
 #include "treadle/sched/many_to_many.hpp"
 #include "treadle/sched/many_to_one.hpp"
 #include "treadle/sched/one_to_one.hpp"
@@ -70,6 +71,7 @@ default_settings& defaults() {
 // Of the fiber models one is made; 1:1 is always there, for threads with system scope.
 struct runtime::schedulers {
   explicit schedulers(core::stack_sizes sizes) : kernel(sizes) {}
+  io::epoll_poller events;  // opens nothing before a thread has to wait for a descriptor
   std::unique_ptr<core::many_to_one> single;
   std::unique_ptr<core::many_to_many> many;
   core::one_to_one kernel;
@@ -120,6 +122,7 @@ void runtime::open(bool on_this_thread) {
 void runtime::adopt_schedulers() noexcept {
   process_scope_->owner = system_scope_->owner = this;
   process_scope_->for_children = system_scope_->for_children = process_scope_;
+  if (process_scope_ != system_scope_) process_scope_->events = &schedulers_->events;
 }
 
 runtime::~runtime() {
