@@ -64,6 +64,7 @@ packages_build='
   libjs-chart.js         plots of the HTML report'
 packages_test='
   libgtest-dev           the tests
+  libboost-dev           Boost.Beast, whose HTTP parser examples/http_server uses
   python3                tools/tidy.py
   gdb                    the backtrace test
   pkg-config             the install test

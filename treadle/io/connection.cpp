@@ -29,6 +29,7 @@ void begin_socket(int number, bool tcp, bool never_blocks) noexcept {
 int prepare_listener(const call_target& target) noexcept {
   descriptor& which = *target.which;
   if (which.never_blocks.load(base::relaxed)) return 0;  // relaxed: else it is done once more
+  if (const int error = open_poller()) return error;
   int protocol = 0;
   socklen_t bytes = sizeof(protocol);
   const bool tcp = ::getsockopt(target.number, SOL_SOCKET, SO_PROTOCOL, &protocol, &bytes) == 0 &&

@@ -59,6 +59,7 @@ epoll_poller::~epoll_poller() {
 }
 
 int epoll_poller::open() noexcept {
+  if (open_.load(base::acquire)) return 0;  // pairs with the store below
   const base::guard hold(opening_);
   if (open_.load(base::relaxed)) return 0;  // relaxed: under the lock
   const base::descriptor_result epoll = base::create_epoll();
@@ -84,9 +85,7 @@ int epoll_poller::open() noexcept {
 }
 
 int epoll_poller::watch(int number, std::uint32_t lifetime) noexcept {
-  if (!open_.load(base::acquire)) {  // pairs with open()
-    if (const int error = open()) return error;
-  }
+  if (const int error = open()) return error;
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
   event.data.u64 = std::uint64_t{lifetime} << 32 | static_cast<std::uint32_t>(number);

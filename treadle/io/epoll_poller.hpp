@@ -24,6 +24,9 @@ class epoll_poller final : public core::poller {
   // Whoever still waits for it looks again, elsewhere.
   ~epoll_poller();
 
+  // Opens it now rather than at the first watch(). An errno as there.
+  [[nodiscard]] int open() noexcept;
+
   // Reports events of the descriptor, with its lifetime, from now on; what is ready already is
   // the first event. An errno: of epoll_create1, eventfd or epoll_ctl; EPERM for what is always
   // ready.
@@ -40,8 +43,6 @@ class epoll_poller final : public core::poller {
   // Guess: with 3 KiB of events a busy server takes one system call for some hundred requests.
   static constexpr int events_max = 256;
 
-  int open() noexcept;
-  int wait(base::deadline until) noexcept;
   int block(base::deadline until) noexcept;
 
   base::spin_lock opening_;

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <climits>
@@ -42,9 +43,7 @@ bool is_ready(int number, short events) noexcept {
 }
 
 ssize_t receive(int number, const iovec* parts, int count) noexcept {
-  if (count == 1) {
-    return as_result(::recv(number, parts->iov_base, parts->iov_len, MSG_DONTWAIT));
-  }
+  if (count == 1) return kernel_recv(number, parts->iov_base, parts->iov_len, MSG_DONTWAIT);
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts);
   message.msg_iovlen = static_cast<std::size_t>(count);
@@ -52,9 +51,7 @@ ssize_t receive(int number, const iovec* parts, int count) noexcept {
 }
 
 ssize_t send(int number, const iovec* parts, int count) noexcept {
-  if (count == 1) {
-    return as_result(::send(number, parts->iov_base, parts->iov_len, MSG_DONTWAIT));
-  }
+  if (count == 1) return kernel_send(number, parts->iov_base, parts->iov_len, MSG_DONTWAIT);
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts);
   message.msg_iovlen = static_cast<std::size_t>(count);
@@ -127,7 +124,7 @@ ssize_t write_once(const call_target& target, const iovec* parts, int count) noe
 
 ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer, std::size_t bytes,
                      int flags) noexcept {
-  const ssize_t result = as_result(::recv(target.number, buffer, bytes, flags | MSG_DONTWAIT));
+  const ssize_t result = kernel_recv(target.number, buffer, bytes, flags | MSG_DONTWAIT);
   if (result >= 0) {
     if (known(*target.which) == call_kind::unknown) learn(target, call_kind::socket);
     if (result > 0 && static_cast<std::size_t>(result) < bytes && flags == 0 &&
@@ -138,6 +135,22 @@ ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer
     learn(target, call_kind::socket);
   }
   return result;
+}
+
+ssize_t kernel_recv(int number, void* buffer, std::size_t bytes, int flags) noexcept {
+#if defined(SYS_recvfrom) && !defined(TREADLE_SANITIZED)
+  return as_result(::syscall(SYS_recvfrom, number, buffer, bytes, flags, nullptr, nullptr));
+#else
+  return as_result(::recv(number, buffer, bytes, flags));
+#endif
+}
+
+ssize_t kernel_send(int number, const void* buffer, std::size_t bytes, int flags) noexcept {
+#if defined(SYS_sendto) && !defined(TREADLE_SANITIZED)
+  return as_result(::syscall(SYS_sendto, number, buffer, bytes, flags, nullptr, 0));
+#else
+  return as_result(::send(number, buffer, bytes, flags));
+#endif
 }
 
 int make_never_block(const call_target& target) noexcept {

@@ -21,6 +21,12 @@ namespace treadle::io {
 [[nodiscard]] ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer,
                                    std::size_t bytes, int flags) noexcept;
 
+// recv(2) and send(2) with results as above, but no cancellation points of libc's: those cost two
+// read-modify-writes a call (a sanitizer wants to see libc's).
+[[nodiscard]] ssize_t kernel_recv(int number, void* buffer, std::size_t bytes, int flags) noexcept;
+[[nodiscard]] ssize_t kernel_send(int number, const void* buffer, std::size_t bytes,
+                                  int flags) noexcept;
+
 // For calls that have no flag of their own: sets O_NONBLOCK, once in a descriptor's lifetime. 0 or
 // an errno.
 [[nodiscard]] int make_never_block(const call_target& target) noexcept;

@@ -9,7 +9,7 @@
 #include <system_error>
 
 #include "treadle/io/calls.hpp"
-#include "treadle/io/waiting.hpp"
+#include "treadle/io/single_call.hpp"
 
 namespace treadle::io {
 namespace {

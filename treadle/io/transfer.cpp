@@ -102,8 +102,8 @@ ssize_t send(int socket, const void* buffer, std::size_t bytes, int flags,
              const wait_limit& limit) {
   if ((flags & MSG_DONTWAIT) != 0) return ::send(socket, buffer, bytes, flags);
   return transfer_all(socket, bytes, limit, [=](const call_target& target, std::size_t done) {
-    return as_result(::send(target.number, static_cast<const std::byte*>(buffer) + done,
-                            bytes - done, flags | MSG_DONTWAIT));
+    return kernel_send(target.number, static_cast<const std::byte*>(buffer) + done, bytes - done,
+                       flags | MSG_DONTWAIT);
   });
 }
 

@@ -122,6 +122,11 @@ int wait_for_event(const call_target& target, std::uint32_t seen, std::uint32_t 
   return park_until_ended(*target.which, node, limit.until());
 }
 
+int open_poller() noexcept {
+  core::poller* events = core::current_thread().scheduler->events;
+  return events == nullptr ? 0 : static_cast<epoll_poller&>(*events).open();
+}
+
 int enlist(const call_target& target, descriptor_waiter& node, core::poller* events) noexcept {
   descriptor& which = *target.which;
   const base::guard hold(which.lock);

@@ -30,6 +30,9 @@ struct call_target {
 [[nodiscard]] int wait_for_event(const call_target& target, std::uint32_t seen,
                                  std::uint32_t wanted, const base::wait_limit& limit) noexcept;
 
+// Has the calling thread's poller open, if it has one: for calls that may take the last descriptor.
+[[nodiscard]] int open_poller() noexcept;
+
 // For waits on several descriptors: the node is in the list afterwards, unless there is an errno.
 // With a null poller nobody but a close will end the wait. Nothing was looked at yet.
 [[nodiscard]] int enlist(const call_target& target, descriptor_waiter& node,
