@@ -114,7 +114,8 @@ def check_files(service, root):
         for path, status, body in ((b"/small.txt", 200, b"small\n"), (b"/large.bin", 200, large),
                                    (b"/sub/in%20side.txt", 200, b"inside\n"), (b"/", 200, HELLO),
                                    (b"/empty.txt", 200, b""), (b"/sub", 404, None),
-                                   (b"/../secret.txt", 404, None), (b"/%2e%2e/secret.txt", 404, None),
+                                   (b"/../secret.txt", 404, None),
+                                   (b"/%2e%2e/secret.txt", 404, None),
                                    (b"/sub/../../secret.txt", 404, None), (b"/link.txt", 404, None),
                                    (b"/small.txt%00.html", 404, None), (b"/%zz", 404, None),
                                    (b"//etc/passwd", 404, None), (b"/fifo", 404, None)):

@@ -34,10 +34,10 @@ struct call_name {
   const char* text;
   int usual_error;  // what the kernel would most likely answer
 };
-constexpr call_name call_names[call_count] = {
-    {"mmap", ENOMEM},           {"madvise", ENOMEM},       {"mprotect", ENOMEM},
-    {"thread_create", EAGAIN},  {"io_uring_setup", ENOSYS}, {"epoll_create", EMFILE},
-    {"epoll_ctl", ENOMEM},      {"eventfd", EMFILE}};
+constexpr call_name call_names[call_count] = {{"mmap", ENOMEM},           {"madvise", ENOMEM},
+                                              {"mprotect", ENOMEM},       {"thread_create", EAGAIN},
+                                              {"io_uring_setup", ENOSYS}, {"epoll_create", EMFILE},
+                                              {"epoll_ctl", ENOMEM},      {"eventfd", EMFILE}};
 
 struct error_name {
   const char* text;

@@ -76,7 +76,8 @@ ssize_t splice(int from, off_t* from_offset, int to, off_t* to_offset, std::size
                unsigned flags, const wait_limit& limit = {});
 ssize_t sendfile(int to, int from, off_t* offset, std::size_t bytes, const wait_limit& limit = {});
 
-// Ends the waits of other threads with EBADF, then closes. Blocks the worker where close(2) blocks.
+// Ends the waits of other threads with EBADF, then closes; never fails with EINTR. Frees the blocks
+// of a file that has no name on the blocking-call pool; else blocks the worker where close(2) does.
 int close(int descriptor);
 
 // The runtime forgets what it knows of the number, as before close(), but leaves it open.

@@ -6,6 +6,7 @@
 #include "treadle/io/calls.hpp"
 #include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/epoll_poller.hpp"
+#include "treadle/io/files.hpp"
 #include "treadle/io/single_call.hpp"
 #include "treadle/sched/worker.hpp"
 
@@ -114,6 +115,12 @@ int close(int descriptor) {
   int error = EBADF;
   io::descriptor* which = descriptor_table::instance().find(descriptor, error);
   if (which == nullptr) return ::close(descriptor);
+  const call_kind kind =
+      which->kind.load(base::relaxed);  // relaxed: a hint; sockets have no blocks
+  if ((kind == call_kind::unknown || kind == call_kind::always) && close_takes_long(descriptor)) {
+    forget(descriptor);
+    return close_on_pool(descriptor);
+  }
   // The lock is held over the call: nobody can begin to wait for a descriptor that is about to
   // go, or meet the one that gets its number before this one is forgotten.
   const base::guard hold(which->lock);

@@ -125,16 +125,16 @@ int open(const char* path, int flags, mode_t mode, const wait_limit& limit) noex
   return static_cast<int>(perform(request, limit));
 }
 
-int close(int fd) noexcept {
-  // The end of a file that has no name frees its blocks, which takes long when there are many.
+bool close_takes_long(int fd) noexcept {
   struct stat about {};
-  const bool last = shares_kernel_thread() && ::fstat(fd, &about) == 0 && S_ISREG(about.st_mode) &&
-                    about.st_nlink == 0 && about.st_blocks != 0;
-  const auto call = [fd] { return ::close(fd); };
-  const int result = last ? call_on_pool(call) : call();
+  return shares_kernel_thread() && ::fstat(fd, &about) == 0 && S_ISREG(about.st_mode) &&
+         about.st_nlink == 0 && about.st_blocks != 0;
+}
+
+int close_on_pool(int fd) noexcept {
+  const int result = call_on_pool([fd] { return ::close(fd); });
   // The descriptor is gone all the same: Linux frees it first.
-  if (result != 0 && own_errno() == EINTR) return 0;
-  return result;
+  return result != 0 && own_errno() == EINTR ? 0 : result;
 }
 
 ssize_t pread(int fd, void* buffer, std::size_t bytes, off_t offset,

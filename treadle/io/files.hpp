@@ -32,8 +32,10 @@ using base::wait_limit;
 
 int open(const char* path, int flags, mode_t mode = 0, const wait_limit& limit = {}) noexcept;
 
-// Frees the descriptor at once and never with EINTR. Waits only for what the last link's end frees.
-int close(int fd) noexcept;
+// For close(): the end of a file that has no name frees its blocks, which takes long when there are
+// many; so that is done on the pool, while only the calling thread waits.
+bool close_takes_long(int fd) noexcept;
+int close_on_pool(int fd) noexcept;
 
 // May transfer less than asked for at the end of the file, on a full disk, or when the limit comes
 // after a part.
