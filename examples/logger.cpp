@@ -3,7 +3,8 @@
 //   logger [--model m:1|1:1|m:n] [--workers N] [--lines N] [--file NAME]
 //
 // With a plain fsync() the computing threads of m:1 would stand still for as long as the disk
-// takes; with treadle::io only the logging thread waits. Says how often the others ticked.
+// takes; with treadle::io only the logging thread waits. Says how often the others ticked
+// meanwhile.
 // Without --file the lines go to a file that is removed at the end. Exit status: 0; 1 when the log
 // could not be written (a full disk, say), with one line that says why; 2 for wrong arguments.
 #include <treadle/treadle.hpp>

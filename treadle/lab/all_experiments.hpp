@@ -14,6 +14,7 @@ extern const experiment million;
 extern const experiment parallelism;
 extern const experiment blocking_call;
 extern const experiment page_fault;
+extern const experiment async_cure;
 extern const experiment futex;
 extern const experiment work_stealing;
 extern const experiment thread_pool;

@@ -16,60 +16,13 @@
 #include "treadle/lab/all_experiments.hpp"
 #include "treadle/lab/human.hpp"
 #include "treadle/lab/name_server.hpp"
+#include "treadle/lab/outside.hpp"
 #include "treadle/lab/stopwatch.hpp"
 #include "treadle/lab/ticker.hpp"
 #include "treadle/thread.hpp"
 
 namespace treadle::lab {
 namespace {
-
-// A call that is over sooner shows nothing that a time slice of the kernel would not show too.
-constexpr double call_shortest = 10e6;
-
-// Written before fsync, so that the disk has something to do: as much as makes fsync this long, but
-// no more than the most. Guess: three times the shortest, as disks are fickle.
-constexpr double fsync_wanted = 30e6;
-constexpr std::size_t file_bytes_first = std::size_t{16} << 20;
-constexpr std::size_t file_bytes_most = std::size_t{256} << 20;
-
-[[noreturn]] void fail(const char* what) {
-  throw std::system_error(errno, std::generic_category(), what);
-}
-
-class file {
- public:
-  explicit file(int number) : number_(number) {
-    if (number_ < 0) fail("opening a file for the blocking calls");
-  }
-  ~file() { ::close(number_); }
-  file(const file&) = delete;
-  file& operator=(const file&) = delete;
-  int get() const { return number_; }
-
- private:
-  int number_;
-};
-
-// Does something in a kernel thread outside of every runtime, after a while: the rest of the world.
-// Joined before the next one starts, and at the end.
-class world {
- public:
-  ~world() { rest(); }
-  template <class Deed>
-  void later(double nanoseconds, Deed deed) {
-    rest();
-    doing_ = std::thread([=] {
-      sleep_in_kernel(nanoseconds);
-      deed();
-    });
-  }
-  void rest() {
-    if (doing_.joinable()) doing_.join();
-  }
-
- private:
-  std::thread doing_;
-};
 
 void report_stall(lab_context& lab, const std::string& name, const stall& seen,
                   std::string_view note = {}) {
@@ -106,41 +59,13 @@ void sleep_row(lab_context& lab) {
   report_stall(lab, "nanosleep", measure_stall(lab, {}, call));
 }
 
-void write_file(const file& target, std::size_t bytes) {
-  const std::vector<char> content(std::size_t{1} << 20, 'x');
-  if (::lseek(target.get(), 0, SEEK_SET) != 0) fail("lseek");
-  for (std::size_t done = 0; done < bytes; done += content.size()) {
-    if (::write(target.get(), content.data(), content.size()) < 0) fail("write");
-  }
-}
-
-void flush_file(const file& target) {
-  if (::fsync(target.get()) != 0) fail("fsync");
-}
-
-// How much keeps fsync busy for the time that is wanted.
-double bytes_for_fsync(const file& target) {
-  for (std::size_t bytes = file_bytes_first;; bytes *= 2) {
-    write_file(target, bytes);
-    const stopwatch watch;
-    flush_file(target);
-    if (watch.nanoseconds() >= fsync_wanted || bytes >= file_bytes_most) {
-      return static_cast<double>(bytes);
-    }
-  }
-}
-
 void fsync_row(lab_context& lab) {
-  // Not TMPDIR: /tmp is often in memory, where fsync has nothing to do.
-  char path[] = "/var/tmp/treadle-lab-XXXXXX";
-  const file target(::mkostemp(path, O_CLOEXEC));
-  ::unlink(path);
-  const double bytes =
-      lab.quantity("fsync bytes", [&] { return sample::once(bytes_for_fsync(target)); }).median;
+  const file target(make_disk_file());
+  const std::size_t bytes = bytes_for_fsync(lab, target);
   const stall seen = measure_stall(
-      lab, [&] { write_file(target, static_cast<std::size_t>(bytes)); },
-      [&] { flush_file(target); });
-  report_stall(lab, "fsync", seen, fmt::format("of {} in /var/tmp", human(bytes, "B")));
+      lab, [&] { write_file(target, bytes); }, [&] { flush_file(target); });
+  report_stall(lab, "fsync", seen,
+               fmt::format("of {} in /var/tmp", human(static_cast<double>(bytes), "B")));
 }
 
 void flock_row(lab_context& lab) {

@@ -8,19 +8,13 @@ namespace treadle::lab {
 
 std::span<const experiment* const> experiments() {
   // From the costs to what follows from them.
-  static constexpr std::array<const experiment*, 13> all{&switch_cost,
-                                                         &create_cost_experiment,
-                                                         &contended_lock,
-                                                         &futex,
-                                                         &kernel_memory,
-                                                         &address_space,
-                                                         &million,
-                                                         &parallelism,
-                                                         &blocking_call,
-                                                         &page_fault,
-                                                         &work_stealing,
-                                                         &thread_pool,
-                                                         &thread_local_storage};
+  static constexpr std::array<const experiment*, 14> all{&switch_cost,    &create_cost_experiment,
+                                                         &contended_lock, &futex,
+                                                         &kernel_memory,  &address_space,
+                                                         &million,        &parallelism,
+                                                         &blocking_call,  &page_fault,
+                                                         &async_cure,     &work_stealing,
+                                                         &thread_pool,    &thread_local_storage};
   return all;
 }
 

@@ -17,9 +17,6 @@
 namespace treadle::lab {
 namespace {
 
-// "No stall" is read as a gap of at most a quarter of the call: on a machine with other work the
-// kernel takes the CPU away for some milliseconds whatever the model.
-constexpr double free_part = 0.25;
 // A stall is as long as the call, give or take the same.
 constexpr double stall_tolerance = 1.25;
 

@@ -12,6 +12,12 @@
 
 namespace treadle::lab {
 
+// A call that is over sooner shows nothing that a time slice of the kernel would not show too.
+inline constexpr double call_shortest = 10e6;
+// "No stall" is read as a gap of at most a quarter of the call: on a machine with other work the
+// kernel takes the CPU away for some milliseconds whatever the model.
+inline constexpr double free_part = 0.25;
+
 struct stall {
   sample call;     // how long the call took
   sample longest;  // the ticking thread's longest gap meanwhile
