@@ -112,6 +112,26 @@ TYPED_TEST(Files, VectorsAndHalfCachedFiles) {
   });
 }
 
+TYPED_TEST(Files, ReadAndWriteMoveTheFilesPosition) {
+  this->in([] {
+    const scratch_file file;
+    const int fd = io::open(file.name(), O_RDWR | O_CLOEXEC);
+    const std::string text = pattern(50'000);
+    ASSERT_EQ(io::write(fd, text.data(), 20'000), 20'000);
+    iovec rest{const_cast<char*>(text.data()) + 20'000, 30'000};
+    ASSERT_EQ(io::writev(fd, &rest, 1, 1h), 30'000);
+    drop_cache(fd);
+    ASSERT_EQ(::lseek(fd, 10, SEEK_SET), 10);
+    std::string got(60'000, '?');
+    ASSERT_EQ(io::read(fd, got.data(), 100), 100);
+    ASSERT_EQ(io::read(fd, got.data() + 100, got.size() - 100), 49'890);
+    got.resize(49'990);
+    EXPECT_EQ(got, text.substr(10));
+    EXPECT_EQ(io::read(fd, got.data(), 1), 0);
+    EXPECT_EQ(io::close(fd), 0);
+  });
+}
+
 TYPED_TEST(Files, ErrorsArePosixs) {
   this->in([] {
     char byte = 0;

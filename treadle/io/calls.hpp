@@ -36,7 +36,7 @@ namespace treadle::io {
 
 using base::wait_limit;
 
-// At least one byte, or the end. A regular file blocks the worker.
+// At least one byte, or the end. Of a regular file all bytes up to its end, as files.hpp says.
 ssize_t read(int descriptor, void* buffer, std::size_t bytes, const wait_limit& limit = {});
 ssize_t readv(int descriptor, const iovec* parts, int count, const wait_limit& limit = {});
 

@@ -1,7 +1,6 @@
 #include "treadle/io/file_request.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -157,10 +156,6 @@ ssize_t make_call(const file_request& request) noexcept {
       return ::fdatasync(request.fd);
     case file_request::kind::open:
       return ::open(request.path, request.flags, request.mode);
-    case file_request::kind::wait_readable: {
-      pollfd one{request.fd, POLLIN, 0};
-      return ::poll(&one, 1, -1);
-    }
   }
   return -1;
 }

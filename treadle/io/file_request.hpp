@@ -10,7 +10,7 @@
 namespace treadle::io {
 
 struct file_request {
-  enum class kind { read, write, fsync, fdatasync, open, wait_readable };
+  enum class kind { read, write, fsync, fdatasync, open };
 
   kind what;
   int fd = -1;

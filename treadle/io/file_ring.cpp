@@ -1,7 +1,6 @@
 #include "treadle/io/file_ring.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -100,10 +99,6 @@ void fill_in(io_uring_sqe& entry, const file_request& call) noexcept {
       entry.addr = reinterpret_cast<std::uintptr_t>(call.path);
       entry.len = call.mode;
       entry.open_flags = static_cast<std::uint32_t>(call.flags);
-      break;
-    case file_request::kind::wait_readable:
-      entry.opcode = IORING_OP_POLL_ADD;
-      entry.poll32_events = POLLIN;
       break;
   }
 }

@@ -156,14 +156,5 @@ TEST_F(FileRing, MoreRequestsThanItHasRoomFor) {
   EXPECT_EQ(got, count / 2);
 }
 
-TEST_F(FileRing, WaitsUntilADescriptorIsReadable) {
-  const pipe_ends pipe;
-  const file_request wait{.what = kind::wait_readable, .fd = pipe.ends[0]};
-  EXPECT_EQ(file_ring::perform(wait, 1ms).how, wait_end::timed_out);
-  std::thread writer([&] { pipe.put(); });
-  EXPECT_GT(file_ring::perform(wait, {}).result, 0);
-  writer.join();
-}
-
 }  // namespace
 }  // namespace treadle::io

@@ -9,6 +9,9 @@
 
 #include <climits>
 
+#include "treadle/io/files.hpp"
+#include "treadle/io/own_errno.hpp"
+
 namespace treadle::io {
 namespace {
 
@@ -64,6 +67,9 @@ std::size_t bytes_of(const iovec* parts, int count) noexcept {
   return sum;
 }
 
+// As as_result(), after a call that may have parked.
+ssize_t file_result(ssize_t result) noexcept { return result >= 0 ? result : -own_errno(); }
+
 // Room for PIPE_BUF bytes is all that POLLOUT promises.
 ssize_t write_a_little(int number, const iovec* parts) noexcept {
   while (parts->iov_len == 0) ++parts;
@@ -73,8 +79,8 @@ ssize_t write_a_little(int number, const iovec* parts) noexcept {
 
 }  // namespace
 
-ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* parts,
-                  int count) noexcept {
+ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* parts, int count,
+                  const base::wait_limit& limit) noexcept {
   descriptor& which = *target.which;
   const int number = target.number;
   call_kind kind = known(which);
@@ -95,11 +101,15 @@ ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* pa
     if (!is_refused(result)) return result;
     learn(target, kind = call_kind::ask_first);
   }
-  if (kind == call_kind::ask_first && !is_ready(number, POLLIN)) return -EAGAIN;
+  if (kind == call_kind::always) {
+    return file_result(detail::blocking_read(number, parts, count, -1, limit));
+  }
+  if (!is_ready(number, POLLIN)) return -EAGAIN;
   return as_result(::readv(number, parts, count));
 }
 
-ssize_t write_once(const call_target& target, const iovec* parts, int count) noexcept {
+ssize_t write_once(const call_target& target, const iovec* parts, int count,
+                   const base::wait_limit& limit) noexcept {
   descriptor& which = *target.which;
   const int number = target.number;
   call_kind kind = known(which);
@@ -119,7 +129,7 @@ ssize_t write_once(const call_target& target, const iovec* parts, int count) noe
   if (kind == call_kind::ask_first) {
     return is_ready(number, POLLOUT) ? write_a_little(number, parts) : -EAGAIN;
   }
-  return as_result(::writev(number, parts, count));
+  return file_result(detail::blocking_write(number, parts, count, -1, limit));
 }
 
 ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer, std::size_t bytes,

@@ -15,9 +15,11 @@
 
 namespace treadle::io {
 
+// Of a regular file, which is always ready, the whole call: it parks within the limit (files.hpp).
 [[nodiscard]] ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* parts,
-                                int count) noexcept;
-[[nodiscard]] ssize_t write_once(const call_target& target, const iovec* parts, int count) noexcept;
+                                int count, const base::wait_limit& limit) noexcept;
+[[nodiscard]] ssize_t write_once(const call_target& target, const iovec* parts, int count,
+                                 const base::wait_limit& limit) noexcept;
 [[nodiscard]] ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer,
                                    std::size_t bytes, int flags) noexcept;
 

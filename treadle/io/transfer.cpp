@@ -58,28 +58,30 @@ ssize_t read(int descriptor, void* buffer, std::size_t bytes, const wait_limit& 
 ssize_t readv(int descriptor, const iovec* parts, int count, const wait_limit& limit) {
   if (count < 0) return fail(EINVAL);
   return call_when_ready(descriptor, io::descriptor::readable, limit,
-                         [=](const call_target& target, std::uint32_t seen) {
-                           return read_once(target, seen, parts, count);
+                         [=, &limit](const call_target& target, std::uint32_t seen) {
+                           return read_once(target, seen, parts, count, limit);
                          });
 }
 
 ssize_t write(int descriptor, const void* buffer, std::size_t bytes, const wait_limit& limit) {
-  return transfer_all(descriptor, bytes, limit, [=](const call_target& target, std::size_t done) {
+  const auto attempt = [=, &limit](const call_target& target, std::size_t done) {
     const iovec part{static_cast<std::byte*>(const_cast<void*>(buffer)) + done, bytes - done};
-    return write_once(target, &part, 1);
-  });
+    return write_once(target, &part, 1, limit);
+  };
+  return transfer_all(descriptor, bytes, limit, attempt);
 }
 
 ssize_t writev(int descriptor, const iovec* parts, int count, const wait_limit& limit) {
   if (count < 0) return fail(EINVAL);
   std::size_t bytes = 0;
   for (int i = 0; i < count; ++i) bytes += parts[i].iov_len;
-  return transfer_all(descriptor, bytes, limit, [=](const call_target& target, std::size_t done) {
+  const auto attempt = [=, &limit](const call_target& target, std::size_t done) {
     // Whole at first: a message must not be cut.
-    if (done == 0) return write_once(target, parts, count);
+    if (done == 0) return write_once(target, parts, count, limit);
     const rest_of_parts rest(parts, count, done);
-    return write_once(target, rest.parts(), rest.count());
-  });
+    return write_once(target, rest.parts(), rest.count(), limit);
+  };
+  return transfer_all(descriptor, bytes, limit, attempt);
 }
 
 ssize_t recv(int socket, void* buffer, std::size_t bytes, int flags, const wait_limit& limit) {

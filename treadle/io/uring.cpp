@@ -18,9 +18,9 @@ constexpr std::uint32_t features_needed = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_
                                           IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_RW_CUR_POS |
                                           IORING_FEAT_FAST_POLL | IORING_FEAT_NATIVE_WORKERS;
 
-constexpr std::array calls_needed{IORING_OP_READV,    IORING_OP_WRITEV,       IORING_OP_FSYNC,
-                                  IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_OPENAT,
-                                  IORING_OP_READ,     IORING_OP_WRITE};
+constexpr std::array calls_needed{IORING_OP_READV,        IORING_OP_WRITEV, IORING_OP_FSYNC,
+                                  IORING_OP_ASYNC_CANCEL, IORING_OP_OPENAT, IORING_OP_READ,
+                                  IORING_OP_WRITE};
 
 template <class T>
 T* at(std::byte* base, std::uint32_t offset) noexcept {
