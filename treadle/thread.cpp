@@ -102,11 +102,10 @@ void launch::detach(core::thread*& which) {
   which = nullptr;
 }
 
-own_stop_token::own_stop_token(const std::stop_token& token) noexcept {
-  core::current_thread().body->stop = &token;
-}
+own_stop_token::own_stop_token(const std::stop_token& token) noexcept
+    : before_(std::exchange(core::current_thread().body->stop, &token)) {}
 
-own_stop_token::~own_stop_token() { core::current_thread().body->stop = nullptr; }
+own_stop_token::~own_stop_token() { core::current_thread().body->stop = before_; }
 
 }  // namespace detail
 

@@ -130,6 +130,9 @@ class own_stop_token {
   ~own_stop_token();
   own_stop_token(const own_stop_token&) = delete;
   own_stop_token& operator=(const own_stop_token&) = delete;
+
+ private:
+  const std::stop_token* before_;
 };
 
 // What a jthread runs.
@@ -318,6 +321,18 @@ std::string_view name() noexcept;
 // The calling thread's own token: a jthread's, or in a child of a scope its parent's; else an empty
 // one. A stop asked for through it ends the calls of <treadle/io.hpp> and interruptible sleeps.
 std::stop_token stop_token() noexcept;
+
+// While one lives the calling thread's own token is an empty one, so that no stop ends what it
+// does: for what is left to do after a stop, as writing a last line. To be destroyed by the thread
+// that made it, in the reverse order.
+class [[nodiscard]] stop_shield {
+ public:
+  stop_shield() noexcept : nothing_(none_) {}
+
+ private:
+  const std::stop_token none_;
+  const treadle::detail::own_stop_token nothing_;
+};
 
 namespace detail {
 // False when a stop was asked for, of `stop` or of the thread's own token.

@@ -18,6 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
+using testing_support::eventually;
 using testing_support::every_model;
 using testing_support::model_names;
 using testing_support::scaled;
@@ -200,6 +201,40 @@ TYPED_TEST(OwnStopToken, IsGoneWhenTheFunctionHasReturned) {
     thread_specific<last_words> words;
     jthread t([&words] { words.get(); });
     t.join();
+  });
+}
+
+TYPED_TEST(OwnStopToken, AShieldTakesItAway) {
+  this->in([] {
+    jthread t([](const stop_token& given) {
+      eventually([&given] { return given.stop_requested(); });
+      EXPECT_FALSE(this_thread::sleep_for(1h, stop_token()));
+      {
+        const this_thread::stop_shield outer;
+        EXPECT_FALSE(this_thread::stop_token().stop_possible());
+        {
+          const this_thread::stop_shield inner;
+          EXPECT_TRUE(this_thread::sleep_for(1us, stop_token()));
+        }
+        EXPECT_TRUE(this_thread::sleep_for(1us, stop_token()));
+        EXPECT_FALSE(this_thread::sleep_for(1h, given));
+      }
+      EXPECT_EQ(this_thread::stop_token(), given);
+      scope children;
+      children.spawn([&given] {
+        EXPECT_EQ(this_thread::stop_token(), given);
+        {
+          const this_thread::stop_shield mine;
+          EXPECT_FALSE(this_thread::stop_token().stop_possible());
+        }
+        EXPECT_EQ(this_thread::stop_token(), given);
+      });
+      children.join();
+    });
+    t.request_stop();
+    t.join();
+    const this_thread::stop_shield nothing_to_take_away;
+    EXPECT_FALSE(this_thread::stop_token().stop_possible());
   });
 }
 

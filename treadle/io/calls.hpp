@@ -6,7 +6,8 @@
 //   - The last parameter says how long: at its point -1 and ETIMEDOUT, when its stop is requested
 //     -1 and ECANCELED, unless something was transferred; then that counts. A limit in the past
 //     tries once. Exactly one of result, time-out and stop happens. Each call is a cancellation
-//     point; a stop that was requested before the call is seen first.
+//     point, also for the thread's own token, a jthread's (this_thread::stop_token()), unless a
+//     this_thread::stop_shield is up; a stop that was requested before the call is seen first.
 //   - Writing to a connection that the peer has closed raises SIGPIPE, unless MSG_NOSIGNAL is
 //     given or the signal ignored.
 //   - Never EINTR: a call that a signal interrupts goes on.

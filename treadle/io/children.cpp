@@ -69,7 +69,7 @@ news wait_for_end(pid_t which, const wait_limit& limit) noexcept {
 }  // namespace
 
 pid_t waitpid(pid_t which, int* status, int options, const wait_limit& limit) noexcept {
-  if (limit.stop().stop_requested()) return fail_with(ECANCELED);
+  if (is_stopped(limit)) return fail_with(ECANCELED);
   // __WNOTHREAD means this kernel thread's children, which no other can wait for.
   if ((options & (WNOHANG | __WNOTHREAD)) != 0 ||
       (!shares_kernel_thread() && !may_end_early(limit))) {

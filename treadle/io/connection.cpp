@@ -68,7 +68,7 @@ int pause_before_next_try(unsigned round, const wait_limit& limit) noexcept {
   // Guess: from a busy server's time for one connection to what nobody notices.
   constexpr std::int64_t first_nanoseconds = 100'000;
   constexpr unsigned doublings_max = 8;
-  if (limit.stop().stop_requested()) return ECANCELED;
+  if (is_stopped(limit)) return ECANCELED;
   if (limit.until().has_passed()) return ETIMEDOUT;
   const std::int64_t span = first_nanoseconds << (round < doublings_max ? round : doublings_max);
   base::deadline until = base::deadline::at(base::monotonic_now() + span);
@@ -93,7 +93,7 @@ int accept(int listener, sockaddr* address, socklen_t* address_bytes, int flags,
 }
 
 int connect(int socket, const sockaddr* address, socklen_t address_bytes, const wait_limit& limit) {
-  if (limit.stop().stop_requested()) return static_cast<int>(fail(ECANCELED));
+  if (is_stopped(limit)) return static_cast<int>(fail(ECANCELED));
   ssize_t result = -EAGAIN;
   for (unsigned round = 0; result == -EAGAIN; ++round) {
     result = connect_once(socket, address, address_bytes);

@@ -27,7 +27,7 @@ bool in_place(const wait_limit& limit) noexcept {
 
 // True when the call is over before it began, with errno set.
 bool stopped_already(const wait_limit& limit) noexcept {
-  if (!limit.stop().stop_requested()) return false;
+  if (!is_stopped(limit)) return false;
   own_errno() = ECANCELED;
   return true;
 }

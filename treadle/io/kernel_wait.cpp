@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include <ctime>
-#include <stop_token>
 
 #include "treadle/base/solo.hpp"
 #include "treadle/base/system_call.hpp"
+#include "treadle/io/cancellation.hpp"
 
 namespace treadle::io {
 namespace {
@@ -38,7 +38,8 @@ int poll_beside(const call_target& target, descriptor_waiter& node, base::deadli
 
 [[gnu::noinline]] int poll_stoppable(const call_target& target, descriptor_waiter& node,
                                      const base::wait_limit& limit) noexcept {
-  const std::stop_callback on_stop(limit.stop(), [&]() noexcept { target.which->stop(node); });
+  const auto end_it = [&]() noexcept { target.which->stop(node); };
+  const on_stop watch(limit, end_it);
   return poll_beside(target, node, limit.until());
 }
 
@@ -105,7 +106,7 @@ int wait_in_kernel(const call_target& target, descriptor_waiter& node,
     if (target.which->lifetime.load(base::relaxed) != target.lifetime) return EBADF;
     target.which->push(node);
   }
-  if (limit.stop().stop_possible()) return poll_stoppable(target, node, limit);
+  if (may_be_stopped(limit)) return poll_stoppable(target, node, limit);
   return poll_beside(target, node, limit.until());
 }
 

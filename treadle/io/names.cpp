@@ -55,7 +55,7 @@ int system_error(int error) noexcept {
 
 int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** found,
                 const wait_limit& limit) noexcept {
-  if (limit.stop().stop_requested()) return system_error(ECANCELED);
+  if (is_stopped(limit)) return system_error(ECANCELED);
   const auto plain = [&] { return ::getaddrinfo(node, service, hints, found); };
   if (!may_end_early(limit)) return shares_kernel_thread() ? call_on_pool(plain) : plain();
   if (limit.until().has_passed()) return system_error(ETIMEDOUT);

@@ -6,9 +6,9 @@
 
 #include <memory>
 #include <new>
-#include <stop_token>
 
 #include "treadle/io/calls.hpp"
+#include "treadle/io/cancellation.hpp"
 #include "treadle/io/kernel_wait.hpp"
 #include "treadle/sched/worker.hpp"
 
@@ -64,15 +64,16 @@ class poll_group {
     if (events == nullptr) {
       if (const int error = wake.open()) return -error;
     }
-    if (!limit.stop().stop_possible()) return wait(self, wake.number(), limit);
-    const std::stop_callback on_stop(limit.stop(), [&, wake_number = wake.number()]() noexcept {
+    if (!may_be_stopped(limit)) return wait(self, wake.number(), limit);
+    const auto end_it = [&, wake_number = wake.number()]() noexcept {
       stopped_.store(true, base::release);  // pairs with wait()
       if (wake_number >= 0) {
         wake_kernel_thread(wake_number);
       } else {
         core::scheduler_port::unpark(self);
       }
-    });
+    };
+    const on_stop watch(limit, end_it);
     return wait(self, wake.number(), limit);
   }
 
@@ -152,7 +153,7 @@ class poll_group {
 };
 
 int wait_ready(int number, std::uint32_t wanted, const wait_limit& limit) noexcept {
-  if (limit.stop().stop_requested()) return static_cast<int>(fail(ECANCELED));
+  if (is_stopped(limit)) return static_cast<int>(fail(ECANCELED));
   call_target target;
   int error = target.open(number);
   if (error == 0) {
@@ -169,7 +170,7 @@ int wait_ready(int number, std::uint32_t wanted, const wait_limit& limit) noexce
 }  // namespace
 
 int poll(pollfd* descriptors, nfds_t count, const wait_limit& limit) {
-  if (limit.stop().stop_requested()) return static_cast<int>(fail(ECANCELED));
+  if (is_stopped(limit)) return static_cast<int>(fail(ECANCELED));
   // The common case: something is there already. Also the kernel's own checks.
   const int found = ::poll(descriptors, count, 0);
   if (found != 0) return found;

@@ -125,7 +125,7 @@ ssize_t splice(int from, off_t* from_offset, int to, off_t* to_offset, std::size
     call_target sink;
     if (const int error = sink.open(to)) return fail(error);
     if (const int error = make_never_block(sink)) return fail(error);
-    if (limit.stop().stop_requested()) return fail(ECANCELED);
+    if (is_stopped(limit)) return fail(ECANCELED);
     // acquire: pairs with descriptor::change_state()
     const std::uint32_t seen_source = source.which->state.load(base::acquire);
     const std::uint32_t seen_sink = sink.which->state.load(base::acquire);

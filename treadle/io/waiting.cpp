@@ -3,8 +3,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <stop_token>
-
 #include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/epoll_poller.hpp"
 #include "treadle/io/kernel_wait.hpp"
@@ -92,7 +90,8 @@ int park_until_ended(descriptor& which, descriptor_waiter& node, base::deadline 
 // A frame of its own: the callback's state is only on the stacks of those who can be stopped.
 [[gnu::noinline]] int park_stoppable(descriptor& which, descriptor_waiter& node,
                                      const base::wait_limit& limit) noexcept {
-  const std::stop_callback on_stop(limit.stop(), [&]() noexcept { which.stop(node); });
+  const auto end_it = [&]() noexcept { which.stop(node); };
+  const on_stop watch(limit, end_it);
   return park_until_ended(which, node, limit.until());
 }
 
@@ -118,7 +117,7 @@ int wait_for_event(const call_target& target, std::uint32_t seen, std::uint32_t 
   // Every runtime's poller is an epoll_poller: treadle/runtime.cpp.
   const int error = enter(target, seen, node, static_cast<epoll_poller&>(*events), queued);
   if (!queued) return error;
-  if (limit.stop().stop_possible()) return park_stoppable(*target.which, node, limit);
+  if (may_be_stopped(limit)) return park_stoppable(*target.which, node, limit);
   return park_until_ended(*target.which, node, limit.until());
 }
 

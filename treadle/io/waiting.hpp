@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "treadle/base/wait_limit.hpp"
+#include "treadle/io/cancellation.hpp"
 #include "treadle/io/descriptor.hpp"
 
 namespace treadle::io {
@@ -54,7 +55,7 @@ inline ssize_t as_result(ssize_t result) noexcept {
 template <class Attempt>
 ssize_t call_when_ready(int number, std::uint32_t wanted, const base::wait_limit& limit,
                         Attempt&& attempt) noexcept {
-  if (limit.stop().stop_requested()) return fail(ECANCELED);
+  if (is_stopped(limit)) return fail(ECANCELED);
   call_target target;
   if (const int error = target.open(number)) return fail(error);
   int error = 0;

@@ -21,7 +21,7 @@ namespace treadle::core {
 // child in a scope has its parent's, because the parent cannot stop before it.
 inline const std::stop_token* own_stop_token(const thread& self) noexcept {
   const thread* which = &self;
-  while (which->forked) which = which->body->fork->parent;
+  while (which->body->stop == nullptr && which->forked) which = which->body->fork->parent;
   return which->body->stop;
 }
 

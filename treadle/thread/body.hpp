@@ -48,8 +48,8 @@ struct alignas(16) thread_body {
   base::timer_node timer;
   timer_queue* timers = nullptr;
 
-  // The thread's own: a jthread's token while its function runs, else null. It is put back by who
-  // sets it, so that a thread on a used stack need not clear it.
+  // The thread's own: a jthread's token while its function runs, an empty one while it is shielded,
+  // else null. It is put back by who sets it, so that a thread on a used stack need not clear it.
   const std::stop_token* stop = nullptr;
 
   // Owner only, used around switches.

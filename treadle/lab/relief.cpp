@@ -1,0 +1,87 @@
+#include "treadle/lab/relief.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/base/clock.hpp"
+#include "treadle/lab/affinity.hpp"
+#include "treadle/lab/stopwatch.hpp"
+#include "treadle/lab/ticker.hpp"
+#include "treadle/thread.hpp"
+
+namespace treadle::lab {
+namespace {
+
+struct meeting {
+  base::atomic<std::int64_t> blocked_at{0};  // 0: nobody is, or it has been noticed
+  base::atomic<bool> over{false};
+};
+
+void take_turns(meeting& place, std::vector<double>& waits) {
+  while (!place.over.load(base::acquire)) {                           // pairs with block_often()
+    const std::int64_t since = place.blocked_at.load(base::acquire);  // pairs with block_often()
+    if (since != 0) {
+      waits.push_back(static_cast<double>(base::monotonic_now() - since));
+      place.blocked_at.store(0, base::release);  // pairs with block_often()
+    }
+    this_thread::yield();
+  }
+}
+
+void block_often(meeting& place, const relief_plan& plan) {
+  const std::chrono::nanoseconds pause(static_cast<std::int64_t>(plan.pause));
+  for (unsigned event = 0; event < plan.events; ++event) {
+    this_thread::sleep_for(pause);
+    place.blocked_at.store(base::monotonic_now(), base::release);  // pairs with take_turns()
+    sleep_in_kernel(plan.call);
+    // acquire: pairs with take_turns()
+    while (place.blocked_at.load(base::acquire) != 0) this_thread::yield();
+  }
+  place.over.store(true, base::release);  // pairs with take_turns()
+}
+
+relief_seen both(const relief_plan& plan, std::optional<int> cpu) {
+  relief_seen seen;
+  seen.waits.reserve(plan.events);
+  meeting place;
+  const stopwatch wall;
+  const stopwatch used(time_kind::cpu);
+  thread other([&] {
+    std::optional<pinned> hold;
+    if (cpu) hold.emplace(*cpu);
+    take_turns(place, seen.waits);
+  });
+  thread blocking([&] {
+    std::optional<pinned> hold;
+    if (cpu) hold.emplace(*cpu);
+    block_often(place, plan);
+  });
+  blocking.join();
+  other.join();
+  seen.wall = wall.nanoseconds();
+  seen.cpu = used.nanoseconds();
+  return seen;
+}
+
+}  // namespace
+
+relief_seen measure_relief(lab_context& lab, const relief_plan& plan) {
+  runtime_options wanted{.model = lab.model()};
+  if (lab.model() == model::many_to_many) wanted.width = 1;
+  // Only where a thread has a kernel thread of its own one CPU stands for one processor.
+  std::optional<int> cpu;
+  if (lab.model() == model::one_to_one) cpu = allowed_cpus().back();
+  runtime own{wanted};
+  return own.run([&] { return both(plan, cpu); });
+}
+
+double quantile(std::vector<double> values, double part) {
+  std::sort(values.begin(), values.end());
+  const auto last = static_cast<double>(values.size() - 1);
+  return values[static_cast<std::size_t>(last * part + 0.999)];
+}
+
+}  // namespace treadle::lab
