@@ -7,5 +7,6 @@ namespace treadle::lab {
 
 extern const probe population_probe;
 extern const probe locks_probe;
+extern const probe echo_load_probe;
 
 }  // namespace treadle::lab
