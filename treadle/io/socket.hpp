@@ -70,6 +70,8 @@ class listener {
   std::uint16_t port() const;
   int descriptor() const noexcept { return socket_.descriptor(); }
   socket accept(const wait_limit& limit = {});
+  // Gives the descriptor away.
+  int release() noexcept { return socket_.release(); }
   void close() noexcept { socket_.close(); }
 
  private:

@@ -1,0 +1,122 @@
+// A descriptor's readiness and its waiters, step by step on one kernel thread: the orders in which
+// an event, a close and a wait can meet.
+#include "treadle/io/descriptor.hpp"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+#include "treadle/sched/worker.hpp"
+
+namespace treadle::io {
+namespace {
+
+constexpr std::uint32_t readable = descriptor::readable;
+constexpr std::uint32_t writable = descriptor::writable;
+constexpr std::uint32_t watched = descriptor::watched;
+
+class descriptor_test : public ::testing::Test {
+ protected:
+  std::uint32_t flags() const { return one.state.load(base::relaxed) & descriptor::flags; }
+  std::uint32_t events() const { return one.state.load(base::relaxed) / descriptor::one_event; }
+
+  descriptor_waiter& wait(std::uint32_t wanted) {
+    waiters.push_back(std::make_unique<descriptor_waiter>());
+    waiters.back()->who = &core::current_thread();
+    waiters.back()->wanted = wanted;
+    one.push(*waiters.back());
+    return *waiters.back();
+  }
+  static wait_outcome outcome(const descriptor_waiter& node) {
+    return node.outcome.load(base::relaxed);
+  }
+
+  // As the table's memory comes.
+  descriptor one{};
+  std::vector<std::unique_ptr<descriptor_waiter>> waiters;
+};
+
+TEST_F(descriptor_test, unknown_readiness_is_worth_a_try) {
+  EXPECT_TRUE(descriptor::is_worth_a_try(flags(), readable));
+  EXPECT_FALSE(descriptor::is_worth_a_try(watched, readable));
+  EXPECT_FALSE(descriptor::is_worth_a_try(watched | writable, readable));
+  EXPECT_TRUE(descriptor::is_worth_a_try(watched | writable, writable));
+}
+
+TEST_F(descriptor_test, event_wakes_those_who_want_it) {
+  one.change_state(watched);
+  descriptor_waiter& reader = wait(readable);
+  descriptor_waiter& writer = wait(writable);
+  descriptor_waiter& either = wait(readable | writable);
+  one.deliver(0, readable);
+  EXPECT_EQ(outcome(reader), wait_outcome::ready);
+  EXPECT_EQ(outcome(writer), wait_outcome::waiting);
+  EXPECT_EQ(outcome(either), wait_outcome::ready);
+  EXPECT_EQ(flags(), watched | readable);
+  EXPECT_EQ(events(), 1U);
+  one.deliver(0, writable);
+  EXPECT_EQ(outcome(writer), wait_outcome::ready);
+  EXPECT_EQ(one.first, nullptr);
+  EXPECT_EQ(one.last, nullptr);
+}
+
+TEST_F(descriptor_test, more_waiters_than_one_round_takes_are_all_woken) {
+  one.change_state(watched);
+  for (int i = 0; i < 100; ++i) wait(readable);
+  one.deliver(0, readable);
+  for (const auto& node : waiters) EXPECT_EQ(outcome(*node), wait_outcome::ready);
+  EXPECT_EQ(events(), 1U);
+}
+
+TEST_F(descriptor_test, event_of_an_earlier_lifetime_is_dropped) {
+  one.change_state(watched);
+  descriptor_waiter& before = wait(readable);
+  one.begin_lifetime();
+  EXPECT_EQ(outcome(before), wait_outcome::closed);
+  EXPECT_EQ(one.lifetime.load(base::relaxed), 1U);
+  EXPECT_EQ(flags(), 0U);
+  descriptor_waiter& after = wait(readable);
+  one.deliver(0, readable);
+  EXPECT_EQ(outcome(after), wait_outcome::waiting);
+  one.deliver(1, readable);
+  EXPECT_EQ(outcome(after), wait_outcome::ready);
+}
+
+TEST_F(descriptor_test, short_read_says_drained_unless_an_event_came) {
+  one.change_state(watched | readable | writable);
+  std::uint32_t seen = one.state.load(base::relaxed);
+  one.note_drained(seen);
+  EXPECT_EQ(flags(), watched | writable);
+  one.deliver(0, readable);
+  seen = one.state.load(base::relaxed);
+  one.deliver(0, readable);
+  one.note_drained(seen);
+  EXPECT_EQ(flags(), watched | readable | writable);
+}
+
+TEST_F(descriptor_test, short_read_says_nothing_after_an_end_or_urgent_data) {
+  one.change_state(watched);
+  one.deliver(0, readable | descriptor::unusual);
+  one.note_drained(one.state.load(base::relaxed));
+  EXPECT_NE(flags() & readable, 0U);
+}
+
+TEST_F(descriptor_test, wait_ends_once) {
+  descriptor_waiter& stopped = wait(readable);
+  descriptor_waiter& given_up = wait(readable);
+  descriptor_waiter& woken = wait(readable);
+  one.stop(stopped);
+  EXPECT_EQ(outcome(stopped), wait_outcome::stopped);
+  EXPECT_FALSE(one.give_up(stopped));
+  EXPECT_TRUE(one.give_up(given_up));
+  one.deliver(0, readable);
+  EXPECT_EQ(outcome(given_up), wait_outcome::waiting);
+  EXPECT_EQ(outcome(woken), wait_outcome::ready);
+  one.stop(woken);
+  EXPECT_EQ(outcome(woken), wait_outcome::ready);
+  EXPECT_FALSE(one.give_up(woken));
+}
+
+}  // namespace
+}  // namespace treadle::io
