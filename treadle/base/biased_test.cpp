@@ -143,6 +143,7 @@ TEST(Biased, GoingAwayAndComingBackLosesNothing) {
 
 TEST(Biased, AStrangerIsGreetedFirst) {
   static atomic<int> greeted{0};
+  greeted.store(0, relaxed);
   set_stranger_hook([]() noexcept {
     greeted.fetch_add(1, relaxed);
     enter_party(false);

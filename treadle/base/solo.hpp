@@ -41,9 +41,32 @@ void leave_party() noexcept;
 void expect_candidates() noexcept;
 
 // Around the sleep of a kernel thread. go_away() does nothing, and says so by false, when nobody
-// could be alone anyway. Between the two no shared word may be touched.
+// could be alone anyway. Between the two no shared word may be changed; to read one is no harm.
 [[nodiscard]] bool go_away() noexcept;
 void come_back() noexcept;
+
+// Whether the calling kernel thread is away, for one that goes and comes several times.
+class absence {
+ public:
+  absence() noexcept = default;
+  ~absence() { end(); }
+  absence(const absence&) = delete;
+  absence& operator=(const absence&) = delete;
+
+  // False when it is of no use.
+  bool begin() noexcept {
+    if (!away_) away_ = go_away();
+    return away_;
+  }
+  void end() noexcept {
+    if (away_) come_back();
+    away_ = false;
+  }
+  bool is_away() const noexcept { return away_; }
+
+ private:
+  bool away_ = false;
+};
 
 // What a stranger that touches a shared word runs first: the adoption of foreign kernel threads.
 void set_stranger_hook(void (*hook)() noexcept) noexcept;

@@ -4,17 +4,22 @@
 // parent back unless a thief has. The oldest continuation, the one a thief gets, is the root of
 // the largest piece of work. Bounded: a full deque refuses, and the parent is queued like any
 // ready thread instead.
+// The owner takes its youngest item back without a bus lock: the fence between its claim and its
+// look at the thieves' end is asymmetric, and the rare thief pays for both.
 // Source: Chase and Lev, SPAA'05, with the orders of Le, Pop, Cohen and Zappa Nardelli, PPoPP'13.
 #pragma once
 
 #include <cstdint>
 
+#include "treadle/base/asymmetric_fence.hpp"
 #include "treadle/base/atomic.hpp"
+#include "treadle/base/biased.hpp"
 #include "treadle/base/cache_line.hpp"
 
 namespace treadle::queue {
 
-template <class T, std::int64_t Capacity, template <class> class Atomic = base::atomic>
+template <class T, std::int64_t Capacity, template <class> class Atomic = base::biased,
+          class Fence = base::asymmetric_fence>
 class fork_deque {
   static_assert((Capacity & (Capacity - 1)) == 0, "slots are found by masking");
 
@@ -34,10 +39,16 @@ class fork_deque {
     const std::int64_t bottom = bottom_.load(base::relaxed) - 1;  // relaxed: owner only
     // A look before the expensive part; relaxed: top only grows, so empty stays empty.
     if (top_.load(base::relaxed) > bottom) return nullptr;
-    // seq_cst exchange, load and the thief's loads: of owner and thief one sees the other's
-    // claim on the last item; with less both could take it. An exchange and not a store with a
-    // fence: ThreadSanitizer does not know fences, and x86 pays the same.
-    bottom_.exchange(bottom, base::seq_cst);
+    // Of owner and thief one must see the other's claim on the last item, or both take it. So there
+    // is a full fence between the store of bottom and the load of top, here a light one whose
+    // other half is in steal(). Where there is none, an exchange and not a store with a fence:
+    // ThreadSanitizer does not know fences, and x86 pays the same.
+    if (Fence::are_usable()) [[likely]] {
+      bottom_.store(bottom, base::relaxed);  // relaxed: ordered by the fence
+      Fence::light();
+    } else {
+      bottom_.exchange(bottom, base::seq_cst);
+    }
     std::int64_t top = top_.load(base::seq_cst);
     if (top < bottom) return slot(bottom).load(base::relaxed);
     T* item = nullptr;
@@ -61,10 +72,15 @@ class fork_deque {
     return item;
   }
 
-  // Any thread. The oldest item; null when there is none or another taker won.
+  // Any thread. The oldest item; null when there is none or another taker won. Not cheap.
   T* steal() noexcept {
-    std::int64_t top = top_.load(base::seq_cst);              // seq_cst: see pop()
-    const std::int64_t bottom = bottom_.load(base::seq_cst);  // also pairs with push()
+    std::int64_t top = top_.load(base::seq_cst);  // seq_cst: see pop()
+    if (Fence::are_usable()) {
+      // A look before the expensive part; relaxed: looked at again below.
+      if (top >= bottom_.load(base::relaxed)) return nullptr;
+      Fence::heavy();
+    }
+    const std::int64_t bottom = bottom_.load(base::seq_cst);  // see pop(); also pairs with push()
     if (top >= bottom) return nullptr;
     T* item = slot(top).load(base::relaxed);  // relaxed: the CAS validates it
     if (!top_.compare_exchange_strong(top, top + 1, base::seq_cst, base::relaxed)) return nullptr;

@@ -9,6 +9,9 @@
 // inject queue, whose size is sequentially consistent with `sleepers`.
 // Of the sleepers one at most has the poller's seat: it waits for events instead of on its futex,
 // and is woken last, as somebody else would have to take its place.
+// A worker may also rest: it went idle because its threads wait for locks that others hold, and
+// would only fight for them (decision 0005). Then nobody's surplus wakes it, only work from
+// outside, and it rests no longer than a doze.
 // Source: Go's spinning Ms (runtime/proc.go); the dozing is ours.
 #pragma once
 
@@ -34,6 +37,10 @@ class idle_workers {
   bool anybody_spins() const noexcept { return spinners_.load(base::relaxed) != 0; }
   bool anybody_dozes() const noexcept { return dozers_.load(base::relaxed) != 0; }
   bool anybody_sleeps() const noexcept { return sleepers_.load(base::seq_cst) != 0; }
+  // The same without those who rest. A guess: relaxed, a miss costs a doze at most.
+  bool anybody_waits_for_surplus() const noexcept {
+    return sleepers_.load(base::relaxed) > resters_.load(base::relaxed);
+  }
   bool all_asleep(unsigned width) const noexcept {
     // seq_cst: see the file head; with sleepers that miscount, all could sleep on queued work
     return sleepers_.load(base::seq_cst) == width;
@@ -49,11 +56,13 @@ class idle_workers {
   void stop_spinning() noexcept { spinners_.fetch_sub(1, base::seq_cst); }
 
   // Wakes one sleeper, which starts as the spinner. False when there is none, or one spins.
-  bool wake_one() noexcept {
+  bool wake_one(bool resters_too) noexcept {
     if (!start_spinning()) return false;
     const std::uint32_t seated = seat_.load(base::relaxed);  // relaxed: a preference
     for (std::uint32_t i = 0; i < words; ++i) {
-      const std::uint64_t spared = seated != nobody && seated / 64 == i ? bit(seated) : 0;
+      // relaxed: a rest that begins or ends now is as good as one that does so a moment later
+      std::uint64_t spared = resters_too ? 0 : resting_[i].load(base::relaxed);
+      if (seated != nobody && seated / 64 == i) spared |= bit(seated);
       std::uint64_t set = asleep_[i].load(base::seq_cst) & ~spared;
       while (set != 0) {
         const std::uint64_t lowest = set & (~set + 1);
@@ -79,25 +88,37 @@ class idle_workers {
     sleepers_.fetch_add(1, base::seq_cst);
   }
 
-  // Sleeps until woken or `until`, in the poller when its seat is free; `dozing` says that it is
-  // only a nap beside busy workers.
-  void sleep(std::uint32_t index, base::deadline until, bool dozing) noexcept {
+  // Around lie_down() and get_up(), for a sleep with a bound.
+  void begin_rest(std::uint32_t index) noexcept {
+    resting_[index / 64].fetch_or(bit(index), base::relaxed);  // relaxed, all: see wake_one()
+    resters_.fetch_add(1, base::relaxed);
+  }
+  void end_rest(std::uint32_t index) noexcept {
+    resters_.fetch_sub(1, base::relaxed);
+    resting_[index / 64].fetch_and(~bit(index), base::relaxed);
+  }
+
+  // Sleeps until woken or `until`, in the poller when its seat is free, else on the futex, and then
+  // the worker is away after it; `dozing` says that it is only a nap beside busy workers.
+  void sleep(std::uint32_t index, base::deadline until, bool dozing, base::absence& away) noexcept {
     if (dozing) dozers_.fetch_add(1, base::relaxed);  // relaxed: a hint
-    if (events != nullptr && events->in_use() && take_seat(index)) {
+    if (has_events() && take_seat(index)) {
+      away.end();  // who polls wakes threads
       // seq_cst: after the seat is taken; pairs with rouse(), of the two one sees the other
       if (beds_[index].word.load(base::seq_cst) == 0) events->poll(until);
       leave_seat();
     } else {
-      const bool away = base::go_away();
+      away.begin();
       base::futex_wait(beds_[index].word, 0, until);
-      if (away) base::come_back();
     }
     if (dozing) dozers_.fetch_sub(1, base::relaxed);
   }
 
+  // Whether anybody may wait for events: then a spinner looks in.
+  bool has_events() const noexcept { return events != nullptr && events->in_use(); }
   // Only looks for events, unless somebody waits for them already. Anybody who is awake.
   void look_in(std::uint32_t index) noexcept {
-    if (events == nullptr || !events->in_use() || !take_seat(index)) return;
+    if (!has_events() || !take_seat(index)) return;
     events->poll(base::deadline::at(0));
     leave_seat();
   }
@@ -147,10 +168,12 @@ class idle_workers {
   alignas(base::false_sharing_bytes) base::atomic<std::uint32_t> spinners_{0};
   base::atomic<std::uint32_t> sleepers_{0};
   base::atomic<std::uint32_t> dozers_{0};
+  base::atomic<std::uint32_t> resters_{0};
   base::atomic<std::uint64_t> wakeups_{0};
   // Who may call poll().
   base::atomic<std::uint32_t> seat_{nobody};
   alignas(base::false_sharing_bytes) base::atomic<std::uint64_t> asleep_[words] = {};
+  base::atomic<std::uint64_t> resting_[words] = {};
   bed beds_[workers_max];
 };
 

@@ -102,12 +102,13 @@ void many_to_many::overflow(processor& mine, thread& last) noexcept {
 
 void many_to_many::ready_from_outside(thread& which) noexcept {
   injected_.push(&which);
-  if (idle_.anybody_sleeps()) idle_.wake_one();
+  if (idle_.anybody_sleeps()) idle_.wake_one(true);
 }
 
 int many_to_many::open() noexcept {
   if (const int error = memory_.open(width_)) return error;
   idle_.events = events;
+  if (!alone_) base::asymmetric_fence::prepare();
   processors_ = new (std::nothrow) processor[width_];
   if (processors_ == nullptr) return ENOMEM;
   for (unsigned i = 0; i < width_; ++i) {

@@ -41,16 +41,27 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
  private:
   friend class fiber_scheduler<many_to_many>;
 
+  // A processor on which a thief has seen a lone ready thread at every look since.
+  struct sighting {
+    static constexpr std::uint32_t nobody = ~std::uint32_t{0};
+    std::uint32_t victim = nobody;
+    std::uint32_t looks = 0;
+    std::int64_t since = 0;
+  };
+
+  struct idle_times {
+    std::int64_t rest = 0;       // how long to sleep before looking for work; mostly 0
+    std::int64_t last_rest = 0;  // the last one, if it was the last time that this was idle
+  };
+
   struct processor : fiber_processor {
     // Shared with thieves.
     queue::next_slot<thread> next;
     queue::steal_ring<thread, 256> ring;      // sourced: the size that Go and Tokio use
     queue::fork_deque<thread, 1024> parents;  // guess: fork depth per processor
     // Owner only.
-    // What a thief saw last, by victim, and since when; owner only (the thief's).
-    const void* seen_item = nullptr;
-    std::uint32_t seen_victim = 0;
-    std::int64_t seen_since = 0;
+    sighting seen;
+    idle_times idle;
     std::uint32_t random = 1;
     // Fixed after start.
     std::uint32_t index = 0;
@@ -116,10 +127,10 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   // After queueing something here: is it worth waking somebody? `surplus` says that this
   // processor has more than it can run next.
   void offer(bool surplus) noexcept {
-    if (idle_.anybody_spins() || !idle_.anybody_sleeps()) [[likely]]
+    if (idle_.anybody_spins() || !idle_.anybody_waits_for_surplus()) [[likely]]
       return;
     if (!surplus && idle_.anybody_dozes()) return;
-    idle_.wake_one();
+    idle_.wake_one(false);
   }
 
   void end_workers(unsigned started) noexcept;
@@ -131,8 +142,12 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   thread* look_everywhere(processor& mine) noexcept;
   thread* steal_from(processor& mine, processor& victim, std::int64_t now) noexcept;
   thread* steal_lone(processor& mine, processor& victim, std::int64_t now) noexcept;
-  thread* spin(processor& mine) noexcept;
-  bool nap(processor& mine, std::int64_t& doze) noexcept;
+  enum class outlook { nothing, perhaps, work };
+  outlook look_from_afar(processor& mine, std::int64_t now) noexcept;
+  outlook watch(processor& mine, processor& victim, std::int64_t now) noexcept;
+  thread* spin(processor& mine, base::absence& away) noexcept;
+  bool nap(processor& mine, std::int64_t& doze, base::absence& away) noexcept;
+  void judge(processor& mine) noexcept;
   deadline earliest_timer() const noexcept;
 
   // Sourced: Go looks at its global queue every 61 threads; a power of two is cheaper. It is also

@@ -1,7 +1,9 @@
 // The idle side of M:N: what a worker does when its processor has nothing to run.
 //
 // Run - look everywhere - spin (one worker at most) - nap. The order of the last step is what
-// loses no work: stop spinning, lie down, look at every queue once more, sleep.
+// loses no work: stop spinning, lie down, look at the queue for all once more, sleep.
+// A spinner and a dozer are onlookers: away from the party (base/solo.hpp), they only read, so that
+// a lone busy worker goes on without bus locks, and come back when there is something to take.
 #include "treadle/context/overflow_report.hpp"
 #include "treadle/sched/many_to_many.hpp"
 
@@ -14,11 +16,17 @@ constexpr std::int64_t spin_nanoseconds = 20'000;
 constexpr int pauses_between_looks = 16;
 // Guess: a lone thread that its processor has not run for this long is worth a cache miss or ten.
 constexpr std::int64_t patience_nanoseconds = 20'000;
+// Guess: until then the spinner is a party: what a busy worker is just about to queue is then taken
+// without a membarrier.
+constexpr std::int64_t party_nanoseconds = 2'000;
+// Guess: with fewer looks a thief would often take a thread of a pair that hands over to each other:
+// there is one ready for about half of the time.
+constexpr unsigned looks_min = 12;
 // Guess: from one wake-up's cost to what a person or a disk does not notice.
 constexpr std::int64_t doze_min_nanoseconds = 50'000;
 constexpr std::int64_t doze_max_nanoseconds = 1'000'000;
-// Guess: rounds of a mutex's spin; see sync/mutex.cpp.
-constexpr unsigned lock_spins = 1;
+// Measured (bench mutex_64_L0): see worker::spins_max; about 1.5 us in all.
+constexpr unsigned lock_spins = 16;
 
 }  // namespace
 
@@ -42,44 +50,130 @@ void many_to_many::work(processor& mine) noexcept {
 
 // Null when the runtime closes.
 thread* many_to_many::find_work(processor& mine) noexcept {
+  // Before any rest: the last thread may have been woken while it was about to park.
+  if (thread* found = pick_local(mine)) return found;
+  judge(mine);
+  mine.seen.victim = sighting::nobody;
+  base::absence away;
   std::int64_t doze = doze_min_nanoseconds;
+  bool napped = false;
+  bool woken = false;  // the waker counts us as the spinner then
   for (;;) {
-    if (thread* found = look_everywhere(mine)) return found;
-    if (closing_.load(base::acquire)) return nullptr;  // pairs with end_workers()
-    if (!alone_ && idle_.start_spinning()) {
-      thread* found = spin(mine);
-      idle_.stop_spinning();
-      if (found != nullptr) {
-        // There may be more where this came from, and nobody was woken while we spun.
-        offer(mine.ring.size() != 0);
+    if (mine.idle.rest == 0) {
+      thread* found = away.is_away() ? nullptr : look_everywhere(mine);
+      if (found != nullptr && !woken) {
+        // Who lay down while we were leaving the poller may have taken us for its keeper.
+        if (napped) offer(mine.ring.size() != 0);
         return found;
       }
-    }
-    const bool woken = nap(mine, doze);
-    if (woken) {
-      // The waker counts us as the spinner already.
-      thread* found = spin(mine);
-      idle_.stop_spinning();
-      if (found != nullptr) {
-        offer(mine.ring.size() != 0);
-        return found;
+      if (found == nullptr && closing_.load(base::acquire)) return nullptr;  // see end_workers()
+      if (woken || (!alone_ && idle_.start_spinning())) {
+        if (found == nullptr) found = spin(mine, away);
+        idle_.stop_spinning();
+        woken = false;
+        if (found != nullptr) {
+          // There may be more where this came from, and nobody was woken while we spun.
+          offer(mine.ring.size() != 0);
+          return found;
+        }
       }
-    } else if (thread* found = look_everywhere(mine)) {
-      // Who lay down while we were leaving the poller may have taken us for its keeper.
-      offer(mine.ring.size() != 0);
-      return found;
     }
+    outlook seen;
+    do {
+      woken = nap(mine, doze, away);
+      napped = true;
+      mine.idle.rest = 0;
+      seen = woken ? outlook::work : look_from_afar(mine, base::monotonic_now());
+    } while (seen == outlook::nothing && away.is_away());
+    if (seen == outlook::work) away.end();
   }
 }
 
-thread* many_to_many::spin(processor& mine) noexcept {
-  const std::int64_t until = base::monotonic_now() + spin_nanoseconds;
+// Looks for work for a while: first as a party, then as an onlooker.
+thread* many_to_many::spin(processor& mine, base::absence& away) noexcept {
+  std::int64_t now = base::monotonic_now();
+  const std::int64_t until = now + spin_nanoseconds;
+  std::int64_t leaves_at = now + party_nanoseconds;
   do {
-    idle_.look_in(mine.index);
-    if (thread* found = look_everywhere(mine)) return found;
+    const bool polls = !away.is_away() && idle_.has_events();
+    if (polls) {
+      idle_.look_in(mine.index);
+      if (thread* found = pick_local(mine)) return found;
+    }
+    if (look_from_afar(mine, now) == outlook::work) {
+      away.end();
+      leaves_at = now + party_nanoseconds;
+      if (thread* found = look_everywhere(mine)) return found;
+    }
+    // Who polls wakes threads, and must not be away.
+    if (now > leaves_at && !polls && !away.is_away() && !away.begin()) leaves_at = until;
     for (int i = 0; i < pauses_between_looks; ++i) base::spin_hint();
-  } while (base::monotonic_now() < until);
+    now = base::monotonic_now();
+  } while (now < until);
   return nullptr;
+}
+
+// Why is there no more to do? When the last threads queued for a lock in quick succession, they only
+// fought with those of another processor, and made both slow. They get it sooner where it is: so
+// rest, and longer each time that it was the same.
+void many_to_many::judge(processor& mine) noexcept {
+  const bool just_now =
+      base::monotonic_now() - mine.self.last_lock_wait < worker::fighting_nanoseconds;
+  // One wait proves nothing, unless it was so the last time, too.
+  const unsigned waits_min = mine.idle.last_rest == 0 ? 2 : 1;
+  if (!just_now || mine.self.lock_waits < waits_min) {
+    mine.idle.last_rest = 0;
+    return;
+  }
+  std::int64_t rest = mine.idle.last_rest * 2;
+  if (rest < doze_min_nanoseconds) rest = doze_min_nanoseconds;
+  if (rest > doze_max_nanoseconds) rest = doze_max_nanoseconds;
+  mine.idle.rest = mine.idle.last_rest = rest;
+}
+
+// What an idle worker can see without touching anything.
+many_to_many::outlook many_to_many::look_from_afar(processor& mine, std::int64_t now) noexcept {
+  if (closing_.load(base::acquire) || !injected_.looks_empty()) return outlook::work;
+  if (mine.timers.has_expired(now)) return outlook::work;
+  if (alone_) return outlook::nothing;
+  outlook best = outlook::nothing;
+  for (unsigned i = 0; i < width_; ++i) {
+    processor& victim = processors_[i];
+    if (&victim == &mine) continue;
+    if (victim.timers.has_expired(now) || victim.ring.size() > 1) return outlook::work;
+    const outlook lone = watch(mine, victim, now);
+    if (lone == outlook::work) return lone;
+    if (lone == outlook::perhaps) best = lone;
+  }
+  return best;
+}
+
+// A single thread or continuation is worth taking only when there has been one at every look for a
+// while: on a processor that queues and runs one after another the thief would come too late. Which
+// one it is does not matter; two that give way to each other are as many as one that waits.
+many_to_many::outlook many_to_many::watch(processor& mine, processor& victim,
+                                          std::int64_t now) noexcept {
+  sighting& seen = mine.seen;
+  const thread* lone = victim.ring.first();
+  if (lone == nullptr) lone = victim.parents.oldest();
+  if (lone == nullptr) lone = victim.next.look();
+  if (seen.victim == sighting::nobody) {
+    if (lone == nullptr) return outlook::nothing;
+    seen = {victim.index, 0, now};
+  }
+  if (seen.victim != victim.index) return lone == nullptr ? outlook::nothing : outlook::perhaps;
+  if (lone == nullptr) {
+    seen.victim = sighting::nobody;
+    return outlook::nothing;
+  }
+  std::int64_t patience = patience_nanoseconds;
+  // After a fight, what comes out of the lock's list is left there longer. relaxed: a guess; the
+  // record may even be another thread's by now, but it is one.
+  if (mine.idle.last_rest > patience && lone->now.load(base::relaxed).why == wait_reason::mutex) {
+    patience = mine.idle.last_rest;
+  }
+  const bool lasting = ++seen.looks >= looks_min && now - seen.since >= patience;
+  return lasting ? outlook::work : outlook::perhaps;
 }
 
 // Own queue, the queue for all, timers of everybody, then other processors from a random one on.
@@ -115,20 +209,9 @@ thread* many_to_many::steal_from(processor& mine, processor& victim, std::int64_
   return found;
 }
 
-// A single thread or continuation: only when it has been there for a while.
 thread* many_to_many::steal_lone(processor& mine, processor& victim, std::int64_t now) noexcept {
-  const void* seen = victim.ring.first();
-  if (seen == nullptr) seen = victim.parents.oldest();
-  if (seen == nullptr) seen = victim.next.look();
-  if (seen == nullptr) return nullptr;
-  if (seen != mine.seen_item || mine.seen_victim != victim.index) {
-    mine.seen_item = seen;
-    mine.seen_victim = victim.index;
-    mine.seen_since = now;
-    return nullptr;
-  }
-  if (now - mine.seen_since < patience_nanoseconds) return nullptr;
-  mine.seen_item = nullptr;
+  if (watch(mine, victim, now) != outlook::work) return nullptr;
+  mine.seen.victim = sighting::nobody;
   std::uint64_t taken = 0;
   if (thread* found = victim.ring.steal_half_into(mine.ring, taken)) return found;
   if (thread* found = victim.parents.steal()) return found;
@@ -146,25 +229,25 @@ deadline many_to_many::earliest_timer() const noexcept {
 }
 
 // Sleeps until there may be work. True when a waker made us the spinner.
-bool many_to_many::nap(processor& mine, std::int64_t& doze) noexcept {
+bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away) noexcept {
   idle_.lie_down(mine.index);
   const bool dozing = !idle_.all_asleep(width_);
-  // The last look: everything queued before we lay down is seen here, and whoever queues from
-  // now on sees us. What a look takes must be given to our own queue: we may be woken as well.
-  thread* found = injected_.looks_empty() ? nullptr : take_injected(mine);
-  if (found == nullptr && !closing_.load(base::seq_cst)) {
+  const bool resting = dozing && mine.idle.rest != 0;
+  // The last look: what came in before we lay down is seen here, and whoever queues from now on
+  // sees us.
+  if (injected_.looks_empty() && !closing_.load(base::seq_cst)) {
     deadline until = earliest_timer();
     if (dozing) {
-      const std::int64_t at = base::monotonic_now() + doze;
+      const std::int64_t at = base::monotonic_now() + (resting ? mine.idle.rest : doze);
       if (at < until.nanoseconds()) until = deadline::at(at);
-      if (doze < doze_max_nanoseconds) doze *= 2;
+      if (!resting && doze < doze_max_nanoseconds) doze *= 2;
     }
     mine.sleeps.add(1);
-    idle_.sleep(mine.index, until, dozing);
+    if (resting) idle_.begin_rest(mine.index);
+    idle_.sleep(mine.index, until, dozing, away);
+    if (resting) idle_.end_rest(mine.index);
   }
-  const bool woken = idle_.get_up(mine.index);
-  if (found != nullptr && !mine.ring.push(found)) overflow(mine, *found);
-  return woken;
+  return idle_.get_up(mine.index);
 }
 
 }  // namespace treadle::core

@@ -54,7 +54,7 @@ std::byte* align_down(std::byte* address, std::size_t alignment) noexcept {
 
 unsigned spins_between_kernel_threads() noexcept {
   // Asked once: reading affinity and cgroup limits takes 20 us.
-  static const unsigned spins = base::usable_width() > 1 ? 1 : 0;
+  static const unsigned spins = base::usable_width() > 1 ? 128 : 0;
   return spins;
 }
 

@@ -1,0 +1,179 @@
+// Every interleaving, within a bound on preemptions, of up to three threads on one mutex: barging,
+// waking, giving up and handing over. Parking and the clock are the explorer's; the clock may jump
+// beyond anybody's patience whenever somebody looks at it.
+//
+// Checked: exclusion, that nobody sleeps for ever, and that the mutex is plainly free in the end.
+#include "treadle/sync/raw_mutex.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <functional>
+#include <new>
+#include <vector>
+
+#include "tests/support/interleave.hpp"
+#include "treadle/sync/raw_mutex_impl.hpp"
+
+namespace treadle::sync {
+namespace {
+
+using interleave::explore;
+using interleave::explored_atomic;
+using interleave::require;
+using interleave::verdict;
+
+class explored_lock {
+ public:
+  void lock() {
+    interleave::wait_until([this] { return !held_; }, "list lock");
+    held_ = true;
+  }
+  void unlock() { held_ = false; }
+
+ private:
+  bool held_ = false;
+};
+
+constexpr std::size_t threads_max = 4;
+constexpr std::int64_t jump = 2 * mutex_patience_nanoseconds;
+
+struct ground {
+  template <class T>
+  using atomic = explored_atomic<T>;
+  using list_lock = explored_lock;
+
+  // Of the schedule that runs.
+  static inline std::array<core::thread, threads_max> records;
+  static inline std::array<explored_atomic<int>, threads_max> granted;
+  static inline std::int64_t clock = 0;
+  static inline int jumps_left = 0;
+  static inline core::worker on;
+
+  static void reset(int jumps) {
+    for (auto& one : granted) one.store(0);
+    clock = 1;
+    jumps_left = jumps;
+  }
+  static bool in_schedule() {
+    return interleave::detail::active->running != interleave::detail::nobody;
+  }
+  static core::thread& self() { return records[in_schedule() ? interleave::self() : 0]; }
+  static std::int64_t now() {
+    if (jumps_left > 0 && in_schedule() && interleave::choose(2) == 1) {
+      --jumps_left;
+      clock += jump;
+    }
+    return ++clock;
+  }
+  static bool has_passed(base::deadline until) { return !until.is_never(); }
+  static bool wait(waiter& node, base::deadline until, const core::stop_alarm*) {
+    explored_atomic<int>& mine = granted[index_of(node)];
+    if (!until.is_never() && interleave::choose(2) == 1) {
+      if (mine.load() == 0) return false;
+    } else {
+      interleave::wait_until([&mine] { return mine.peek() != 0; }, "park");
+    }
+    mine.store(0);
+    return true;
+  }
+  static void grant(waiter& node) { granted[index_of(node)].store(1); }
+  static core::worker& worker() { return on; }
+  static std::size_t index_of(waiter& node) {
+    return static_cast<std::size_t>(node.who - records.data());
+  }
+};
+
+template <int Jumps>
+struct state {
+  using mutex = basic_mutex<ground>;
+
+  state() {
+    ground::reset(Jumps);
+    ::new (memory) mutex;
+  }
+  // Not destroyed with the state: a schedule that is given up may leave it locked.
+  mutex& lock() { return *std::launder(reinterpret_cast<mutex*>(memory)); }
+
+  void hold() {
+    require(++inside == 1, "two threads inside");
+    static_cast<void>(probe.load());
+    --inside;
+    ++rounds;
+    lock().unlock();
+  }
+  void pass() {
+    lock().lock();
+    hold();
+  }
+  void pass_in_time() {
+    if (lock().lock_until(base::deadline::at(1))) hold();
+  }
+  void try_to_pass() {
+    if (lock().try_lock()) hold();
+  }
+  void check(int rounds_min) {
+    require(rounds >= rounds_min, "a round is missing");
+    lock().~mutex();  // ends the program when anything is left in the word
+  }
+
+  alignas(mutex) std::byte memory[sizeof(mutex)];
+  explored_atomic<int> probe;
+  int inside = 0;
+  int rounds = 0;
+};
+
+template <int Jumps>
+void expect_good(std::vector<std::function<void(state<Jumps>&)>> threads, int rounds_min,
+                 unsigned preemptions = 3) {
+  interleave::options bounds;
+  bounds.preemptions_max = preemptions;
+  const verdict v = explore<state<Jumps>>(bounds, threads,
+                                          [rounds_min](state<Jumps>& s) { s.check(rounds_min); });
+  EXPECT_TRUE(v.good()) << v.report();
+  testing::Test::RecordProperty("schedules", std::to_string(v.schedules));
+}
+
+template <int Jumps>
+void pass(state<Jumps>& s) {
+  s.pass();
+}
+template <int Jumps>
+void pass_twice(state<Jumps>& s) {
+  s.pass();
+  s.pass();
+}
+template <int Jumps>
+void pass_thrice(state<Jumps>& s) {
+  s.pass();
+  s.pass();
+  s.pass();
+}
+template <int Jumps>
+void pass_in_time(state<Jumps>& s) {
+  s.pass_in_time();
+}
+
+TEST(RawMutex, TwoThreadsInEveryOrder) {
+  expect_good<0>({pass_twice<0>, pass_twice<0>}, 4, 4);
+  expect_good<2>({pass_twice<2>, pass_twice<2>}, 4, 3);
+}
+
+TEST(RawMutex, ABargerAndTwoWaiters) {
+  expect_good<0>({pass_thrice<0>, pass<0>, pass<0>}, 5);
+  expect_good<1>({pass_thrice<1>, pass<1>, pass<1>}, 5);
+  expect_good<2>({pass_twice<2>, pass_twice<2>, pass<2>}, 5);
+}
+
+TEST(RawMutex, WaitersGiveUp) {
+  expect_good<0>({pass_twice<0>, pass_in_time<0>, pass<0>}, 3);
+  expect_good<2>({pass_twice<2>, pass_in_time<2>, pass<2>}, 3);
+  expect_good<1>({pass_twice<1>, pass_in_time<1>, pass_in_time<1>}, 2);
+}
+
+TEST(RawMutex, WhoOnlyTriesDisturbsNobody) {
+  expect_good<1>({pass_twice<1>, [](state<1>& s) { s.try_to_pass(); }, pass<1>}, 3);
+}
+
+}  // namespace
+}  // namespace treadle::sync
