@@ -18,6 +18,9 @@ inline constexpr std::memory_order release = std::memory_order_release;
 inline constexpr std::memory_order acq_rel = std::memory_order_acq_rel;
 inline constexpr std::memory_order seq_cst = std::memory_order_seq_cst;
 
+// Keeps the compiler, not the CPU, from moving memory accesses across.
+inline void compiler_fence() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+
 // Tells the CPU that this is a spin: saves power and frees the sibling hyper-thread.
 inline void spin_hint() noexcept {
 #if defined(__x86_64__)

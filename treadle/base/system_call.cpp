@@ -34,10 +34,12 @@ struct call_name {
   const char* text;
   int usual_error;  // what the kernel would most likely answer
 };
-constexpr call_name call_names[call_count] = {{"mmap", ENOMEM},           {"madvise", ENOMEM},
-                                              {"mprotect", ENOMEM},       {"thread_create", EAGAIN},
-                                              {"io_uring_setup", ENOSYS}, {"epoll_create", EMFILE},
-                                              {"epoll_ctl", ENOMEM},      {"eventfd", EMFILE}};
+constexpr call_name call_names[call_count] = {
+    {"mmap", ENOMEM},           {"madvise", ENOMEM},        {"mprotect", ENOMEM},
+    {"thread_create", EAGAIN},  {"io_uring_setup", ENOSYS}, {"epoll_create", EMFILE},
+    {"epoll_ctl", ENOMEM},      {"eventfd", EMFILE},        {"membarrier", ENOSYS},
+    {"perf_event_open", EACCES}, {"idle_class", EPERM},     {"task_syscall", EACCES},
+    {"timer_create", EAGAIN}};
 
 struct error_name {
   const char* text;
@@ -163,6 +165,8 @@ std::size_t advise_at_once(const iovec* ranges, std::size_t count, int advice) n
 }
 
 }  // namespace
+
+int injected_fault(faulty_call call) noexcept { return injected(call); }
 
 void fail_nth(faulty_call call, std::uint64_t nth, int error) noexcept {
   read_environment();  // so that the variable cannot undo later what a test says here

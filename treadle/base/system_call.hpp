@@ -36,6 +36,11 @@ enum class faulty_call {
   epoll_create,
   epoll_ctl,
   eventfd,
+  membarrier,
+  perf_event_open,
+  idle_class,    // sched_setscheduler(SCHED_IDLE)
+  task_syscall,  // open() of /proc/self/task/T/syscall
+  timer_create,
   count
 };
 
