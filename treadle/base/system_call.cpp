@@ -35,10 +35,12 @@ struct call_name {
   int usual_error;  // what the kernel would most likely answer
 };
 constexpr call_name call_names[call_count] = {
-    {"mmap", ENOMEM},           {"madvise", ENOMEM},        {"mprotect", ENOMEM},
-    {"thread_create", EAGAIN},  {"io_uring_setup", ENOSYS}, {"epoll_create", EMFILE},
-    {"epoll_ctl", ENOMEM},      {"eventfd", EMFILE},        {"membarrier", ENOSYS},
-    {"perf_event_open", EACCES}, {"idle_class", EPERM},     {"task_syscall", EACCES},
+    {"mmap", ENOMEM},           {"madvise", ENOMEM},
+    {"mprotect", ENOMEM},       {"thread_create", EAGAIN},
+    {"io_uring_setup", ENOSYS}, {"epoll_create", EMFILE},
+    {"epoll_ctl", ENOMEM},      {"eventfd", EMFILE},
+    {"membarrier", ENOSYS},     {"perf_event_open", EACCES},
+    {"idle_class", EPERM},      {"task_syscall", EACCES},
     {"timer_create", EAGAIN}};
 
 struct error_name {
@@ -182,8 +184,6 @@ std::uint64_t calls_made(faulty_call call) noexcept {
   // relaxed: a counter that orders nothing else.
   return faults[static_cast<std::size_t>(call)].made.load(relaxed);
 }
-
-int injected_fault(faulty_call call) noexcept { return injected(call); }
 
 bool set_faults(const char* text) noexcept {
   const errno_keeper keeper;

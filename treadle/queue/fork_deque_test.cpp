@@ -2,8 +2,8 @@
 //
 // Each item must come out exactly once, the owner's pops youngest first, the thieves' oldest
 // first. The hard case is the last item, so most programs here keep the deque near empty.
-// Both forms of the owner's fence are explored: the exchange, and the asymmetric one over a model of
-// the owner's store buffer, in which a store takes effect at any later time.
+// Both forms of the owner's fence are explored: the exchange, and the asymmetric one over a model
+// of the owner's store buffer, in which a store takes effect at any later time.
 #include "treadle/queue/fork_deque.hpp"
 
 #include <gtest/gtest.h>

@@ -19,8 +19,8 @@ constexpr std::int64_t patience_nanoseconds = 20'000;
 // Guess: until then the spinner is a party: what a busy worker is just about to queue is then taken
 // without a membarrier.
 constexpr std::int64_t party_nanoseconds = 2'000;
-// Guess: with fewer looks a thief would often take a thread of a pair that hands over to each other:
-// there is one ready for about half of the time.
+// Guess: with fewer looks a thief would often take a thread of a pair that hands over to each
+// other: there is one ready for about half of the time.
 constexpr unsigned looks_min = 12;
 // Guess: from one wake-up's cost to what a person or a disk does not notice.
 constexpr std::int64_t doze_min_nanoseconds = 50'000;
@@ -113,9 +113,9 @@ thread* many_to_many::spin(processor& mine, base::absence& away) noexcept {
   return nullptr;
 }
 
-// Why is there no more to do? When the last threads queued for a lock in quick succession, they only
-// fought with those of another processor, and made both slow. They get it sooner where it is: so
-// rest, and longer each time that it was the same.
+// Why is there no more to do? When the last threads queued for a lock in quick succession, they
+// only fought with those of another processor, and made both slow. They get it sooner where it
+// is: so rest, and longer each time that it was the same.
 void many_to_many::judge(processor& mine) noexcept {
   const bool just_now =
       base::monotonic_now() - mine.self.last_lock_wait < worker::fighting_nanoseconds;
