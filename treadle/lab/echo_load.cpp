@@ -1,6 +1,7 @@
 #include "treadle/lab/echo_load.hpp"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 #include <system_error>
 #include <vector>
 
@@ -25,6 +27,9 @@
 
 namespace treadle::lab {
 namespace {
+
+// Guess: ten thousand kernel threads are made in a second or two.
+constexpr std::int64_t patience = 20'000'000'000;
 
 [[noreturn]] void fail(const char* what) {
   throw std::system_error(errno, std::generic_category(), what);
@@ -43,6 +48,25 @@ class clients {
   }
   clients(const clients&) = delete;
   clients& operator=(const clients&) = delete;
+
+  // One request on each connection: the server has accepted all of them then.
+  void warm_up() {
+    for (std::size_t index = 0; index < numbers_.size(); ++index) send(index);
+    std::size_t missing = numbers_.size();
+    std::array<epoll_event, 256> ready;
+    const std::int64_t end = base::monotonic_now() + patience;
+    while (missing > 0) {
+      if (base::monotonic_now() > end) {
+        throw std::runtime_error(fmt::format("{} connections were not served", missing));
+      }
+      const int count = ::epoll_wait(events_, ready.data(), static_cast<int>(ready.size()), 10);
+      for (int i = 0; i < count; ++i) {
+        if (receive(static_cast<std::size_t>(ready[static_cast<std::size_t>(i)].data.u64))) {
+          --missing;
+        }
+      }
+    }
+  }
 
   // Nanoseconds of every answer that came before `end`; each is followed by the next request.
   std::vector<double> run(std::int64_t end) {
@@ -122,6 +146,7 @@ nlohmann::json serve_request(const nlohmann::json& request) {
     (void)::setrlimit(RLIMIT_NOFILE, &files);
   }
   clients all(request.at("port").get<std::uint16_t>(), request.at("connections").get<unsigned>());
+  all.warm_up();
   const std::int64_t start = base::monotonic_now();
   const std::vector<double> answers =
       all.run(start + static_cast<std::int64_t>(request.at("seconds").get<double>() * 1e9));

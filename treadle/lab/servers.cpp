@@ -93,7 +93,7 @@ void rows_with(lab_context& lab, unsigned connections) {
                           kernel_threads ? at_most(loop.rate, equal_factor, basis)
                                          : at_least(loop.rate, equal_factor, basis),
                           sample::once(seen.rate),
-                          fmt::format("{} of CPU a request, an event loop {}",
+                          fmt::format("{} of CPU a request with connecting, an event loop {}",
                                       human(seen.cpu_each, "ns"), human(loop.cpu_each, "ns"))));
   const std::string late = fmt::format("an event loop: {}", human(loop.p99, "ns"));
   const subject row =
