@@ -100,12 +100,13 @@ template <class Model>
                                                                         std::uintptr_t message,
                                                                         after expected) noexcept {
   constexpr std::uintptr_t action_mask = alignof(thread) - 1;
-  thread& left = *reinterpret_cast<thread*>(message & ~action_mask);
+  // Null when there is nothing to finish.
+  auto* left = reinterpret_cast<thread*>(message & ~action_mask);
   const auto action = static_cast<after>(message & action_mask);
   if (action == expected) [[likely]] {
-    finish_switch(on, &left, expected);
+    finish_switch(on, left, expected);
   } else {
-    finish_switch(on, &left, action);
+    finish_switch(on, left, action);
   }
 }
 
