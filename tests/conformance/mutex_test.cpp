@@ -299,6 +299,55 @@ TYPED_TEST(Mutex, NobodyIsStarved) {
   });
 }
 
+// Worse: it never gives way at all, and in m:1 nobody can take its worker from it.
+TYPED_TEST(Mutex, NobodyIsStarvedByAHolderThatNeverParks) {
+  this->in([] {
+    constexpr int patient_count = 8;
+    mutex lock;
+    int got = 0;  // guarded by lock
+    std::atomic<int> waiting{0};
+    std::vector<thread> patient;
+    lock.lock();
+    for (int i = 0; i < patient_count; ++i) {
+      patient.emplace_back([&] {
+        ++waiting;
+        const std::lock_guard hold(lock);
+        ++got;
+      });
+    }
+    eventually([&] { return waiting.load() == patient_count; });
+    while (got < patient_count) {
+      lock.unlock();
+      lock.lock();
+    }
+    lock.unlock();
+    for (thread& t : patient) t.join();
+  });
+}
+
+// A crowd that does nothing but lock: it ends only if each of them gets its turns beside the rest.
+TYPED_TEST(Mutex, EveryoneInACrowdGetsItsTurns) {
+  this->in([] {
+    constexpr std::size_t crowd = 32;
+    constexpr int turns_each = 5;
+    mutex lock;
+    std::array<int, crowd> turns{};  // guarded by lock, as is served
+    std::size_t served = 0;
+    std::vector<thread> threads;
+    for (std::size_t t = 0; t < crowd; ++t) {
+      threads.emplace_back([&, t] {
+        for (bool all = false; !all;) {
+          const std::lock_guard hold(lock);
+          if (++turns[t] == turns_each) ++served;
+          all = served == crowd;
+        }
+      });
+    }
+    for (thread& t : threads) t.join();
+    for (const int each : turns) EXPECT_GE(each, turns_each);
+  });
+}
+
 TYPED_TEST(Mutex, ForeignKernelThreadsContendToo) {
   mutex lock;
   std::size_t counter = 0;
