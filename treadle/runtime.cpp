@@ -109,7 +109,9 @@ void runtime::open(bool on_this_thread) {
       adopt_schedulers();
       break;
     case model::many_to_many:
-      schedulers_->many = std::make_unique<core::many_to_many>(settings_.width, sizes);
+      schedulers_->many = std::make_unique<core::many_to_many>(
+          settings_.width, sizes,
+          core::activation_settings{settings_.activation, settings_.slice.count()});
       process_scope_ = schedulers_->many.get();
       adopt_schedulers();
       error = schedulers_->many->open();
@@ -141,6 +143,11 @@ runtime::~runtime() {
   } while (counters().threads_started != before);
   if (schedulers_->single) schedulers_->single->close();
   if (schedulers_->many) schedulers_->many->close();
+}
+
+const core::activation_report& runtime::activation() const noexcept {
+  static constexpr core::activation_report none;
+  return schedulers_->many ? schedulers_->many->activation() : none;
 }
 
 runtime_counters runtime::counters() const noexcept {

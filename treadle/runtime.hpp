@@ -5,12 +5,16 @@
 //   1. the program: runtime_options given to a runtime, or to set_default_options();
 //   2. the launch: `treadle run --model=... -- program`, which sets the variables below for it;
 //   3. the environment: TREADLE_MODEL=m:1|1:1|m:n, TREADLE_WIDTH, TREADLE_STACK, TREADLE_GUARD
-//      (bytes, with suffix K or M), TREADLE_BLOCKING_THREADS, TREADLE_IO=auto|uring|pool;
-//   4. m:n, the CPUs that affinity and cgroup leave to the process, 256 KiB, 4 KiB, 64, auto.
+//      (bytes, with suffix K or M), TREADLE_BLOCKING_THREADS, TREADLE_IO=auto|uring|pool,
+//      TREADLE_ACTIVATION=perf|proc|monitor|off, TREADLE_SLICE (a number with suffix us, ms or s,
+//      or off);
+//   4. m:n, the CPUs that affinity and cgroup leave to the process, 256 KiB, 4 KiB, 64, auto, perf,
+//      10 ms.
 // Affinity (of the thread that makes the runtime) and the cgroup's quota are read when a runtime is
 // made: a change is followed by the next one, not by one that runs.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -21,11 +25,17 @@
 #include <utility>
 
 #include "treadle/io/file_calls.hpp"
+#include "treadle/sched/activation.hpp"
 #include "treadle/sched/scheduler.hpp"
 
 namespace treadle {
 
 enum class model { many_to_one, one_to_one, many_to_many };
+
+// m:n: how the runtime finds out that a thread is blocked in the kernel without a blocking_region,
+// so that the others go on. The best way that the machine allows, up to this one: a kernel thread
+// per processor that reads a perf ring, or /proc; one that looks every millisecond; or none.
+using activation = core::activation_level;
 
 // "m:1", "1:1" or "m:n".
 [[nodiscard]] std::string_view to_string(model which) noexcept;
@@ -33,6 +43,10 @@ enum class model { many_to_one, one_to_one, many_to_many };
 [[nodiscard]] model parse_model(std::string_view text);
 // "262144", "256K" or "1M". std::invalid_argument as above, with `setting` as the name.
 [[nodiscard]] std::size_t parse_bytes(std::string_view setting, std::string_view text);
+// "perf", "proc", "monitor" or "off". std::invalid_argument as above.
+[[nodiscard]] activation parse_activation(std::string_view setting, std::string_view text);
+// "10ms", "500us", "1s" or "off", which is 0. std::invalid_argument as above.
+[[nodiscard]] std::chrono::nanoseconds parse_slice(std::string_view setting, std::string_view text);
 // A whole number of at least 1. std::invalid_argument as above.
 [[nodiscard]] unsigned parse_width(std::string_view setting, std::string_view text);
 
@@ -41,6 +55,9 @@ inline constexpr std::size_t stack_bytes_min = 16 * 1024;
 inline constexpr std::size_t stack_bytes_max = 8 * 1024 * 1024;
 // Guess: a guard wider than this hides a frame that should be on the heap.
 inline constexpr std::size_t guard_bytes_max = 1024 * 1024;
+// Guess: a preemption costs some 10 us, and an hour is for ever.
+inline constexpr std::chrono::nanoseconds slice_min = std::chrono::milliseconds(1);
+inline constexpr std::chrono::nanoseconds slice_max = std::chrono::hours(1);
 // Sourced: idle_workers has room for so many.
 inline constexpr unsigned width_max = 1024;
 
@@ -55,6 +72,10 @@ struct runtime_options {
   std::optional<unsigned> blocking_threads{};
   // Who makes calls on files that would block. As with blocking_threads.
   std::optional<io::file_calls> file_calls{};
+  std::optional<treadle::activation> activation{};  // m:n only
+  // m:n only: how long a thread may compute while others wait; 0 (never preempted), or slice_min
+  // to slice_max.
+  std::optional<std::chrono::nanoseconds> slice{};
 };
 
 // The same with every field filled in and checked. std::invalid_argument names the setting, the
@@ -66,6 +87,8 @@ struct runtime_settings {
   std::size_t guard_bytes;
   unsigned blocking_threads;
   io::file_calls file_calls;
+  treadle::activation activation;
+  std::chrono::nanoseconds slice;
 };
 [[nodiscard]] runtime_settings resolve(const runtime_options& options);
 
@@ -98,6 +121,9 @@ class runtime {
   std::size_t guard_bytes() const noexcept { return settings_.guard_bytes; }
   // Sums over all processors; each number is a moment's, together they are not one.
   runtime_counters counters() const noexcept;
+
+  // m:n: what of activation and slice could be had, and why not more. Other models: off.
+  const core::activation_report& activation() const noexcept;
 
   // The runtime of the calling thread, or else the default one, started now if need be.
   static runtime& current();

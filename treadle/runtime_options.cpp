@@ -13,6 +13,8 @@ namespace {
 
 // Sourced: name resolvers and TLS libraries need more than 64 KiB.
 constexpr std::size_t stack_bytes_default = 256 * 1024;
+// Sourced: Go's slice; an interactive kernel's is of the same order.
+constexpr std::chrono::nanoseconds slice_default = std::chrono::milliseconds(10);
 // Sourced: one page, as glibc's default guard.
 constexpr std::size_t guard_bytes_default = 4 * 1024;
 
@@ -28,6 +30,8 @@ constexpr std::string_view bytes_allowed = "bytes, or a number with the suffix K
 constexpr std::string_view stacks_allowed = "16384 to 8388608 bytes (16K to 8M)";
 constexpr std::string_view calls_allowed = "whole numbers from 1 to 4096";
 constexpr std::string_view file_calls_allowed = "auto, uring and pool";
+constexpr std::string_view activations_allowed = "perf, proc, monitor and off";
+constexpr std::string_view slices_allowed = "1ms to 1h (suffix us, ms or s), and off";
 constexpr std::string_view guards_allowed = "0 to 1048576 bytes (0 to 1M)";
 
 const char* from_environment(const char* name) noexcept {
@@ -47,6 +51,12 @@ void check_stack(std::string_view setting, std::size_t bytes, std::string_view s
 }
 void check_guard(std::string_view setting, std::size_t bytes, std::string_view shown) {
   if (bytes > guard_bytes_max) refuse(setting, shown, guards_allowed);
+}
+
+void check_slice(std::string_view setting, std::chrono::nanoseconds slice, std::string_view shown) {
+  if (slice.count() != 0 && (slice < slice_min || slice > slice_max)) {
+    refuse(setting, shown, slices_allowed);
+  }
 }
 
 model parse_model_of(std::string_view setting, std::string_view text) {
@@ -129,6 +139,22 @@ std::size_t resolve_guard(const runtime_options& options) {
   return bytes;
 }
 
+activation resolve_activation(const runtime_options& options) {
+  if (options.activation) return *options.activation;
+  const char* text = from_environment("TREADLE_ACTIVATION");
+  return text != nullptr ? parse_activation("TREADLE_ACTIVATION", text) : activation::perf;
+}
+
+std::chrono::nanoseconds resolve_slice(const runtime_options& options) {
+  if (options.slice) {
+    check_slice("runtime_options::slice", *options.slice,
+                std::to_string(options.slice->count()) + "ns");
+    return *options.slice;
+  }
+  const char* text = from_environment("TREADLE_SLICE");
+  return text != nullptr ? parse_slice("TREADLE_SLICE", text) : slice_default;
+}
+
 }  // namespace
 
 std::string_view to_string(model which) noexcept {
@@ -167,13 +193,41 @@ std::size_t parse_bytes(std::string_view setting, std::string_view text) {
   return number * unit;
 }
 
+activation parse_activation(std::string_view setting, std::string_view text) {
+  if (text == "perf") return activation::perf;
+  if (text == "proc") return activation::proc;
+  if (text == "monitor") return activation::monitor;
+  if (text == "off") return activation::off;
+  refuse(setting, text, activations_allowed);
+}
+
+std::chrono::nanoseconds parse_slice(std::string_view setting, std::string_view text) {
+  if (text == "off") return std::chrono::nanoseconds(0);
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view suffix = text.substr(static_cast<std::size_t>(end - text.data()));
+  std::int64_t unit = 0;
+  if (suffix == "us") unit = 1'000;
+  if (suffix == "ms") unit = 1'000'000;
+  if (suffix == "s") unit = 1'000'000'000;
+  // The bound keeps the product from overflowing.
+  if (error != std::errc{} || unit == 0 || number <= 0 || number > slice_max.count() / unit) {
+    refuse(setting, text, slices_allowed);
+  }
+  const std::chrono::nanoseconds slice(number * unit);
+  check_slice(setting, slice, text);
+  return slice;
+}
+
 runtime_settings resolve(const runtime_options& options) {
   return {resolve_model(options),
           resolve_width(options),
           resolve_stack(options),
           resolve_guard(options),
           resolve_blocking_threads(options),
-          resolve_file_calls(options)};
+          resolve_file_calls(options),
+          resolve_activation(options),
+          resolve_slice(options)};
 }
 
 }  // namespace treadle

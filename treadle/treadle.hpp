@@ -2,6 +2,7 @@
 #pragma once
 
 #include "treadle/blocking.hpp"
+#include "treadle/blocking_region.hpp"
 #include "treadle/condition_variable.hpp"
 #include "treadle/io.hpp"
 #include "treadle/latch.hpp"

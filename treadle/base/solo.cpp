@@ -13,7 +13,8 @@
 #include "treadle/base/spin_lock.hpp"
 
 extern "C" {
-__thread treadle::base::party treadle_party = {treadle::base::party_stranger, 0, nullptr, nullptr};
+__thread treadle::base::party treadle_party = {treadle::base::party_stranger, 0, nullptr, nullptr,
+                                               0};
 std::int64_t treadle_rseq_cs_offset = 0;
 }
 
@@ -143,6 +144,18 @@ void come_back() noexcept {
   set_mode(mine, party_shared);
   settle();
 }
+
+#if !defined(__x86_64__)
+[[gnu::noinline]] void count_lock() noexcept {
+  ++treadle_party.locks;
+  compiler_fence();
+}
+[[gnu::noinline]] void uncount_lock() noexcept {
+  compiler_fence();
+  --treadle_party.locks;
+}
+#endif
+[[gnu::noinline]] std::uint32_t locks_held() noexcept { return treadle_party.locks; }
 
 void set_stranger_hook(void (*hook)() noexcept) noexcept {
   stranger_hook.store(hook, release);  // pairs with greet_stranger()

@@ -31,6 +31,8 @@ struct party {
   std::uint32_t candidate;
   party* next;
   party* previous;
+  // Its kernel thread's own: spin locks that it holds or is about to take.
+  std::uint32_t locks;
 };
 
 // Makes the calling kernel thread a party; it may wait for the kernel a microsecond or two.
@@ -82,3 +84,35 @@ extern __thread treadle::base::party treadle_party
 // thread pointer. Fixed after start.
 extern std::int64_t treadle_rseq_cs_offset __attribute__((visibility("default")));
 }
+
+namespace treadle::base {
+
+// Counts spin locks, so that no thread is preempted that holds one. One instruction each that a
+// signal handler on the same kernel thread cannot split; see thread/current.hpp for the form.
+#if defined(__x86_64__)
+inline void count_lock() noexcept {
+  void* offset;
+  asm volatile(
+      "movq treadle_party@gottpoff(%%rip), %0\n\t"
+      "incl %%fs:%c1(%0)"
+      : "=&r"(offset)
+      : "i"(__builtin_offsetof(party, locks))
+      : "memory", "cc");
+}
+inline void uncount_lock() noexcept {
+  void* offset;
+  asm volatile(
+      "movq treadle_party@gottpoff(%%rip), %0\n\t"
+      "decl %%fs:%c1(%0)"
+      : "=&r"(offset)
+      : "i"(__builtin_offsetof(party, locks))
+      : "memory", "cc");
+}
+#else
+void count_lock() noexcept;
+void uncount_lock() noexcept;
+#endif
+// Of the calling kernel thread.
+std::uint32_t locks_held() noexcept;
+
+}  // namespace treadle::base

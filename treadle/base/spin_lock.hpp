@@ -1,13 +1,14 @@
 // A lock for critical sections of a few instructions that never switch threads inside.
 //
 // Any kernel thread may take it. It spins a little and then gives the CPU away: the holder may
-// have been preempted by the kernel. Rejected: a futex here (the sections are shorter than one
+// have been preempted by the kernel. The runtime itself preempts no holder: it counts locks. Rejected: a futex here (the sections are shorter than one
 // system call); a ticket lock (a preempted ticket holder stops everybody behind it).
 #pragma once
 
 #include <sched.h>
 
 #include "treadle/base/atomic.hpp"
+#include "treadle/base/solo.hpp"
 
 namespace treadle::base {
 
@@ -35,6 +36,7 @@ class spin_lock {
   spin_lock& operator=(const spin_lock&) = delete;
 
   void lock() noexcept {
+    count_lock();
     // acquire: pairs with unlock(), publishes what the last holder wrote
     while (held_.exchange(true, acquire)) {
       spin_pause pause;
@@ -42,10 +44,16 @@ class spin_lock {
     }
   }
   bool try_lock() noexcept {
+    count_lock();
     // relaxed look first: a failing exchange would take the line away from the holder
-    return !held_.load(relaxed) && !held_.exchange(true, acquire);  // pairs with unlock()
+    if (!held_.load(relaxed) && !held_.exchange(true, acquire)) return true;  // pairs with unlock()
+    uncount_lock();
+    return false;
   }
-  void unlock() noexcept { held_.store(false, release); }  // pairs with lock()
+  void unlock() noexcept {
+    held_.store(false, release);  // pairs with lock()
+    uncount_lock();
+  }
 
  private:
   atomic<bool> held_{false};

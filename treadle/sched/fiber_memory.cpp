@@ -66,7 +66,7 @@ int fiber_memory::create_slowly(worker& on, fiber_processor* processor, const cr
   return 0;
 }
 
-void fiber_memory::unbind_odd_size(thread_body& body) noexcept {
+void fiber_memory::give_back(thread_body& body) noexcept {
   const context::stack memory = body.stack;
   memory.arena->put(&memory, 1);
   memory.arena->give_up(1);
@@ -77,7 +77,7 @@ void fiber_memory::discard(worker& on, fiber_processor* processor, thread& unsta
     thread_body& body = *unstarted.body;
     body.note.end();
     body.owner.store(nullptr, base::relaxed);  // relaxed: as in unbind()
-    unbind_odd_size(body);
+    give_back(body);
   } else if (processor != nullptr) {
     ++processor->promises;
   } else {

@@ -69,12 +69,20 @@ class fiber_memory {
     // relaxed: a report may still name an ended thread
     body.owner.store(nullptr, base::relaxed);
     if (body.stack.arena != arena_) [[unlikely]]
-      return unbind_odd_size(body);
+      return give_back(body);
     processor.stacks.put(*arena_, &body);
     if (++processor.promises == 2 * promise_batch) [[unlikely]] {
       processor.promises = promise_batch;
       arena_->give_up(promise_batch);
     }
+  }
+
+  // The same where no processor's cache is at hand.
+  void unbind_outside(thread& ended) noexcept {
+    thread_body& body = *ended.body;
+    body.note.end();
+    body.owner.store(nullptr, base::relaxed);  // relaxed: as in unbind()
+    give_back(body);
   }
 
   // Room for the caches of `processors` processors; 0 or an errno.
@@ -124,7 +132,7 @@ class fiber_memory {
   int create_slowly(worker& on, fiber_processor* processor, const creation& wanted,
                     thread*& made) noexcept;
   int promise_one(fiber_processor* processor, context::stack_arena& arena) noexcept;
-  static void unbind_odd_size(thread_body& body) noexcept;
+  static void give_back(thread_body& body) noexcept;
 
   stack_sizes sizes_;
   context::entry_function entry_;

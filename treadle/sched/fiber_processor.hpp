@@ -1,5 +1,6 @@
 // What a processor of either fiber model owns besides its run queue: timers, warm stacks, and
-// stacks promised but not yet given to a thread. Owner only, but for the timers.
+// stacks promised but not yet given to a thread. Owner only, but for the timers; the owner is the
+// worker that the claim names.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/cache_line.hpp"
 #include "treadle/context/stack_arena.hpp"
+#include "treadle/sched/claim.hpp"
 #include "treadle/sched/timer_queue.hpp"
 #include "treadle/thread/body.hpp"
 
@@ -60,10 +62,13 @@ class stack_cache {
 };
 
 struct alignas(base::false_sharing_bytes) fiber_processor {
+  core::claim claim;  // beside what its holder changes all the time
+
   // Owner only.
-  stack_cache stacks;
   std::size_t promises = 0;  // stacks promised to this processor's future threads
-  unsigned ticks = 0;        // threads picked, for what must be looked at now and then
+  // Threads picked, for what must be looked at now and then. Read by who looks for hogs.
+  base::atomic<unsigned> ticks{0};
+  stack_cache stacks;
 
   // Written by the owner, read by all.
   owned_counter started;
@@ -73,6 +78,12 @@ struct alignas(base::false_sharing_bytes) fiber_processor {
   owned_counter stolen_threads;
 
   timer_queue timers;
+
+  unsigned tick() noexcept {
+    const unsigned now = ticks.load(base::relaxed) + 1;  // relaxed, both: others only guess
+    ticks.store(now, base::relaxed);
+    return now;
+  }
 };
 
 }  // namespace treadle::core

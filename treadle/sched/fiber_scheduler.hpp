@@ -8,10 +8,14 @@
 // frame while it is stopped. Between threads a worker has no exception under way, so a thread that
 // has none either, as nearly all have none, neither saves nor restores any.
 //
-// Model has: processor& processor_of(worker&), thread* pick(worker&), void ready(worker&,
-// thread&) for woken threads, void ready_last(worker&, thread&) for yielding ones,
-// void ready_from_outside(thread&), bool push_parent(worker&, thread&), thread*
-// pop_parent(worker&).
+// Where processors move, a worker may lose its own when it is outside the scheduler (claim.hpp), so
+// every call announces itself, then looks: `stay` for calls that come back without a switch,
+// enter() and leave() around a switch. A worker without a processor is a guest
+// (fiber_guest_impl.hpp): it queues threads as a foreign kernel thread does.
+//
+// Model has: pick(worker&); ready() for woken threads, ready_last() for yielding ones and
+// ready_from_outside(); push_parent() and pop_parent(); wants_idle(worker&); processors_move, and
+// where that is true has_processor(worker&), regain(worker&) and arm_as_guest(thread_body&, until).
 #pragma once
 
 #include <cstdint>
@@ -30,8 +34,8 @@ class fiber_scheduler : public scheduler_port {
 
   int create(const creation& wanted, thread*& made) noexcept final {
     worker& on = core::current_worker();
-    fiber_processor* processor = own_processor(on);
-    const int error = memory_.create(on, processor, wanted, made);
+    const stay here(*this, on);
+    const int error = memory_.create(on, here.processor, wanted, made);
     if (error != 0) return error;
     made->scheduler = this;
     return 0;
@@ -39,24 +43,26 @@ class fiber_scheduler : public scheduler_port {
 
   void discard(thread& unstarted) noexcept final {
     worker& on = core::current_worker();
-    memory_.discard(on, own_processor(on), unstarted);
+    const stay here(*this, on);
+    memory_.discard(on, here.processor, unstarted);
   }
 
   int spawn(closure_function entry, small_closure closure, thread*& made) noexcept final {
     worker& on = core::current_worker();
-    fiber_processor* processor = own_processor(on);
-    if (const int error = memory_.create_plain(on, processor, made)) [[unlikely]]
+    const stay here(*this, on);
+    if (const int error = memory_.create_plain(on, here.processor, made)) [[unlikely]]
       return error;
     made->scheduler = this;
     made->entry = entry;
     closure.copy_to(made->closure);
-    enqueue(on, processor, *made);
+    enqueue(on, here.processor, *made);
     return 0;
   }
 
   int start(thread& fresh) noexcept final {
     worker& on = core::current_worker();
-    enqueue(on, own_processor(on), fresh);
+    const stay here(*this, on);
+    enqueue(on, here.processor, fresh);
     return 0;
   }
 
@@ -76,7 +82,10 @@ class fiber_scheduler : public scheduler_port {
   void make_ready(thread& claimed) noexcept final {
     transition(claimed, thread_state::parked, thread_state::ready, wait_reason::none);
     worker* on = current_worker_or_null();
-    if (on != nullptr && own_processor(*on) != nullptr) {
+    if (on == nullptr) [[unlikely]]
+      return model().ready_from_outside(claimed);
+    const stay here(*this, *on);
+    if (here.processor != nullptr) [[likely]] {
       model().ready(*on, claimed);
     } else {
       model().ready_from_outside(claimed);
@@ -108,9 +117,57 @@ class fiber_scheduler : public scheduler_port {
     }
   }
 
-  fiber_processor* own_processor(worker& on) noexcept {
-    return on.scheduler == this ? static_cast<fiber_processor*>(on.processor) : nullptr;
+  // One of our workers announces itself. False when its processor is another worker's by now.
+  [[nodiscard, gnu::always_inline]] bool enter(worker& on) noexcept {
+    if constexpr (Model::processors_move) {
+      on.inside.store(1, base::relaxed);  // relaxed: the taker's heavy fence orders it
+      base::compiler_fence();
+      return static_cast<fiber_processor*>(on.processor)->claim.is_held_by(on.number) ||
+             model().regain(on);
+    }
+    return true;
   }
+  [[gnu::always_inline]] static void leave(worker& on) noexcept {
+    // release: pairs with the taker's look; what we did to the processor is its to see
+    if constexpr (Model::processors_move) on.inside.store(0, base::release);
+  }
+
+  // For calls that may also come from elsewhere, or from inside. `processor` is null when the
+  // worker has none of ours.
+  class [[nodiscard]] stay {
+   public:
+    [[gnu::always_inline]] stay(fiber_scheduler& home, worker& on) noexcept {
+      if (on.scheduler != &home) [[unlikely]]
+        return;
+      if constexpr (Model::processors_move) {
+        on_ = &on;
+        before_ = on.inside.load(base::relaxed);  // relaxed: our own
+      }
+      if (home.enter(on)) [[likely]]
+        processor = static_cast<fiber_processor*>(on.processor);
+    }
+    [[gnu::always_inline]] ~stay() {
+      if constexpr (Model::processors_move) {
+        if (on_ != nullptr) [[likely]]
+          on_->inside.store(before_, base::release);  // as in leave()
+      }
+    }
+    stay(const stay&) = delete;
+    stay& operator=(const stay&) = delete;
+
+    fiber_processor* processor = nullptr;
+
+   private:
+    worker* on_ = nullptr;
+    std::uint32_t before_ = 0;
+  };
+
+  static fiber_processor& processor_of(worker& on) noexcept {
+    return *static_cast<fiber_processor*>(on.processor);
+  }
+
+  // The thread on this worker, which has none of our processors, queues for one and goes on there.
+  void move_to_processor(worker& on) noexcept;
 
   // From the idle context: runs `next` and what follows it until a thread finds no other.
   void run(worker& on, thread& next) noexcept;
@@ -124,6 +181,7 @@ class fiber_scheduler : public scheduler_port {
 
   fiber_memory memory_;
   base::atomic<std::uint64_t> started_outside_{0};
+  base::atomic<std::uint64_t> finished_outside_{0};
 
  private:
   static std::uintptr_t tag(thread& which, after action) noexcept {
@@ -140,10 +198,17 @@ class fiber_scheduler : public scheduler_port {
   void finish_switch(worker& on, thread* left, after action) noexcept;
   void ready_again(worker& on, thread& left) noexcept;
   void finish(worker& on, thread& ended) noexcept;
-  thread* end_of_child(worker& on, thread& self) noexcept;
+  thread* end_of_child(worker& on, thread& self, bool own_processor) noexcept;
+  void publish_end(worker& on, thread& ended) noexcept;
+
+  // On a worker without a processor (fiber_guest_impl.hpp).
+  wake park_as_guest(worker& on, thread& self, wait_reason why) noexcept;
+  void after_switch_as_guest(worker& on, std::uintptr_t message) noexcept;
+  [[noreturn]] void end_as_guest(worker& on, thread& self) noexcept;
   [[noreturn]] static void thread_main(std::uintptr_t message);
 };
 
 }  // namespace treadle::core
 
+#include "treadle/sched/fiber_guest_impl.hpp"
 #include "treadle/sched/fiber_scheduler_impl.hpp"

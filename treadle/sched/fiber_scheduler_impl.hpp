@@ -9,7 +9,7 @@ template <class Model>
 [[gnu::always_inline]] inline context::frame* fiber_scheduler<Model>::prepare(
     worker& on, thread& next) noexcept {
   if (!next.bound) [[unlikely]]
-    memory_.bind(*own_processor(on), next);
+    memory_.bind(processor_of(on), next);
   transition(next, thread_state::ready, thread_state::running, wait_reason::none);
   set_current_thread(&next);
   return next.resume;
@@ -61,6 +61,7 @@ template <class Model>
   worker& now_on = *current_worker_or_null();
   after_switch(now_on, message, action);
   *now_on.errno_address = kept_errno;
+  leave(now_on);
 }
 
 template <class Model>
@@ -90,6 +91,10 @@ void fiber_scheduler<Model>::run(worker& on, thread& next) noexcept {
   const std::uintptr_t message =
       context::jump(here, *there, static_cast<std::uintptr_t>(after::nothing));
   context::arrive(on.idle_note);
+  if constexpr (Model::processors_move) {
+    if (!model().has_processor(on)) [[unlikely]]
+      return after_switch_as_guest(on, message);
+  }
   after_switch(on, message, after::parked);
 }
 
@@ -124,7 +129,7 @@ template <class Model>
     if (!model().push_parent(on, *left)) [[unlikely]]
       model().ready_last(on, *left);
   } else if (action == after::ended_joined || action == after::ended_child) {
-    fiber_processor& processor = *static_cast<fiber_processor*>(on.processor);
+    fiber_processor& processor = processor_of(on);
     processor.finished.add(1);
     memory_.unbind(processor, *left);
     transition(*left, thread_state::running, thread_state::finished, wait_reason::exited);
@@ -149,8 +154,13 @@ template <class Model>
 // The end of a thread that nobody was parked in join for.
 template <class Model>
 void fiber_scheduler<Model>::finish(worker& on, thread& ended) noexcept {
-  own_processor(on)->finished.add(1);
-  memory_.unbind(*own_processor(on), ended);
+  processor_of(on).finished.add(1);
+  memory_.unbind(processor_of(on), ended);
+  publish_end(on, ended);
+}
+
+template <class Model>
+void fiber_scheduler<Model>::publish_end(worker& on, thread& ended) noexcept {
   transition(ended, thread_state::running, thread_state::finished, wait_reason::exited);
   // acq_rel: release what the thread did to its joiner; acquire the joiner's record
   const std::uintptr_t before = ended.completion.exchange(thread::has_finished, base::acq_rel);
@@ -163,10 +173,11 @@ void fiber_scheduler<Model>::finish(worker& on, thread& ended) noexcept {
 
 // Whom the end of a scope's child hands over to; null when any ready thread will do.
 template <class Model>
-thread* fiber_scheduler<Model>::end_of_child(worker& on, thread& self) noexcept {
+thread* fiber_scheduler<Model>::end_of_child(worker& on, thread& self,
+                                             bool own_processor) noexcept {
   fork_point& point = *self.body->fork;
   thread* parent = point.parent;
-  thread* popped = own_processor(on) != nullptr ? model().pop_parent(on) : nullptr;
+  thread* popped = own_processor ? model().pop_parent(on) : nullptr;
   // Whoever holds the parent may touch the fork point: the parent is not running.
   if (popped == parent && point.youngest == &self) {
     point.youngest = nullptr;
@@ -195,10 +206,12 @@ template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::end_thread() noexcept {
   thread& self = *current_thread_or_null();
   worker& on = *current_worker_or_null();
+  if (!enter(on)) [[unlikely]]
+    end_as_guest(on, self);
   thread* next = nullptr;
   after action = after::ended;
   if (self.forked) {
-    next = end_of_child(on, self);
+    next = end_of_child(on, self, true);
     action = after::ended_child;
   } else {
     // acquire: pairs with join(), makes the joiner's record readable
@@ -225,6 +238,7 @@ void fiber_scheduler<Model>::thread_main(std::uintptr_t message) {
   context::arrive(self->body->note);
   scheduler->after_switch(*on, message, after::parked);
   *on->errno_address = 0;
+  leave(*on);
   self->body->entry(self->body->closure);
   if (self->body->specific.destroy != nullptr) {
     self->body->specific.destroy(self->body->specific.values);
@@ -238,6 +252,8 @@ wake fiber_scheduler<Model>::park(wait_reason why, deadline until) noexcept {
   if (self.permit.consume()) return wake::token;
   if (!until.is_never()) return park_until(why, until);
   worker& on = *current_worker_or_null();
+  if (!enter(on)) [[unlikely]]
+    return park_as_guest(on, self, why);
   transition(self, thread_state::running, thread_state::parked, why);
   switch_away(on, self, model().pick(on), after::parked);
   return wake::token;
@@ -254,9 +270,14 @@ template <class Model>
     yield();
     return self.permit.consume() ? wake::token : wake::timed_out;
   }
-  own_processor(on)->timers.arm(*self.body, until);
-  transition(self, thread_state::running, thread_state::parked, why);
-  switch_away(on, self, model().pick(on), after::parked);
+  if (!enter(on)) [[unlikely]] {
+    if constexpr (Model::processors_move) model().arm_as_guest(*self.body, until);
+    static_cast<void>(park_as_guest(on, self, why));
+  } else {
+    processor_of(on).timers.arm(*self.body, until);
+    transition(self, thread_state::running, thread_state::parked, why);
+    switch_away(on, self, model().pick(on), after::parked);
+  }
   const bool fired = timer_queue::disarm(*self.body);
   // On a tie the token wins.
   return fired && !self.permit.consume() ? wake::timed_out : wake::token;
@@ -265,8 +286,10 @@ template <class Model>
 template <class Model>
 void fiber_scheduler<Model>::yield() noexcept {
   worker& on = *current_worker_or_null();
+  if (!enter(on)) [[unlikely]]
+    return move_to_processor(on);
   thread* next = model().pick(on);
-  if (next == nullptr) return;
+  if (next == nullptr && !model().wants_idle(on)) return leave(on);
   thread& self = *current_thread_or_null();
   transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
   switch_away(on, self, next, after::yielded);
@@ -277,12 +300,13 @@ int fiber_scheduler<Model>::fork(thread& child, fork_point& point) noexcept {
   child.forked = true;
   child.body->fork = &point;
   worker& on = core::current_worker();
-  if (own_processor(on) == nullptr) {
+  if (on.scheduler != this || !enter(on)) [[unlikely]] {
+    if (on.scheduler == this) leave(on);
     ++point.left_behind;
     return start(child);
   }
   thread& self = *current_thread_or_null();
-  own_processor(on)->started.add(1);
+  processor_of(on).started.add(1);
   point.youngest = &child;
   transition(child, thread_state::fresh, thread_state::ready, wait_reason::started);
   transition(self, thread_state::running, thread_state::ready, wait_reason::scope);

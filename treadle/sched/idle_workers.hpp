@@ -5,6 +5,8 @@
 // work for nothing. While others are busy an idle worker only dozes: it looks again after a time
 // that grows to doze_max. So a missed wake-up can delay a ready thread by one doze, never for
 // ever, and the busy side needs no fence between queueing a thread and looking for sleepers.
+// A processor whose worker is away in the kernel, with nothing to run, is listed like a sleeper: to
+// wake it is to give it another worker (many_to_many_hand_over.cpp).
 // When all workers are idle they sleep without limit; work then comes from outside, through the
 // inject queue, whose size is sequentially consistent with `sleepers`.
 // Of the sleepers one at most has the poller's seat: it waits for events instead of on its futex,
@@ -55,9 +57,10 @@ class idle_workers {
   // seq_cst: before the last look at the queues; see inject_queue::size().
   void stop_spinning() noexcept { spinners_.fetch_sub(1, base::seq_cst); }
 
-  // Wakes one sleeper, which starts as the spinner. False when there is none, or one spins.
-  bool wake_one(bool resters_too) noexcept {
-    if (!start_spinning()) return false;
+  // Wakes one sleeper, which starts as the spinner, and says which; -1 when there is none, or one
+  // spins.
+  int wake_one(bool resters_too) noexcept {
+    if (!start_spinning()) return -1;
     const std::uint32_t seated = seat_.load(base::relaxed);  // relaxed: a preference
     for (std::uint32_t i = 0; i < words; ++i) {
       // relaxed: a rest that begins or ends now is as good as one that does so a moment later
@@ -66,13 +69,14 @@ class idle_workers {
       std::uint64_t set = asleep_[i].load(base::seq_cst) & ~spared;
       while (set != 0) {
         const std::uint64_t lowest = set & (~set + 1);
-        if (claim(i * 64 + static_cast<std::uint32_t>(__builtin_ctzll(lowest)))) return true;
+        const std::uint32_t index = i * 64 + static_cast<std::uint32_t>(__builtin_ctzll(lowest));
+        if (claim(index)) return static_cast<int>(index);
         set = asleep_[i].load(base::seq_cst) & ~spared;
       }
     }
-    if (seated != nobody && claim(seated)) return true;
+    if (seated != nobody && claim(seated)) return static_cast<int>(seated);
     stop_spinning();
-    return false;
+    return -1;
   }
 
   // Wakes the first `count` workers for good: a sleep after it ends at once.
@@ -123,6 +127,11 @@ class idle_workers {
     leave_seat();
   }
 
+  // A look from anywhere, after a change of something that the waker looks at: seq_cst.
+  bool is_asleep(std::uint32_t index) const noexcept {
+    return (asleep_[index / 64].load(base::seq_cst) & bit(index)) != 0;
+  }
+
   // After lie_down(), slept or not. True when somebody woke us: we are the spinner then.
   bool get_up(std::uint32_t index) noexcept {
     sleepers_.fetch_sub(1, base::seq_cst);
@@ -137,8 +146,8 @@ class idle_workers {
 
   // True when the worker slept: it is woken now.
   bool claim(std::uint32_t index) noexcept {
-    // acq_rel: whoever clears the bit owns the wake-up
-    if ((asleep_[index / 64].fetch_and(~bit(index), base::acq_rel) & bit(index)) == 0) return false;
+    // seq_cst: whoever clears the bit owns the wake-up, and looks at the claim after it
+    if ((asleep_[index / 64].fetch_and(~bit(index), base::seq_cst) & bit(index)) == 0) return false;
     wakeups_.fetch_add(1, base::relaxed);  // relaxed: a statistic
     rouse(index);
     return true;

@@ -1,4 +1,4 @@
-#include "treadle/sched/many_to_many.hpp"
+#include "treadle/sched/many_to_many_vigil.hpp"
 
 #include <cerrno>
 #include <new>
@@ -9,17 +9,30 @@ namespace treadle::core {
 
 static_assert(scheduler<many_to_many>);
 
-many_to_many::many_to_many(unsigned width, stack_sizes sizes) noexcept
+namespace {
+
+// Guess: more threads than this blocked in the kernel at once are a job for the io room.
+constexpr unsigned extra_workers_max = 512;
+
+}  // namespace
+
+many_to_many::many_to_many(unsigned width, stack_sizes sizes,
+                           activation_settings activation) noexcept
     : fiber_scheduler(sizes),
       width_(width < workers_max ? width : workers_max),
-      alone_(width == 1) {}
+      alone_(width == 1),
+      settings_(activation) {}
 
-many_to_many::~many_to_many() { delete[] processors_; }
+many_to_many::~many_to_many() {
+  delete vigil_;
+  delete[] processors_;
+}
 
 scheduler_counters many_to_many::counters() const noexcept {
   scheduler_counters sum;
   if (processors_ == nullptr) return sum;
   // All ends before all starts: close() relies on it, see there.
+  sum.threads_finished = finished_outside_.load(base::acquire);  // acquire: as started_outside_
   for (unsigned i = 0; i < width_; ++i) sum.threads_finished += processors_[i].finished.get();
   sum.threads_started = started_outside_.load(base::acquire);  // acquire: after the ends
   for (unsigned i = 0; i < width_; ++i) {
@@ -30,6 +43,9 @@ scheduler_counters many_to_many::counters() const noexcept {
     sum.sleeps += one.sleeps.get();
   }
   sum.wakeups = idle_.wakeups();
+  // relaxed, both: statistics
+  sum.preemptions = preemptions_.load(base::relaxed);
+  sum.reliefs = reliefs_.load(base::relaxed);
   return sum;
 }
 
@@ -66,6 +82,11 @@ thread* many_to_many::look_around(processor& mine) noexcept {
     fire(mine.timers, base::monotonic_now());
   }
   idle_.look_in(mine.index);
+  // A preempted thread that has waited for as long as others may run has its turn.
+  if (preempted_is_due(mine)) [[unlikely]] {
+    mine.preempted_next = true;
+    return nullptr;
+  }
   thread* found = take_injected(mine);
   if (found == nullptr) found = mine.ring.pop();
   return found != nullptr ? found : pick_local(mine);
@@ -102,7 +123,7 @@ void many_to_many::overflow(processor& mine, thread& last) noexcept {
 
 void many_to_many::ready_from_outside(thread& which) noexcept {
   injected_.push(&which);
-  if (idle_.anybody_sleeps()) idle_.wake_one(true);
+  if (idle_.anybody_sleeps()) wake_one(true);
 }
 
 int many_to_many::open() noexcept {
@@ -110,19 +131,21 @@ int many_to_many::open() noexcept {
   idle_.events = events;
   if (!alone_) base::asymmetric_fence::prepare();
   processors_ = new (std::nothrow) processor[width_];
-  if (processors_ == nullptr) return ENOMEM;
+  vigil_ = new (std::nothrow) vigil(*this);
+  if (processors_ == nullptr || vigil_ == nullptr) return ENOMEM;
+  report_ = find_level();
+  prepare_preemption();
   for (unsigned i = 0; i < width_; ++i) {
     processor& one = processors_[i];
     one.index = i;
     one.random = 2 * i + 1;
-    one.home = this;
-    const int error =
-        base::create_kernel_thread(&one.kernel_thread, nullptr, &many_to_many::worker_main, &one);
-    if (error != 0) {
-      end_workers(i);
-      return error;
-    }
+    one.claim.begin(i + 1);
   }
+  if (const int error = crew_.open(width_, extra_workers_max, &many_to_many::worker_main, this)) {
+    end_workers();
+    return error;
+  }
+  vigil_->open();
   return 0;
 }
 
@@ -141,13 +164,14 @@ void many_to_many::settle() const noexcept {
 
 void many_to_many::close() noexcept {
   settle();
-  end_workers(width_);
+  end_workers();
 }
 
-void many_to_many::end_workers(unsigned started) noexcept {
+void many_to_many::end_workers() noexcept {
+  vigil_->close();
   closing_.store(true, base::seq_cst);  // seq_cst: before the wake-up; pairs with nap()
-  idle_.wake_all(started);
-  for (unsigned i = 0; i < started; ++i) ::pthread_join(processors_[i].kernel_thread, nullptr);
+  idle_.wake_all(width_);
+  crew_.close();
   for (unsigned i = 0; i < width_; ++i) memory_.close(processors_[i]);
 }
 

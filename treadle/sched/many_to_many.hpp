@@ -4,20 +4,22 @@
 // woken here), the ring, the fork deque (parents of running children), the inject queue for all,
 // timers. A worker without work becomes a thief: takes half of another's ring, or the oldest fork
 // continuation, or a single thread that nobody has run for a while.
-// Width is the number of processors; each has one worker here: a worker that blocks in a system
-// call blocks its processor, and no thread is preempted.
+// Width is the number of processors. A processor is held by one worker (claim.hpp); more workers
+// than processors (crew.hpp) stand by to take the place of one that is blocked in the kernel. The
+// thread that is blocked goes on on its kernel thread when the kernel lets it, without a processor,
+// and queues for one at its next stop (many_to_many_hand_over.cpp).
 // Rejected: one shared queue (every switch contends), stealing of a lone fresh thread (it would
 // have run on its own processor before the theft is over, and its cache lines travel for nothing).
 #pragma once
 
-#include <pthread.h>
-
+#include <csignal>
 #include <cstdint>
 
 #include "treadle/queue/fork_deque.hpp"
 #include "treadle/queue/inject_queue.hpp"
 #include "treadle/queue/next_slot.hpp"
 #include "treadle/queue/steal_ring.hpp"
+#include "treadle/sched/crew.hpp"
 #include "treadle/sched/fiber_scheduler.hpp"
 #include "treadle/sched/idle_workers.hpp"
 
@@ -25,7 +27,7 @@ namespace treadle::core {
 
 class many_to_many final : public fiber_scheduler<many_to_many> {
  public:
-  many_to_many(unsigned width, stack_sizes sizes) noexcept;
+  many_to_many(unsigned width, stack_sizes sizes, activation_settings activation = {}) noexcept;
   ~many_to_many();
 
   // Starts the workers; 0 or an errno, after which nothing runs. Once.
@@ -37,6 +39,12 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
 
   unsigned width() const noexcept final { return width_; }
   scheduler_counters counters() const noexcept final;
+  crew_counters workers() const noexcept { return crew_.counters(); }
+  // Fixed after open().
+  const activation_report& activation() const noexcept { return report_; }
+
+  void enter_blocking() noexcept final;
+  void leave_blocking() noexcept final;
 
  private:
   friend class fiber_scheduler<many_to_many>;
@@ -54,6 +62,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     std::int64_t last_rest = 0;  // the last one, if it was the last time that this was idle
   };
 
+  struct vigil;
   struct processor : fiber_processor {
     // Shared with thieves.
     queue::next_slot<thread> next;
@@ -62,22 +71,32 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     // Owner only.
     sighting seen;
     idle_times idle;
+    bool preempted_next = false;    // the queues have had their slice
+    std::int64_t queues_since = 0;  // when the queues' turn began, after a preempted thread's
     std::uint32_t random = 1;
     // Fixed after start.
     std::uint32_t index = 0;
-    many_to_many* home = nullptr;
-    worker self;
-    pthread_t kernel_thread{};
+    // Atomic: a spare is on its way to see whether the holder is blocked.
+    base::atomic<bool> alerted{false};
   };
 
   static processor& of(worker& on) noexcept { return *static_cast<processor*>(on.processor); }
 
   // What fiber_scheduler asks of a model.
+  static constexpr bool processors_move = true;
+  bool has_processor(const worker& on) const noexcept { return on.processor != &nowhere_; }
+  // The worker's processor is not simply its own: true when it is again.
+  [[gnu::noinline]] bool regain(worker& on) noexcept;
+  void arm_as_guest(thread_body& body, deadline until) noexcept;
+  // A preempted thread is resumed from the idle context only.
+  bool wants_idle(worker&) const noexcept {
+    return preempted_count_.load(base::relaxed) != 0;  // relaxed: a guess, made often
+  }
   // The paths of a lone processor are inlined into the switch; with thieves about, their atomics
   // outweigh a call.
   [[gnu::always_inline]] thread* pick(worker& on) noexcept {
     processor& mine = of(on);
-    if ((++mine.ticks & look_around_mask) == 0) [[unlikely]]
+    if ((mine.tick() & look_around_mask) == 0) [[unlikely]]
       return look_around(mine);
     if (alone_) [[likely]]
       return pick_alone(mine);
@@ -130,14 +149,55 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     if (idle_.anybody_spins() || !idle_.anybody_waits_for_surplus()) [[likely]]
       return;
     if (!surplus && idle_.anybody_dozes()) return;
-    idle_.wake_one(false);
+    wake_one(false);
   }
+  void wake_one(bool resters_too) noexcept;
 
-  void end_workers(unsigned started) noexcept;
+  // Processors change hands (many_to_many_hand_over.cpp).
+  bool has_work(processor& which) const noexcept;
+  bool take_released(processor& which, claim::seen now) noexcept;
+  void hand_to(processor& mine, crew_member& me, crew_member& other) noexcept;
+  void let_go(processor& mine, crew_member& me) noexcept;
+  void orphan(processor& mine, crew_member& me) noexcept;
+  void adopt_orphans() noexcept;
+  void become_spare(crew_member& idle) noexcept;
+  void back_from_release(processor& mine, claim::seen before) noexcept;
+  void give_back_wake(bool woken) noexcept;
+  bool wait_for_processor(crew_member& me) noexcept;
+
+  // From blocked workers (many_to_many_relief.cpp).
+  enum class outcome { nothing, taken, reserved };
+  void call_relief(processor& which, bool again) noexcept;
+  outcome relieve(processor& which, crew_member& me) noexcept;
+  bool is_away(const crew_member& holder) const noexcept;
+  outcome leave_released(processor& which, claim::seen now, crew_member& me) noexcept;
+  bool somebody_waits(processor& which, std::int64_t soon) const noexcept;
+  bool somebody_queues(processor& which, std::int64_t soon) const noexcept;
+  activation_report find_level() noexcept;
+
+  // Preemption (many_to_many_preempt.cpp).
+  static int claim_signal() noexcept;
+  void prepare_preemption() noexcept;
+  void open_slice_timer(crew_member& me) noexcept;
+  static void close_slice_timer(crew_member& me) noexcept;
+  static void arm_slice_timer(crew_member& hog, std::uint64_t word, unsigned ticks) noexcept;
+  static void on_slice_over(int, siginfo_t* info, void*);
+  void preempt(crew_member& me) noexcept;
+  void stop_kernel_thread(crew_member& me, thread& self, processor* mine,
+                          crew_member* other) noexcept;
+  crew_member* pop_preempted() noexcept;
+  bool resume_preempted(processor& mine) noexcept;
+  bool preempted_is_due(const processor& mine) const noexcept;
+  bool somebody_is_preempted() const noexcept {
+    return preempted_count_.load(base::seq_cst) != 0;  // seq_cst: as the inject queue
+  }
+  void publish_preempted() noexcept;
+
+  void end_workers() noexcept;
 
   // The idle side (many_to_many_idle.cpp).
   static void* worker_main(void* argument);
-  void work(processor& mine) noexcept;
+  void work(crew_member& me) noexcept;
   thread* find_work(processor& mine) noexcept;
   thread* look_everywhere(processor& mine) noexcept;
   thread* steal_from(processor& mine, processor& victim, std::int64_t now) noexcept;
@@ -157,6 +217,23 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   const unsigned width_;
   const bool alone_;  // one processor: no thief exists
   processor* processors_ = nullptr;
+  fiber_processor nowhere_;  // what a worker without a processor has; nobody ever holds it
+  crew crew_;
+  const activation_settings settings_;
+  activation_report report_;
+  vigil* vigil_ = nullptr;
+  int signal_ = 0;
+  std::int64_t tick_nanoseconds_ = 0;  // the kernel's
+
+  base::spin_lock preempted_lock_;
+  // Guarded by preempted_lock_.
+  base::chain<crew_member> preempted_list_;
+  // Written under it, read by all.
+  base::atomic<std::size_t> preempted_count_{0};
+  base::atomic<std::uint64_t> preemptions_{0};
+  base::atomic<std::uint64_t> reliefs_{0};
+
+  base::atomic<std::uint32_t> orphans_{0};  // processors released with no member in reserve
   queue::inject_queue<thread> injected_;
   idle_workers idle_;
   base::atomic<bool> closing_{false};

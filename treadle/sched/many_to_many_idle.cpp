@@ -4,8 +4,10 @@
 // loses no work: stop spinning, lie down, look at the queue for all once more, sleep.
 // A spinner and a dozer are onlookers: away from the party (base/solo.hpp), they only read, so that
 // a lone busy worker goes on without bus locks, and come back when there is something to take.
+#include <unistd.h>
+
 #include "treadle/context/overflow_report.hpp"
-#include "treadle/sched/many_to_many.hpp"
+#include "treadle/sched/many_to_many_vigil.hpp"
 
 namespace treadle::core {
 namespace {
@@ -31,25 +33,42 @@ constexpr unsigned lock_spins = 16;
 }  // namespace
 
 void* many_to_many::worker_main(void* argument) {
-  auto& mine = *static_cast<processor*>(argument);
+  auto& me = *static_cast<crew_member*>(argument);
+  auto& home = *static_cast<many_to_many*>(me.home);
   const context::alternate_signal_stack signals;
-  mine.self.scheduler = mine.home;
-  mine.self.processor = static_cast<fiber_processor*>(&mine);
-  mine.self.spins_max = mine.home->alone_ ? 0 : lock_spins;
-  mine.self.adopt_kernel_thread(true);
-  mine.home->work(mine);
-  mine.self.release_kernel_thread();
+  const bool spare = me.number > home.width_;
+  // A monitor alone asks whatever can be asked.
+  const bool any_probe = home.report_.level == activation_level::monitor;
+  static_cast<void>(
+      me.probe.open(any_probe ? activation_level::perf : home.report_.level, ::gettid()));
+  me.scheduler = &home;
+  me.processor = spare ? &home.nowhere_ : &home.processors_[me.number - 1];
+  me.spins_max = home.alone_ ? 0 : lock_spins;
+  me.adopt_kernel_thread(true);
+  home.open_slice_timer(me);
+  home.work(me);
+  home.close_slice_timer(me);
+  me.probe.close();
+  me.release_kernel_thread();
   return nullptr;
 }
 
-void many_to_many::work(processor& mine) noexcept {
-  while (thread* next = find_work(mine)) {
-    run(mine.self, *next);
+// The idle context of a worker. While it runs the worker is inside the scheduler.
+void many_to_many::work(crew_member& me) noexcept {
+  for (;;) {
+    if (!has_processor(me) && !wait_for_processor(me)) return;
+    thread* next = find_work(of(me));
+    if (next != nullptr) {
+      run(me, *next);
+    } else if (has_processor(me)) {
+      return;
+    }
   }
 }
 
-// Null when the runtime closes.
+// Null when the runtime closes, or when the processor went to a preempted thread's worker.
 thread* many_to_many::find_work(processor& mine) noexcept {
+  if (mine.preempted_next && resume_preempted(mine)) return nullptr;
   // Before any rest: the last thread may have been woken while it was about to park.
   if (thread* found = pick_local(mine)) return found;
   judge(mine);
@@ -65,6 +84,11 @@ thread* many_to_many::find_work(processor& mine) noexcept {
         // Who lay down while we were leaving the poller may have taken us for its keeper.
         if (napped) offer(mine.ring.size() != 0);
         return found;
+      }
+      if (found == nullptr && !away.is_away() && somebody_is_preempted()) {
+        if (woken) idle_.stop_spinning();
+        woken = false;
+        if (resume_preempted(mine)) return nullptr;
       }
       if (found == nullptr && closing_.load(base::acquire)) return nullptr;  // see end_workers()
       if (woken || (!alone_ && idle_.start_spinning())) {
@@ -104,6 +128,7 @@ thread* many_to_many::spin(processor& mine, base::absence& away) noexcept {
       away.end();
       leaves_at = now + party_nanoseconds;
       if (thread* found = look_everywhere(mine)) return found;
+      if (somebody_is_preempted()) return nullptr;
     }
     // Who polls wakes threads, and must not be away.
     if (now > leaves_at && !polls && !away.is_away() && !away.begin()) leaves_at = until;
@@ -117,11 +142,11 @@ thread* many_to_many::spin(processor& mine, base::absence& away) noexcept {
 // only fought with those of another processor, and made both slow. They get it sooner where it
 // is: so rest, and longer each time that it was the same.
 void many_to_many::judge(processor& mine) noexcept {
-  const bool just_now =
-      base::monotonic_now() - mine.self.last_lock_wait < worker::fighting_nanoseconds;
+  const worker& me = *current_worker_or_null();
+  const bool just_now = base::monotonic_now() - me.last_lock_wait < worker::fighting_nanoseconds;
   // One wait proves nothing, unless it was so the last time, too.
   const unsigned waits_min = mine.idle.last_rest == 0 ? 2 : 1;
-  if (!just_now || mine.self.lock_waits < waits_min) {
+  if (!just_now || me.lock_waits < waits_min) {
     mine.idle.last_rest = 0;
     return;
   }
@@ -133,7 +158,9 @@ void many_to_many::judge(processor& mine) noexcept {
 
 // What an idle worker can see without touching anything.
 many_to_many::outlook many_to_many::look_from_afar(processor& mine, std::int64_t now) noexcept {
-  if (closing_.load(base::acquire) || !injected_.looks_empty()) return outlook::work;
+  if (closing_.load(base::acquire) || !injected_.looks_empty() || somebody_is_preempted()) {
+    return outlook::work;
+  }
   if (mine.timers.has_expired(now)) return outlook::work;
   if (alone_) return outlook::nothing;
   outlook best = outlook::nothing;
@@ -235,7 +262,7 @@ bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away)
   const bool resting = dozing && mine.idle.rest != 0;
   // The last look: what came in before we lay down is seen here, and whoever queues from now on
   // sees us.
-  if (injected_.looks_empty() && !closing_.load(base::seq_cst)) {
+  if (injected_.looks_empty() && !somebody_is_preempted() && !closing_.load(base::seq_cst)) {
     deadline until = earliest_timer();
     if (dozing) {
       const std::int64_t at = base::monotonic_now() + (resting ? mine.idle.rest : doze);
@@ -247,7 +274,9 @@ bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away)
     idle_.sleep(mine.index, until, dozing, away);
     if (resting) idle_.end_rest(mine.index);
   }
-  return idle_.get_up(mine.index);
+  const bool woken = idle_.get_up(mine.index);
+  vigil_->stir();
+  return woken;
 }
 
 }  // namespace treadle::core

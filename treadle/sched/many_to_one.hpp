@@ -49,9 +49,11 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   static processor& of(worker& on) noexcept { return *static_cast<processor*>(on.processor); }
 
   // What fiber_scheduler asks of a model.
+  static constexpr bool processors_move = false;
+  static constexpr bool wants_idle(worker&) noexcept { return false; }
   thread* pick(worker& on) noexcept {
     processor& mine = of(on);
-    if ((++mine.ticks & look_around_mask) == 0) [[unlikely]]
+    if ((mine.tick() & look_around_mask) == 0) [[unlikely]]
       look_around(mine);
     thread* found = mine.ready.pop_front();
     return found != nullptr || injected_.looks_empty() ? found : after_looking_around(mine);

@@ -57,6 +57,8 @@ struct scheduler_counters {
   std::uint64_t stolen_threads = 0;  // threads that they took
   std::uint64_t wakeups = 0;         // sleeping workers woken
   std::uint64_t sleeps = 0;          // times that a worker went to sleep
+  std::uint64_t preemptions = 0;     // threads stopped for having computed too long
+  std::uint64_t reliefs = 0;         // processors taken from a worker found blocked
 };
 
 template <class S>
@@ -104,6 +106,11 @@ class scheduler_port {
   // Starts a scope's child; comes back when the child has ended or the parent was taken on
   // elsewhere. Errors as start().
   [[nodiscard]] virtual int fork(thread& child, fork_point& point) noexcept = 0;
+
+  // Around a call that may block the kernel thread: meanwhile others run, where the model can do
+  // that. By the thread itself, in pairs; in between it may do anything, also park.
+  virtual void enter_blocking() noexcept {}
+  virtual void leave_blocking() noexcept {}
 
   // Frees a thread that has ended and that nobody else refers to. May wait for its kernel thread.
   virtual void reap(thread& finished) noexcept = 0;

@@ -24,7 +24,10 @@ struct exception_globals {
 struct worker {
   // Owner only.
   scheduler_port* scheduler = nullptr;
-  void* processor = nullptr;       // the scheduler's own type
+  void* processor = nullptr;  // the scheduler's own type
+  std::uint32_t number = 0;   // among its scheduler's workers, from 1; see claim
+  // Written by the owner, read by who wants its processor: it is at work in the scheduler.
+  base::atomic<std::uint32_t> inside{1};
   context::frame* idle = nullptr;  // where the idle loop stands while a thread runs
   int* errno_address = nullptr;    // of this kernel thread
   exception_globals* exceptions = nullptr;

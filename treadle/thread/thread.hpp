@@ -47,6 +47,7 @@ enum class wait_reason : std::uint8_t {
   sleep,
   io,
   runtime,
+  preempted,
   exited,
 };
 

@@ -1,0 +1,32 @@
+// How the runtime notices that a worker is blocked in the kernel without having said so.
+//
+// From best to worst, as far as the machine and the settings allow it:
+//   perf    - a standby thread per processor, which the kernel runs the moment that the worker
+//             stops, reads the worker's ring of context switches (perf_event_open);
+//   proc    - the same, but it asks /proc/self/task/T/syscall;
+//   monitor - no standby thread; the monitor looks every millisecond while somebody waits;
+//   off     - only calls that say so themselves (blocking_region) let go of the processor.
+// The level is found out at start and never fatal. Source: "scheduler activations", Anderson,
+// Bershad, Lazowska and Levy, SOSP'91, without their kernel.
+#pragma once
+
+#include <cstdint>
+
+namespace treadle::core {
+
+enum class activation_level : std::uint8_t { off, monitor, proc, perf };
+
+struct activation_settings {
+  activation_level highest = activation_level::perf;
+  std::int64_t slice_nanoseconds = 10'000'000;  // 0: hogs are not preempted
+};
+
+// What was found. The reasons are constant texts; empty when nothing better was asked for.
+struct activation_report {
+  activation_level level = activation_level::off;
+  const char* why_not_better = "";
+  bool preempts = false;
+  const char* why_not_preempting = "";
+};
+
+}  // namespace treadle::core

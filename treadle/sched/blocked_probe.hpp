@@ -1,0 +1,43 @@
+// Whether one kernel thread is blocked: it has given up its CPU of its own accord, in a system
+// call, a page fault or a lock of libc's, and is not merely waiting for its turn on a CPU.
+//
+// Opened and closed by that kernel thread itself, asked by any. Two ways: the head of a perf ring
+// that the kernel writes a record into at every switch from and to the thread (5 ns to ask, some
+// 50 ns more a switch), or /proc/self/task/T/syscall (a microsecond). The answer is about the past:
+// whoever acts on it asks again.
+// The ring is mapped read-only: the kernel then overwrites old records, and the last one, which is
+// eight bytes long, lies just below the head.
+// Rejected: perf's own wake-ups (14 us a switch), per-thread CPU clocks (they lag while a thread
+// runs). Sources: perf_event_open(2), proc_pid_syscall(5).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/sched/activation.hpp"
+
+namespace treadle::core {
+
+class blocked_probe {
+ public:
+  // The best way of at most `highest`; says which: perf, proc, or off for none.
+  activation_level open(activation_level highest, pid_t kernel_id) noexcept;
+  void close() noexcept;
+
+  bool is_blocked() const noexcept;
+  // The CPU that the thread ran on last, or -1 when nobody knows.
+  int cpu() const noexcept;
+
+ private:
+  bool open_ring() noexcept;
+  bool open_file(pid_t kernel_id) noexcept;
+
+  // Set by the thread, read by others: published last.
+  base::atomic<const void*> ring_{nullptr};
+  base::atomic<int> file_{-1};
+  base::atomic<const std::uint32_t*> cpu_{nullptr};  // the kernel's own note, in the rseq area
+};
+
+}  // namespace treadle::core

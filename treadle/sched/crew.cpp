@@ -1,0 +1,153 @@
+#include "treadle/sched/crew.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <new>
+
+#include "treadle/base/futex.hpp"
+#include "treadle/base/system_call.hpp"
+
+namespace treadle::core {
+
+crew_member::order crew_member::wait() noexcept {
+  const bool away = base::go_away();
+  // acquire: pairs with wake(), publishes what we were told
+  while (bed_.load(base::acquire) == 0) base::futex_wait(bed_, 0, base::deadline::never());
+  if (away) base::come_back();
+  bed_.store(0, base::relaxed);  // relaxed: nobody wakes us before we are listed again
+  const std::uintptr_t told = told_.load(base::relaxed);  // relaxed: published by the bed
+  return {reinterpret_cast<fiber_processor*>(told & ~spinner_mark), (told & spinner_mark) != 0};
+}
+
+void crew_member::wake(fiber_processor* about, bool as_spinner) noexcept {
+  told_.store(reinterpret_cast<std::uintptr_t>(about) | (as_spinner ? spinner_mark : 0),
+              base::relaxed);    // relaxed: published by the bed
+  bed_.store(1, base::release);  // pairs with wait()
+  base::futex_wake(bed_);
+}
+
+int crew::open(unsigned first, unsigned extra_max, void* (*main)(void*), void* home) noexcept {
+  first_ = first;
+  size_max_ = first + extra_max;
+  main_ = main;
+  home_ = home;
+  // Untouched memory costs nothing, and most programs never need many members.
+  void* memory = ::operator new (size_max_ * sizeof(crew_member),
+                                 std::align_val_t{alignof(crew_member)}, std::nothrow);
+  if (memory == nullptr) return ENOMEM;
+  members_ = static_cast<crew_member*>(memory);
+  int error = 0;
+  while (error == 0 && size() < first) error = hire();
+  if (error != 0) return error;
+  // Without a hirer, or spares, a blocked worker keeps its processor: slower, not wrong.
+  hiring_.store(1, base::relaxed);  // relaxed: the hirer starts after this
+  hirer_runs_ =
+      extra_max != 0 && base::create_kernel_thread(&hirer_, nullptr, &crew::hirer_main, this) == 0;
+  return 0;
+}
+
+// Never called by two at a time: by open(), then by the hirer.
+int crew::hire() noexcept {
+  const std::uint32_t count = size_.load(base::relaxed);  // relaxed: ours alone to change
+  auto* fresh = ::new (static_cast<void*>(members_ + count)) crew_member;
+  fresh->number = count + 1;
+  fresh->home = home_;
+  const int error = base::create_kernel_thread(&fresh->kernel_thread, nullptr, main_, fresh);
+  if (error != 0) {
+    fresh->~crew_member();
+    return error;
+  }
+  size_.store(count + 1, base::release);  // pairs with size()
+  return 0;
+}
+
+void* crew::hirer_main(void* argument) {
+  auto& mine = *static_cast<crew*>(argument);
+  // acquire: pairs with close()
+  while (!mine.closing_.load(base::acquire)) {
+    base::futex_wait(mine.hiring_, 0, base::deadline::never());
+    // acq_rel: what was wanted before this is seen below, what comes later sets it again
+    if (mine.hiring_.exchange(0, base::acq_rel) == 0) continue;
+    std::uint32_t made = 0;
+    // A new member counts as spare only when it has come so far: made is the bound meanwhile.
+    while (!mine.closing_.load(base::acquire) && mine.size() < mine.size_max_ &&
+           mine.spare_count_.load(base::relaxed) + made < 2 * spares_wanted) {
+      if (mine.hire() != 0) break;  // the next one who wants a spare makes us try again
+      ++made;
+    }
+  }
+  return nullptr;
+}
+
+void crew::want_more() noexcept {
+  // relaxed, both: guesses
+  if (size_.load(base::relaxed) >= size_max_ || hiring_.load(base::relaxed) != 0) return;
+  hiring_.store(1, base::release);  // pairs with hirer_main()
+  base::futex_wake(hiring_);
+}
+
+crew_member* crew::take_spare() noexcept {
+  // seq_cst: after the caller has said that it needs one; pairs with put_spare()
+  std::uint64_t top = spares_.load(base::seq_cst);
+  for (;;) {
+    const auto number = static_cast<std::uint32_t>(top);
+    if (number == 0) {
+      shortages_.fetch_add(1, base::relaxed);  // relaxed: a statistic
+      want_more();
+      return nullptr;
+    }
+    crew_member& found = (*this)[number];
+    // relaxed: validated by the CAS
+    const std::uint64_t wanted =
+        ((top >> 32) + 1) << 32 | std::uint64_t{found.below.load(base::relaxed)};
+    // acq_rel: acquire what the member left, keep what is below published
+    if (spares_.compare_exchange_weak(top, wanted, base::acq_rel, base::acquire)) {
+      // relaxed: a guess for the hirer
+      if (spare_count_.fetch_sub(1, base::relaxed) <= spares_wanted) want_more();
+      return &found;
+    }
+  }
+}
+
+void crew::put_spare(crew_member& idle) noexcept {
+  spare_count_.fetch_add(1, base::relaxed);  // relaxed: a guess for the hirer
+  std::uint64_t top = spares_.load(base::relaxed);
+  std::uint64_t wanted;
+  do {
+    idle.below.store(static_cast<std::uint32_t>(top), base::relaxed);  // relaxed: see the CAS
+    wanted = ((top >> 32) + 1) << 32 | std::uint64_t{idle.number};
+    // seq_cst: publishes `below` and what the member did; before the caller looks who needs one
+  } while (!spares_.compare_exchange_weak(top, wanted, base::seq_cst, base::relaxed));
+}
+
+void crew::close() noexcept {
+  closing_.store(true, base::release);  // pairs with hirer_main()
+  if (hirer_runs_) {
+    hiring_.store(1, base::release);
+    base::futex_wake(hiring_);
+    ::pthread_join(hirer_, nullptr);
+    hirer_runs_ = false;
+  }
+  const std::uint32_t count = size();
+  for (std::uint32_t number = 1; number <= count; ++number) (*this)[number].wake(nullptr, false);
+  for (std::uint32_t number = 1; number <= count; ++number) {
+    ::pthread_join((*this)[number].kernel_thread, nullptr);
+    (*this)[number].~crew_member();
+  }
+  release_memory();
+}
+
+void crew::release_memory() noexcept {
+  ::operator delete (members_, std::align_val_t{alignof(crew_member)});
+  members_ = nullptr;
+  size_.store(0, base::relaxed);  // relaxed: nobody else is left
+}
+
+crew_counters crew::counters() const noexcept {
+  // relaxed: statistics
+  return {size_.load(base::relaxed), spare_count_.load(base::relaxed),
+          shortages_.load(base::relaxed)};
+}
+
+}  // namespace treadle::core

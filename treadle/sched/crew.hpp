@@ -1,0 +1,117 @@
+// The kernel threads of M:N: more than there are processors, so that one may take the place of
+// another that is blocked.
+//
+// A member is a worker. It holds at most one processor; without one it sleeps on its own futex,
+// its bed, and is either spare, or kept in reserve for a processor that its holder has let go, or
+// it holds a thread that was preempted on it. Whoever wakes it has told it first what to do.
+// Spares are a lock-free stack: it is also used by kernel threads that run only when nothing else
+// does, and these must not hold a lock. A thread of its own, the hirer, makes new members ahead of
+// need: starting a kernel thread may wait for libc's locks, which a blocked worker may hold.
+// Members never leave before the end; their number is bounded.
+#pragma once
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/base/cache_line.hpp"
+#include "treadle/sched/blocked_probe.hpp"
+#include "treadle/sched/worker.hpp"
+
+namespace treadle::core {
+
+struct fiber_processor;
+
+struct alignas(base::false_sharing_bytes) crew_member : worker {
+  // Fixed after start.
+  void* home = nullptr;  // the scheduler's own type
+  pthread_t kernel_thread{};
+
+  // What the one who wakes a member tells it.
+  struct order {
+    fiber_processor* about;  // the processor to run, or to look at; null: the runtime closes
+    bool as_spinner;         // it counts as the one that spins
+  };
+
+  // Sleeps until woken; meanwhile it counts as away.
+  order wait() noexcept;
+  // The member must sleep or be about to, and belong to the caller.
+  void wake(fiber_processor* about, bool as_spinner) noexcept;
+
+  // Opened by the member itself.
+  blocked_probe probe;
+  base::atomic<int> slice_timer{-1};
+
+  // Preemption. Written by the monitor before it arms the timer: what it saw run too long.
+  base::atomic<std::uint64_t> slice_word{0};
+  base::atomic<unsigned> slice_ticks{0};
+  // Guarded by the queue of preempted members.
+  crew_member* link = nullptr;
+
+  // In the stack of spares: the next one's number.
+  base::atomic<std::uint32_t> below{0};
+
+ private:
+  static constexpr std::uintptr_t spinner_mark = 1;
+
+  base::atomic<std::uintptr_t> told_{0};
+  base::atomic<std::uint32_t> bed_{0};  // a futex; 1: woken
+};
+
+struct crew_counters {
+  std::uint32_t members = 0;    // kernel threads in all
+  std::uint32_t spares = 0;     // of them without anything to do
+  std::uint64_t shortages = 0;  // times that a spare was wanted and there was none
+};
+
+class crew {
+ public:
+  // Makes `first` members that run `main` at once, with the member as argument, and prepares for
+  // `extra_max` more. 0 or an errno; close() in either case.
+  [[nodiscard]] int open(unsigned first, unsigned extra_max, void* (*main)(void*),
+                         void* home) noexcept;
+  // Ends the hirer and every member; all must be asleep or about to be.
+  void close() noexcept;
+
+  // A spare for the caller to wake, or null; any kernel thread. Without lock.
+  [[nodiscard]] crew_member* take_spare() noexcept;
+  // A member that goes to sleep in a moment, or sleeps.
+  void put_spare(crew_member& idle) noexcept;
+
+  // By number, 1 to size().
+  crew_member& operator[](std::uint32_t number) const noexcept { return members_[number - 1]; }
+  // acquire: pairs with hire(), publishes the members
+  std::uint32_t size() const noexcept { return size_.load(base::acquire); }
+  crew_counters counters() const noexcept;
+
+ private:
+  static void* hirer_main(void* argument);
+  int hire() noexcept;
+  void want_more() noexcept;
+  void release_memory() noexcept;
+
+  // Guess: a handful of threads may block in the time that the hirer needs for the next member.
+  static constexpr std::uint32_t spares_wanted = 4;
+
+  // Fixed after start.
+  crew_member* members_ = nullptr;
+  std::uint32_t first_ = 0;
+  std::uint32_t size_max_ = 0;
+  void* (*main_)(void*) = nullptr;
+  void* home_ = nullptr;
+  pthread_t hirer_{};
+  bool hirer_runs_ = false;
+
+  // Atomic. Low half: the top spare's number, 0 for none; high half counts changes, so that a top
+  // that was away meanwhile is not taken for the same.
+  alignas(base::false_sharing_bytes) base::atomic<std::uint64_t> spares_{0};
+  base::atomic<std::uint32_t> spare_count_{0};
+  base::atomic<std::uint32_t> size_{0};
+  base::atomic<std::uint64_t> shortages_{0};
+  base::atomic<std::uint32_t> hiring_{0};  // the hirer's futex: 1 when there is something to do
+  base::atomic<bool> closing_{false};
+};
+
+}  // namespace treadle::core

@@ -1,0 +1,191 @@
+// How processors change hands in M:N.
+//
+// A worker gives its processor away, or lets go of it, or finds it taken. Two books must agree: the
+// claim of the processor, and the idle workers' book, in which a released processor is listed as
+// asleep, so that whoever has work for it finds it. The order that loses no wake-up:
+//   who lets go: lies down in the book - releases the claim - looks for work once more, and whether
+//   its bit is still there;
+//   who wakes: clears the bit - looks at the claim - takes it on behalf of the reserve.
+// Whoever swaps the claim out of released strikes the processor from the book, and if the bit was
+// gone by then, the duty of the spinner that the waker took on is his.
+// A released processor in the book has a member in reserve: a wake-up cannot fail for want of one.
+// When no member is left, the processor is released as an orphan, which is not in the book: whoever
+// becomes spare next takes it.
+#include "treadle/sched/many_to_many_vigil.hpp"
+
+namespace treadle::core {
+
+// What cannot wait for the holder to come back from the kernel. A guess from anywhere, exact for
+// the holder.
+bool many_to_many::has_work(processor& which) const noexcept {
+  return which.ring.size() != 0 || which.next.look() != nullptr ||
+         which.parents.oldest() != nullptr || !injected_.looks_empty() ||
+         // seq_cst: as in earliest_timer()
+         somebody_is_preempted() ||
+         which.timers.earliest.load(base::seq_cst) != timer_queue::no_deadline ||
+         (events != nullptr && events->in_use());
+}
+
+// The same, but only what a processor could run now, or by `soon`.
+bool many_to_many::somebody_waits(processor& which, std::int64_t soon) const noexcept {
+  return somebody_is_preempted() || somebody_queues(which, soon);
+}
+
+bool many_to_many::somebody_queues(processor& which, std::int64_t soon) const noexcept {
+  return which.ring.size() != 0 || which.next.look() != nullptr ||
+         which.parents.oldest() != nullptr || !injected_.looks_empty() ||
+         // seq_cst: as in earliest_timer()
+         which.timers.earliest.load(base::seq_cst) <= soon ||
+         (events != nullptr && events->in_use());
+}
+
+bool many_to_many::regain(worker& on) noexcept {
+  if (!has_processor(on)) return false;
+  processor& mine = of(on);
+  claim::seen before{};
+  if (!mine.claim.reclaim(on.number, before)) {
+    on.processor = &nowhere_;
+    return false;
+  }
+  if (before.state() == hold::released) back_from_release(mine, before);
+  return true;
+}
+
+void many_to_many::back_from_release(processor& mine, claim::seen before) noexcept {
+  if (before.reserve() == 0) {
+    orphans_.fetch_sub(1, base::relaxed);  // relaxed: a look too many does no harm
+    return;
+  }
+  const bool woken = idle_.get_up(mine.index);
+  become_spare(crew_[before.reserve()]);
+  give_back_wake(woken);
+  vigil_->stir();
+}
+
+// Somebody had work for a processor that is not idle any more, and believes that we look for it.
+void many_to_many::give_back_wake(bool woken) noexcept {
+  if (!woken) return;
+  idle_.stop_spinning();
+  if (!injected_.looks_empty()) wake_one(true);
+}
+
+// The reserve gets the processor. False when the holder, or another one, was faster.
+bool many_to_many::take_released(processor& which, claim::seen now) noexcept {
+  if (now.state() != hold::released || now.reserve() == 0) return false;
+  crew_member& reserve = crew_[now.reserve()];
+  if (!which.claim.take(now, reserve.number)) return false;
+  reserve.wake(&which, idle_.get_up(which.index));
+  return true;
+}
+
+// Wakes an idle processor, with or without a worker.
+void many_to_many::wake_one(bool resters_too) noexcept {
+  const int woken = idle_.wake_one(resters_too);
+  if (woken < 0) return;
+  processor& which = processors_[woken];
+  take_released(which, which.claim.look());
+}
+
+// Inside, by the holder.
+void many_to_many::hand_to(processor& mine, crew_member& me, crew_member& other) noexcept {
+  me.processor = &nowhere_;
+  mine.claim.give(me.number, other.number);
+  other.wake(&mine, false);
+}
+
+// Any kernel thread, for a member that sleeps or is about to.
+void many_to_many::become_spare(crew_member& idle) noexcept {
+  crew_.put_spare(idle);
+  // seq_cst: of us and who makes an orphan one sees the other
+  if (orphans_.load(base::seq_cst) != 0) [[unlikely]]
+    adopt_orphans();
+}
+
+void many_to_many::adopt_orphans() noexcept {
+  for (unsigned i = 0; i < width_; ++i) {
+    processor& which = processors_[i];
+    claim::seen now = which.claim.look();
+    if (now.state() != hold::released || now.reserve() != 0) continue;
+    crew_member* spare = crew_.take_spare();
+    if (spare == nullptr) return;
+    if (which.claim.take(now, spare->number)) {
+      orphans_.fetch_sub(1, base::relaxed);  // relaxed: as in back_from_release()
+      spare->wake(&which, false);
+    } else {
+      crew_.put_spare(*spare);
+    }
+  }
+}
+
+// Inside, by the holder, when nobody is there to take over.
+void many_to_many::orphan(processor& mine, crew_member& me) noexcept {
+  orphans_.fetch_add(1, base::seq_cst);  // seq_cst: as in become_spare()
+  mine.claim.release(me.number, 0);
+  adopt_orphans();
+}
+
+// Inside, by the holder, with nothing to run.
+void many_to_many::let_go(processor& mine, crew_member& me) noexcept {
+  crew_member* reserve = crew_.take_spare();
+  if (reserve == nullptr) return orphan(mine, me);
+  idle_.lie_down(mine.index);
+  mine.claim.release(me.number, reserve->number);
+  // What came before the book had us is seen here; who comes later sees the book.
+  if (!idle_.is_asleep(mine.index) || !injected_.looks_empty()) {
+    take_released(mine, mine.claim.look());
+  }
+}
+
+void many_to_many::enter_blocking() noexcept {
+  auto& me = static_cast<crew_member&>(*current_worker_or_null());
+  if (enter(me)) {
+    processor& mine = of(me);
+    if (!has_work(mine)) {
+      let_go(mine, me);
+    } else if (crew_member* other = crew_.take_spare()) {
+      hand_to(mine, me, *other);
+    } else {
+      orphan(mine, me);
+    }
+  }
+  leave(me);
+}
+
+void many_to_many::leave_blocking() noexcept {
+  worker& on = *current_worker_or_null();
+  if (!enter(on)) return move_to_processor(on);
+  leave(on);
+}
+
+// A member without a processor. False when the runtime closes.
+bool many_to_many::wait_for_processor(crew_member& me) noexcept {
+  become_spare(me);
+  for (;;) {
+    const crew_member::order given = me.wait();
+    if (given.about == nullptr) return false;
+    auto& which = static_cast<processor&>(*given.about);
+    outcome result = outcome::taken;
+    if (!which.claim.is_held_by(me.number)) result = relieve(which, me);
+    if (result == outcome::nothing) become_spare(me);
+    if (result != outcome::taken) continue;
+    me.processor = &which;
+    if (preempted_count_.load(base::relaxed) != 0) {  // relaxed: a guess
+      which.queues_since = base::monotonic_now();
+    }
+    if (given.as_spinner) {
+      idle_.stop_spinning();
+      // Nobody was woken meanwhile for what may be there besides one thread for us.
+      if (injected_.size() > 1 && idle_.anybody_sleeps()) wake_one(true);
+    }
+    vigil_->stir();
+    return true;
+  }
+}
+
+// A sleeper without a processor: any processor's timers will do, if somebody looks at them.
+void many_to_many::arm_as_guest(thread_body& body, deadline until) noexcept {
+  processors_[0].timers.arm(body, until);
+  if (idle_.anybody_sleeps()) wake_one(true);
+}
+
+}  // namespace treadle::core

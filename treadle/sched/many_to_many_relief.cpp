@@ -1,0 +1,70 @@
+// Taking the processor of a worker that is blocked in the kernel and has not said so.
+//
+// Somebody has seen the worker blocked, and wakes a spare with the processor's name. The spare
+// makes sure: it marks the claim as suspected, makes every other kernel thread of the process pass
+// a fence, and looks whether the worker has announced itself inside the scheduler. If not, either
+// the worker has not come back, or it will find the mark when it does and swap it away, and then
+// the spare's last swap fails. See claim.hpp.
+#include "treadle/base/heavy_fence.hpp"
+#include "treadle/sched/many_to_many.hpp"
+
+namespace treadle::core {
+
+// Any kernel thread, also one that runs only when nothing else does: such a one may stop for long
+// between its mark and the wake-up, so the monitor calls `again`. A spare too many does no harm.
+void many_to_many::call_relief(processor& which, bool again) noexcept {
+  // relaxed look first; acq_rel: pairs with the spare's reset
+  if (!again &&
+      (which.alerted.load(base::relaxed) || which.alerted.exchange(true, base::acq_rel))) {
+    return;
+  }
+  crew_member* spare = crew_.take_spare();
+  if (spare == nullptr) {
+    which.alerted.store(false, base::release);  // as the spare's reset
+    return;
+  }
+  spare->wake(&which, false);
+}
+
+// By a spare that was woken to look at `which`.
+many_to_many::outcome many_to_many::relieve(processor& which, crew_member& me) noexcept {
+  claim::seen now = which.claim.look();
+  outcome result = outcome::nothing;
+  if (now.state() == hold::released) {
+    // The member in reserve, or we when we are spare again.
+    if (has_work(which)) take_released(which, now);
+  } else if (now.state() == hold::held && is_away(crew_[now.holder()]) &&
+             which.claim.suspect(now)) {
+    const crew_member& holder = crew_[now.holder()];
+    base::heavy_fence();
+    if (!is_away(holder)) {
+      static_cast<void>(which.claim.drop_suspicion(now));
+    } else if (has_work(which)) {
+      if (which.claim.take(now, me.number)) result = outcome::taken;
+      if (result == outcome::taken) reliefs_.fetch_add(1, base::relaxed);  // relaxed: a statistic
+    } else {
+      result = leave_released(which, now, me);
+    }
+  }
+  which.alerted.store(false, base::release);  // pairs with call_relief()
+  return result;
+}
+
+bool many_to_many::is_away(const crew_member& holder) const noexcept {
+  // acquire: pairs with fiber_scheduler::leave(), publishes what the holder did to the processor
+  return holder.inside.load(base::acquire) == 0 && holder.probe.is_blocked();
+}
+
+// Nothing to run: on the holder's behalf the processor is released, with us in reserve.
+many_to_many::outcome many_to_many::leave_released(processor& which, claim::seen now,
+                                                   crew_member& me) noexcept {
+  idle_.lie_down(which.index);
+  if (!which.claim.let_go(now, me.number)) {
+    give_back_wake(idle_.get_up(which.index));
+    return outcome::nothing;
+  }
+  if (!idle_.is_asleep(which.index) || has_work(which)) take_released(which, which.claim.look());
+  return outcome::reserved;
+}
+
+}  // namespace treadle::core

@@ -1,0 +1,253 @@
+// Opening and closing of the vigil, and the monitor.
+#include "treadle/sched/many_to_many_vigil.hpp"
+
+#include <unistd.h>
+
+#include <new>
+
+#include "treadle/base/heavy_fence.hpp"
+#include "treadle/base/system_call.hpp"
+
+namespace treadle::core {
+namespace {
+
+// Sourced: design bounds of 1 to 10 ms. Hurried: somebody waits, and it may be for a worker that
+// does not move.
+constexpr std::int64_t hurried_nanoseconds = 2'000'000;
+constexpr std::int64_t alone_nanoseconds = 1'000'000;  // the same without standbys
+constexpr std::int64_t steady_nanoseconds = 10'000'000;
+// Guess: a runtime that naps and wakes all the time should not wake its monitor every time.
+constexpr unsigned idle_looks_max = 3;
+
+}  // namespace
+
+// Called once, before any thread of the runtime runs.
+activation_report many_to_many::find_level() noexcept {
+  activation_report found;
+  if (settings_.highest == activation_level::off) {
+    found.why_not_better = "switched off by the activation setting";
+    return found;
+  }
+  if (!base::prepare_heavy_fence()) {
+    found.why_not_better = "the kernel refuses membarrier()";
+    return found;
+  }
+  const bool only_proc = settings_.highest == activation_level::proc;
+  blocked_probe tried;
+  const activation_level probe =
+      tried.open(only_proc ? activation_level::proc : activation_level::perf, ::gettid());
+  const bool knows_cpu = tried.cpu() >= 0;
+  tried.close();
+  if (probe == activation_level::off) {
+    found.why_not_better = "neither perf_event_open() nor /proc/self/task/T/syscall is allowed";
+    return found;
+  }
+  found.level = probe;
+  if (settings_.highest == activation_level::monitor) {
+    found.level = activation_level::monitor;
+    found.why_not_better = "limited by the activation setting";
+  } else if (!knows_cpu) {
+    found.level = activation_level::monitor;
+    found.why_not_better = "libc registers no rseq area: where a worker runs is unknown";
+  } else if (only_proc) {
+    found.why_not_better = "limited by the activation setting";
+  } else if (probe == activation_level::proc) {
+    found.why_not_better = "perf_event_open() is refused (kernel.perf_event_paranoid above 2?)";
+  }
+  return found;
+}
+
+void many_to_many::vigil::open() noexcept {
+  activation_report& report = all.report_;
+  if (report.level == activation_level::off && !report.preempts) return;
+  posts = new (std::nothrow) post[all.width_];
+  if (posts == nullptr) {
+    give_up("no memory");
+    return;
+  }
+  for (unsigned i = 0; i < all.width_; ++i) {
+    posts[i].home = this;
+    posts[i].of = &all.processors_[i];
+  }
+  if (report.level >= activation_level::proc && !open_standbys()) {
+    close_standbys();
+    report.level = activation_level::monitor;
+    report.why_not_better = "the kernel refuses threads of class SCHED_IDLE";
+  }
+  monitor_runs =
+      base::create_kernel_thread(&monitor_thread, nullptr, &vigil::monitor_main, this) == 0;
+  if (!monitor_runs) {
+    close_standbys();
+    give_up("the monitor's kernel thread could not be started");
+  }
+}
+
+void many_to_many::vigil::give_up(const char* why) noexcept {
+  all.report_.level = activation_level::off;
+  all.report_.why_not_better = why;
+  all.report_.preempts = false;
+  all.report_.why_not_preempting = why;
+}
+
+bool many_to_many::vigil::open_standbys() noexcept {
+  for (unsigned i = 0; i < all.width_; ++i) {
+    post& one = posts[i];
+    if (base::create_kernel_thread(&one.kernel_thread, nullptr, &vigil::standby_main, &one) != 0) {
+      return false;
+    }
+    one.runs = true;
+  }
+  bool usable = true;
+  for (unsigned i = 0; i < all.width_; ++i) {
+    base::atomic<std::uint32_t>& started = posts[i].started;
+    // acquire: pairs with standby_main()
+    while (started.load(base::acquire) == 0) {
+      base::futex_wait(started, 0, base::deadline::never());
+    }
+    usable = usable && started.load(base::relaxed) == 1;  // relaxed: loaded above
+  }
+  return usable;
+}
+
+void many_to_many::vigil::close_standbys() noexcept {
+  closing.store(true, base::seq_cst);  // pairs with stand_by()
+  for (unsigned i = 0; posts != nullptr && i < all.width_; ++i) {
+    post& one = posts[i];
+    if (!one.runs) continue;
+    one.awake.store(1, base::release);  // pairs with park()
+    base::futex_wake(one.awake);
+    ::pthread_join(one.kernel_thread, nullptr);
+    one.runs = false;
+  }
+  closing.store(false, base::relaxed);  // relaxed: the monitor may start after this
+}
+
+void many_to_many::vigil::close() noexcept {
+  if (monitor_runs) {
+    closing.store(true, base::seq_cst);  // pairs with monitor()
+    wake_monitor();
+    ::pthread_join(monitor_thread, nullptr);
+    monitor_runs = false;
+  }
+  close_standbys();
+}
+
+void many_to_many::vigil::wake_monitor() noexcept {
+  dormant.store(0, base::seq_cst);
+  bell.fetch_add(1, base::seq_cst);  // both: pair with the monitor's looks before it sleeps
+  base::futex_wake(bell);
+}
+
+void* many_to_many::vigil::monitor_main(void* argument) {
+  static_cast<vigil*>(argument)->monitor();
+  return nullptr;
+}
+
+void many_to_many::vigil::monitor() noexcept {
+  const bool without_standbys = all.report_.level < activation_level::proc;
+  unsigned idle_looks = 0;
+  while (!closing.load(base::seq_cst)) {
+    const std::uint32_t rung = bell.load(base::seq_cst);
+    const std::int64_t now = base::monotonic_now();
+    pace fastest = pace::idle;
+    for (unsigned i = 0; i < all.width_; ++i) {
+      const pace one = look_at(posts[i], now);
+      if (one > fastest) fastest = one;
+    }
+    if (all.report_.preempts && fastest != pace::idle) look_at_guests();
+    idle_looks = fastest == pace::idle ? idle_looks + 1 : 0;
+    if (idle_looks > idle_looks_max) {
+      sleep_till_stirred();
+      idle_looks = 0;
+      continue;
+    }
+    const std::int64_t span = fastest == pace::steady ? steady_nanoseconds
+                              : without_standbys      ? alone_nanoseconds
+                                                      : hurried_nanoseconds;
+    if (!closing.load(base::seq_cst)) {
+      base::futex_wait(bell, rung, base::deadline::at(now + span));
+    }
+  }
+}
+
+void many_to_many::vigil::sleep_till_stirred() noexcept {
+  const std::uint32_t rung = bell.load(base::seq_cst);
+  // seq_cst: of us and a worker that gets up one sees the other
+  dormant.store(1, base::seq_cst);
+  if (all.idle_.all_asleep(all.width_) && !closing.load(base::seq_cst)) {
+    base::futex_wait(bell, rung, base::deadline::never());
+  }
+  dormant.store(0, base::relaxed);  // relaxed: a stir too many does no harm
+}
+
+many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t now) noexcept {
+  processor& which = *one.of;
+  const claim::seen seen = which.claim.look();
+  if (all.idle_.is_asleep(which.index)) {
+    // Only a waker that found no time to go on leaves this to us.
+    if (seen.state() == hold::released && all.has_work(which)) all.take_released(which, seen);
+    return pace::idle;
+  }
+  bool hurried = false;
+  // relaxed: a guess; the standby is in the futex or not
+  if (one.runs && one.awake.load(base::relaxed) == 0) {
+    hurried = true;                     // it was idle a moment ago, and may be again
+    one.awake.store(1, base::release);  // pairs with park()
+    base::futex_wake(one.awake);
+  }
+  const unsigned ticks = which.ticks.load(base::relaxed);  // relaxed: a hint
+  if (seen.word != one.word || ticks != one.ticks) {
+    one.word = seen.word;
+    one.ticks = ticks;
+    one.since = now;
+  }
+  const bool waiting = all.somebody_waits(which, now + hurried_nanoseconds);
+  hurried = hurried || waiting;
+  const pace result = hurried ? pace::hurried : pace::steady;
+  if (seen.state() == hold::released && seen.reserve() == 0) all.adopt_orphans();
+  if (seen.state() != hold::held) return result;
+  crew_member& holder = all.crew_[seen.holder()];
+  // acquire: as any taker's look; relief() looks again, after a fence
+  if (holder.inside.load(base::acquire) != 0) return result;
+  if (holder.probe.is_blocked()) {
+    const bool alerted = which.alerted.load(base::relaxed);  // relaxed: a guess
+    if (all.has_work(which) || now != one.since) {
+      all.call_relief(which, alerted && one.alerted && now != one.since);
+    }
+    one.alerted = alerted;
+    return result;
+  }
+  one.alerted = false;
+  if (waiting && all.report_.preempts &&
+      now - one.since >= all.settings_.slice_nanoseconds - all.tick_nanoseconds_) {
+    all.arm_slice_timer(holder, seen.word, ticks);
+  }
+  return result;
+}
+
+// Threads that came back from the kernel and compute without a processor: they make more threads
+// run than the width, and must queue.
+void many_to_many::vigil::look_at_guests() noexcept {
+  // Guess: a look takes a cache miss a member; with hundreds of them the round takes some looks.
+  constexpr std::uint32_t looks = 32;
+  const std::uint32_t size = all.crew_.size();
+  // relaxed: a guess
+  const std::size_t known =
+      all.width_ + all.crew_.counters().spares + all.preempted_count_.load(base::relaxed);
+  if (size <= known) return;
+  for (std::uint32_t i = 0; i < looks && i < size; ++i) {
+    next_guest = next_guest % size + 1;
+    crew_member& one = all.crew_[next_guest];
+    if (one.inside.load(base::acquire) != 0 || is_holder(one.number)) continue;  // as above
+    if (!one.probe.is_blocked()) all.arm_slice_timer(one, 0, 0);
+  }
+}
+
+bool many_to_many::vigil::is_holder(std::uint32_t number) const noexcept {
+  for (unsigned i = 0; i < all.width_; ++i) {
+    if (all.processors_[i].claim.look().holder() == number) return true;
+  }
+  return false;
+}
+
+}  // namespace treadle::core

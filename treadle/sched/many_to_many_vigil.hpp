@@ -1,0 +1,86 @@
+// Who looks after the workers of M:N: a standby thread per processor, and one monitor.
+//
+// A standby has class SCHED_IDLE, is pinned to the CPU of its processor's worker and always wants
+// to run while the processor works: the kernel runs it when the worker stops, for whatever reason.
+// It finds out why, and if the worker is blocked it wakes a spare, which makes sure and takes the
+// processor (many_to_many_relief.cpp). It takes no lock and makes no call that could hold one of
+// the kernel's for long, since it may be stopped for ever where others keep the CPU busy. When it
+// runs and the worker is not blocked, the worker has moved: it follows. It is parked while its
+// processor is idle or released; the monitor wakes it, which costs the worker nothing.
+// The monitor looks at all processors every so often, for what a starved standby does not see, and
+// sleeps while all are idle.
+// Included by the many_to_many sources only.
+#pragma once
+
+#include <pthread.h>
+
+#include "treadle/sched/many_to_many.hpp"
+
+namespace treadle::core {
+
+struct many_to_many::vigil {
+  explicit vigil(many_to_many& home) noexcept : all(home) {}
+  ~vigil() { delete[] posts; }
+  vigil(const vigil&) = delete;
+  vigil& operator=(const vigil&) = delete;
+
+  // Starts what the level asks for; a level that cannot be had is lowered, and the report says why.
+  void open() noexcept;
+  void close() noexcept;
+
+  // For workers that begin to run when all were idle.
+  void stir() noexcept {
+    // seq_cst: after the worker has left the idle book; the monitor looks there after it says so
+    if (dormant.load(base::seq_cst) != 0) [[unlikely]]
+      wake_monitor();
+  }
+
+ private:
+  struct post {
+    vigil* home = nullptr;
+    processor* of = nullptr;
+    pthread_t kernel_thread{};
+    bool runs = false;
+    // Standby only.
+    int cpu = -1;
+    std::int64_t blocked_since = 0;
+    // Monitor only: what it saw last, and since when.
+    std::uint64_t word = 0;
+    unsigned ticks = 0;
+    std::int64_t since = 0;
+    bool alerted = false;
+    // Atomic. A futex: 0 parked.
+    base::atomic<std::uint32_t> awake{0};
+    base::atomic<std::uint32_t> started{0};  // a futex; 1: has class SCHED_IDLE, 2: has not
+  };
+  enum class pace { idle, steady, hurried };
+
+  void give_up(const char* why) noexcept;
+  bool open_standbys() noexcept;
+  void close_standbys() noexcept;
+  void wake_monitor() noexcept;
+
+  static void* standby_main(void* argument);
+  void stand_by(post& mine) noexcept;
+  void look_from(post& mine) noexcept;
+  void follow(post& mine, const crew_member& holder) noexcept;
+  void park(post& mine) noexcept;
+
+  static void* monitor_main(void* argument);
+  void monitor() noexcept;
+  pace look_at(post& one, std::int64_t now) noexcept;
+  void look_at_guests() noexcept;
+  bool is_holder(std::uint32_t number) const noexcept;
+  void sleep_till_stirred() noexcept;
+
+  many_to_many& all;
+  post* posts = nullptr;
+  pthread_t monitor_thread{};
+  bool monitor_runs = false;
+  std::uint32_t next_guest = 0;  // monitor only
+  base::atomic<bool> closing{false};
+  base::atomic<std::uint32_t> bell{0};     // the monitor's futex
+  base::atomic<std::uint32_t> dormant{0};  // a futex; 1: the monitor sleeps without limit
+};
+
+}  // namespace treadle::core
