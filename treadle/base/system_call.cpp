@@ -168,6 +168,8 @@ std::size_t advise_at_once(const iovec* ranges, std::size_t count, int advice) n
 
 }  // namespace
 
+int injected_fault(faulty_call call) noexcept { return injected(call); }
+
 void fail_nth(faulty_call call, std::uint64_t nth, int error) noexcept {
   read_environment();  // so that the variable cannot undo later what a test says here
   set_fault(call, nth, error, false);
