@@ -333,9 +333,12 @@ TYPED_TEST(Mutex, EveryoneInACrowdGetsItsTurns) {
     mutex lock;
     std::array<int, crowd> turns{};  // guarded by lock, as is served
     std::size_t served = 0;
+    std::atomic<std::size_t> waiting{0};
     std::vector<thread> threads;
+    lock.lock();  // else the first one could be alone for ever: nothing here gives way
     for (std::size_t t = 0; t < crowd; ++t) {
       threads.emplace_back([&, t] {
+        ++waiting;
         for (bool all = false; !all;) {
           const std::lock_guard hold(lock);
           if (++turns[t] == turns_each) ++served;
@@ -343,6 +346,8 @@ TYPED_TEST(Mutex, EveryoneInACrowdGetsItsTurns) {
         }
       });
     }
+    eventually([&] { return waiting.load() == crowd; });
+    lock.unlock();
     for (thread& t : threads) t.join();
     for (const int each : turns) EXPECT_GE(each, turns_each);
   });
