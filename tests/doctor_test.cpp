@@ -37,6 +37,7 @@ const std::map<std::string, std::set<std::string>> facts_of{
     {"map-count", {"max_map_count"}},
     {"overcommit", {"overcommit_memory"}},
     {"solo-mode", {"rseq", "membarrier_rseq"}},
+    {"activation", {"level", "why_not_better", "preempts", "why_not_preempting"}},
     {"perf-ring", {"perf_event_paranoid", "error", "records_switches"}},
     {"proc-syscall", {"readable"}},
     {"sched-idle", {"allowed"}},

@@ -45,11 +45,11 @@ std::string line(std::string_view label, std::string_view text) {
 }  // namespace
 
 std::vector<finding> examine() {
-  return {find_settings(),    find_kernel(),      find_cpu(),        find_width(),
-          find_guards(),      find_map_count(),   find_overcommit(), find_solo_mode(),
-          find_perf_ring(),   find_task_file(),   find_idle_class(), find_epoll(),
-          find_io_uring(),    find_descriptors(), find_clock(),      find_system_call(),
-          find_threads_max(), find_pid_max(),     find_thread_room()};
+  return {find_settings(),    find_kernel(),      find_cpu(),         find_width(),
+          find_guards(),      find_map_count(),   find_overcommit(),  find_solo_mode(),
+          find_activation(),  find_perf_ring(),   find_task_file(),   find_idle_class(),
+          find_epoll(),       find_io_uring(),    find_descriptors(), find_clock(),
+          find_system_call(), find_threads_max(), find_pid_max(),     find_thread_room()};
 }
 
 std::string doctor_text(const std::vector<finding>& found) {

@@ -40,6 +40,7 @@ finding find_map_count();
 finding find_overcommit();
 
 finding find_solo_mode();
+finding find_activation();
 finding find_perf_ring();
 finding find_task_file();
 finding find_idle_class();

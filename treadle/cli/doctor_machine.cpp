@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <limits>
 #include <sstream>
 
@@ -14,6 +13,7 @@
 #include "treadle/base/cpu_width.hpp"
 #include "treadle/cli/doctor_finding.hpp"
 #include "treadle/lab/file_text.hpp"
+#include "treadle/lab/machine.hpp"
 #include "treadle/runtime.hpp"
 
 namespace treadle::cli {
@@ -52,11 +52,7 @@ std::string first_line(const std::string& path) {
 finding find_settings() {
   finding made{.id = "settings", .group = "settings"};
   const runtime_settings chosen = resolve({});
-  std::string set;
-  for (const char* name : {"TREADLE_MODEL", "TREADLE_WIDTH", "TREADLE_STACK", "TREADLE_GUARD"}) {
-    const char* const value = std::getenv(name);
-    if (value != nullptr) set += fmt::format("{}{}={}", set.empty() ? "" : " ", name, value);
-  }
+  const std::string set = lab::settings_in_force();
   made.found = set.empty() ? "no TREADLE_* variable is set" : set;
   made.uses =
       fmt::format("{} for programs that do not say, {} KiB stacks, {} KiB guards",

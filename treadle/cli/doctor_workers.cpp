@@ -18,6 +18,7 @@
 #include "treadle/base/system_call.hpp"
 #include "treadle/cli/doctor_finding.hpp"
 #include "treadle/lab/file_text.hpp"
+#include "treadle/runtime.hpp"
 
 namespace treadle::cli {
 namespace {
@@ -97,6 +98,43 @@ finding find_solo_mode() {
   made.uses = "every lock is a locked instruction, some ns more each";
   made.advice = rseq ? "let the process call membarrier(2): Linux 5.10, or the sandbox's rules"
                      : "glibc 2.35 or later without GLIBC_TUNABLES=glibc.pthread.rseq=0";
+  return made;
+}
+
+// Asked of a runtime itself, with one processor.
+finding find_activation() {
+  finding made{.id = "activation", .group = std::string(group_of_activations)};
+  const runtime own({.model = model::many_to_many, .width = 1});
+  const core::activation_report& found = own.activation();
+  const std::string_view level = to_string(found.level);
+  const std::string_view why = found.why_not_better;
+  const std::string_view why_no_preemption = found.why_not_preempting;
+  made.found = fmt::format("level {}, loops without end are {}", level,
+                           found.preempts ? "preempted" : "not preempted");
+  made.facts = {{"level", level},
+                {"why_not_better", why},
+                {"preempts", found.preempts},
+                {"why_not_preempting", why_no_preemption}};
+  switch (found.level) {
+    case activation::perf:
+      made.uses = "a standby thread and a perf ring tell at once that a worker is blocked";
+      break;
+    case activation::proc:
+      made.uses = "a standby thread and /proc tell at once that a worker is blocked";
+      break;
+    case activation::monitor:
+      made.uses = "a monitor looks every millisecond whether a worker is blocked";
+      break;
+    case activation::off:
+      made.uses = "only calls in a blocking_region let others run";
+      break;
+  }
+  if (!why.empty() || !why_no_preemption.empty()) {
+    made.state = found.level == activation::off ? standing::absent : standing::reduced;
+    made.advice =
+        fmt::format("{}{}{}; see the lines below", why,
+                    why.empty() || why_no_preemption.empty() ? "" : "; ", why_no_preemption);
+  }
   return made;
 }
 

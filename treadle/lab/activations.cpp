@@ -4,13 +4,17 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <exception>
 #include <numeric>
+#include <optional>
 
 #include "treadle/lab/all_experiments.hpp"
 #include "treadle/lab/base_quantities.hpp"
 #include "treadle/lab/human.hpp"
 #include "treadle/lab/relief.hpp"
+#include "treadle/lab/spin.hpp"
+#include "treadle/lab/stopwatch.hpp"
 
 namespace treadle::lab {
 namespace {
@@ -52,7 +56,8 @@ void rows_at(lab_context& lab, double rate) {
   const relief_seen seen = measure_relief(lab, {.call = call, .pause = pause, .events = events});
   const double real_rate = 1e9 * events / seen.wall;
   const std::string label = rate_name(rate);
-  const std::string real = fmt::format("{:.0f} events/s were reached", real_rate);
+  const std::string real = fmt::format("{:.0f} events/s were reached{}{}", real_rate,
+                                       seen.how.empty() ? "" : "; ", seen.how);
 
   lab.report_shared(judge(lab.of("told after, median, at " + label, "ns", "latency", label),
                           expected_latency(lab, relief_aim_median), summarise(seen.waits), real));
@@ -83,6 +88,38 @@ void rows_at(lab_context& lab, double rate) {
             sample::once(price), "below zero: other programs took the CPU"));
 }
 
+// What detection and preemption cost a thread that computes and is never blocked.
+void tax_row(lab_context& lab) {
+  const std::uint64_t turns = turns_lasting(lab, lab.quick() ? 20e6 : 50e6);
+  // The fastest of many, in turns: other programs only ever make it slower.
+  const auto fastest = [&](std::optional<runtime>& with, const runtime_options& options,
+                           double& least) {
+    if (!with) with.emplace(options);
+    least = std::min(least, with->run([&] {
+      const stopwatch watch;
+      spin(turns);
+      return watch.nanoseconds();
+    }));
+  };
+  runtime_options bare{.model = lab.model(), .width = 1};
+  bare.activation = activation::off;
+  bare.slice = std::chrono::nanoseconds(0);
+  double least_with = 1e300;
+  double least_without = 1e300;
+  for (unsigned turn = 0; turn < (lab.quick() ? 8U : 20U); ++turn) {
+    // Each alone, so that the other's workers do not stand by.
+    std::optional<runtime> one;
+    fastest(one, {.model = lab.model(), .width = 1}, least_with);
+    one.reset();
+    fastest(one, bare, least_without);
+  }
+  // The slack is what two runs of the same differ by: guess.
+  lab.report_shared(judge(lab.of("tax on a thread that computes", "%", "tax", "tax"),
+                          at_most(0.5, 1, "the aim", 0.5),
+                          sample::once(100 * (least_with / least_without - 1)),
+                          "the fastest of several, with detection and preemption and without"));
+}
+
 void run(lab_context& lab) {
   for (const double rate : rates) {
     lab.progress(rate_name(rate));
@@ -92,6 +129,7 @@ void run(lab_context& lab) {
       lab.report(not_run(lab.of("told after, at " + rate_name(rate), "ns"), error.what()));
     }
   }
+  if (lab.model() == model::many_to_many) tax_row(lab);
 }
 
 }  // namespace
@@ -127,7 +165,8 @@ const experiment activations{
                .unit = "%",
                .logarithmic = true,
                .axis = "blocking events a second"},
-              {.key = "price", .title = "CPU time for an event", .unit = "ns"}},
+              {.key = "price", .title = "CPU time for an event", .unit = "ns"},
+              {.key = "tax", .title = "Tax on a thread that computes", .unit = "%"}},
     .run = run};
 
 }  // namespace treadle::lab

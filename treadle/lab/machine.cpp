@@ -35,17 +35,6 @@ std::string utc_now() {
   return text.data();
 }
 
-std::string settings_in_force() {
-  std::string text;
-  for (const char* name : {"TREADLE_MODEL", "TREADLE_WIDTH", "TREADLE_STACK", "TREADLE_GUARD",
-                           "TREADLE_BLOCKING_THREADS", "TREADLE_IO"}) {
-    const char* const value = std::getenv(name);
-    if (value == nullptr) continue;
-    text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value);
-  }
-  return text;
-}
-
 constexpr const char* compiler_name() {
 #if defined(__clang__)
   return "clang " __clang_version__;
@@ -70,6 +59,18 @@ nlohmann::json median_of(const quantities& known, std::string_view name) {
 }
 
 }  // namespace
+
+std::string settings_in_force() {
+  std::string text;
+  for (const char* name :
+       {"TREADLE_MODEL", "TREADLE_WIDTH", "TREADLE_STACK", "TREADLE_GUARD", "TREADLE_ACTIVATION",
+        "TREADLE_SLICE", "TREADLE_BLOCKING_THREADS", "TREADLE_IO"}) {
+    const char* const value = std::getenv(name);
+    if (value == nullptr) continue;
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value);
+  }
+  return text;
+}
 
 machine_facts read_machine() {
   utsname names{};

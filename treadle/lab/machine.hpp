@@ -21,6 +21,9 @@ struct machine_facts {
   std::string settings;  // TREADLE_* variables in force; usually none
 };
 
+// "TREADLE_MODEL=m:1 TREADLE_STACK=64K", as the environment has them.
+std::string settings_in_force();
+
 // Takes a quarter of a second, to see how busy the machine is.
 machine_facts read_machine();
 

@@ -16,8 +16,6 @@
 namespace treadle::lab {
 namespace {
 
-// Sourced: treadle/runtime.hpp, the default slice of M:N.
-constexpr double slice = 10e6;
 // What a preemption may be late by: the monitor's period and the hand-over.
 constexpr double late = 2e6;
 
@@ -59,7 +57,7 @@ double longest_wait(double length, unsigned hogs) {
   return longest;
 }
 
-prediction expected(lab_context& lab, unsigned hogs, double length) {
+prediction expected(lab_context& lab, unsigned hogs, double length, double slice) {
   switch (lab.model()) {
     case model::many_to_one:
       return between(length, 1.25 * hogs * length, "from one hog to all, one after another");
@@ -79,13 +77,19 @@ void rows_with(lab_context& lab, unsigned hogs, unsigned width, const std::strin
   runtime_options wanted{.model = lab.model()};
   if (lab.model() == model::many_to_many) wanted.width = width;
   runtime own{wanted};
+  const subject row = lab.of(
+      fmt::format("longest wait beside {} endless loop{}{}", hogs, hogs == 1 ? "" : "s", where),
+      "ns", "wait", fmt::format("{} {}", lab.model_name(), hogs));
+  if (lab.model() == model::many_to_many && !own.activation().preempts) {
+    const std::string_view reason = own.activation().why_not_preempting;
+    lab.report(not_run(row, reason.empty() ? "TREADLE_SLICE switches preemption off" : reason));
+    return;
+  }
   const sample waited = own.run(
       [&] { return repeat(lab.repetitions(), [&] { return longest_wait(length, hogs); }); });
-  lab.report_shared(judge(
-      lab.of(
-          fmt::format("longest wait beside {} endless loop{}{}", hogs, hogs == 1 ? "" : "s", where),
-          "ns", "wait", fmt::format("{} {}", lab.model_name(), hogs)),
-      expected(lab, hogs, length), waited, fmt::format("each loop lasts {}", human(length, "ns"))));
+  const auto slice = static_cast<double>(resolve(wanted).slice.count());
+  lab.report_shared(judge(row, expected(lab, hogs, length, slice), waited,
+                          fmt::format("each loop lasts {}", human(length, "ns"))));
 }
 
 void run(lab_context& lab) {

@@ -1,5 +1,7 @@
 #include "treadle/lab/relief.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -75,7 +77,17 @@ relief_seen measure_relief(lab_context& lab, const relief_plan& plan) {
   std::optional<int> cpu;
   if (lab.model() == model::one_to_one) cpu = allowed_cpus().back();
   runtime own{wanted};
-  return own.run([&] { return both(plan, cpu); });
+  relief_seen seen = own.run([&] { return both(plan, cpu); });
+  seen.how = detection_words(own);
+  return seen;
+}
+
+std::string detection_words(const runtime& of) {
+  if (of.model() != model::many_to_many) return {};
+  const core::activation_report& found = of.activation();
+  const std::string_view reason = found.why_not_better;
+  return fmt::format("found out by {}{}{}", to_string(found.level), reason.empty() ? "" : ": ",
+                     reason);
 }
 
 double quantile(std::vector<double> values, double part) {

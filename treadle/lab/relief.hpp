@@ -5,6 +5,7 @@
 // kernel switches to it, in M:N the runtime has to find out.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "treadle/lab/lab_context.hpp"
@@ -20,10 +21,14 @@ struct relief_plan {
 struct relief_seen {
   std::vector<double> waits;  // of the other thread, one for each call
   double wall = 0;
-  double cpu = 0;  // of the whole process meanwhile
+  double cpu = 0;   // of the whole process meanwhile
+  std::string how;  // how M:N finds out, in words; empty for the other models
 };
 
 relief_seen measure_relief(lab_context& lab, const relief_plan& plan);
+
+// How `of` finds out that a thread is blocked, and why not better; empty but for M:N.
+std::string detection_words(const runtime& of);
 
 // The value that `part` of them do not exceed. Of at least one.
 double quantile(std::vector<double> values, double part);

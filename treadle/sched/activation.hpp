@@ -10,11 +10,18 @@
 // Bershad, Lazowska and Levy, SOSP'91, without their kernel.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace treadle::core {
 
 enum class activation_level : std::uint8_t { off, monitor, proc, perf };
+
+constexpr std::string_view to_string(activation_level level) noexcept {
+  constexpr std::string_view names[] = {"off", "monitor", "proc", "perf"};
+  return names[static_cast<std::size_t>(level)];
+}
 
 struct activation_settings {
   activation_level highest = activation_level::perf;
