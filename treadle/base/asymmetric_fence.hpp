@@ -3,8 +3,9 @@
 // The usual pattern: each side stores a word, then loads the other's word, and at least one of them
 // must see the other's store. That takes a full fence on both sides (7.6 ns here). Where one side
 // runs millions of times and the other rarely, the frequent side runs light(), which only keeps
-// the compiler from reordering, and the rare one heavy() (heavy_fence.hpp), which makes the kernel run a full fence
-// on every CPU that runs a thread of this process: 0.2 to 4.4 us, and an interrupt for those CPUs.
+// the compiler from reordering, and the rare one heavy() (heavy_fence.hpp), which makes the kernel
+// run a full fence on every CPU that runs a thread of this process: 0.2 to 4.4 us, and an interrupt
+// for those CPUs.
 // Proof: heavy() puts a fence at some point of the frequent side's program. What that side did
 // before the point is visible to whoever called heavy(); what it does after it sees all that the
 // caller did before. The pattern has no third case.

@@ -1,8 +1,9 @@
 // A lock for critical sections of a few instructions that never switch threads inside.
 //
 // Any kernel thread may take it. It spins a little and then gives the CPU away: the holder may
-// have been preempted by the kernel. The runtime itself preempts no holder: it counts locks. Rejected: a futex here (the sections are shorter than one
-// system call); a ticket lock (a preempted ticket holder stops everybody behind it).
+// have been preempted by the kernel. The runtime itself preempts no holder: it counts locks.
+// Rejected: a futex here (the sections are shorter than one system call); a ticket lock (a
+// preempted ticket holder stops everybody behind it).
 #pragma once
 
 #include <sched.h>
