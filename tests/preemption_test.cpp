@@ -47,10 +47,12 @@ class Preemption : public ::testing::TestWithParam<unsigned> {
     return wanted;
   }
 
-  // Runs `hog` in more threads than there are processors until the runtime has stopped threads
-  // `preemptions` times, beside one that yields. Each hog checks itself once a turn.
+  // Runs `hog` in more threads than there are processors, beside one that yields, until the runtime
+  // has stopped threads `preemptions` times and there were `turns_min` turns. Each hog checks itself
+  // once a turn.
   template <class Hog>
-  void torture(Hog hog, std::uint64_t preemptions) {
+  void torture(Hog hog, std::uint64_t preemptions, long turns_min = 1) {
+    std::atomic<long> turns{0};
     std::atomic<bool> stop{false};
     std::atomic<int> ended{0};
     const int hogs = static_cast<int>(GetParam()) + 2;
@@ -58,11 +60,16 @@ class Preemption : public ::testing::TestWithParam<unsigned> {
       std::vector<thread> threads;
       for (int i = 0; i < hogs; ++i) {
         threads.emplace_back([&, i] {
-          for (unsigned round = 0; !stop.load(std::memory_order_relaxed); ++round) hog(i, round);
+          for (unsigned round = 0; !stop.load(std::memory_order_relaxed); ++round) {
+            hog(i, round);
+            turns.fetch_add(1, std::memory_order_relaxed);
+          }
           ++ended;
         });
       }
-      eventually([&] { return runtime_.counters().preemptions >= preemptions; });
+      eventually([&] {
+        return runtime_.counters().preemptions >= preemptions && turns.load() >= turns_min;
+      });
       stop = true;
       for (thread& one : threads) one.join();
     });
@@ -287,7 +294,7 @@ TEST_P(Preemption, BlockedAndComputing) {
         volatile unsigned sink = 0;
         for (unsigned i = 0; i < 100'000; ++i) sink = sink + i;
       },
-      15);
+      1, 300);
 }
 
 INSTANTIATE_TEST_SUITE_P(Widths, Preemption, ::testing::Values(1U, 2U));
