@@ -47,9 +47,9 @@ class Preemption : public ::testing::TestWithParam<unsigned> {
     return wanted;
   }
 
-  // Runs `hog` in more threads than there are processors, beside one that yields, until the runtime
-  // has stopped threads `preemptions` times and there were `turns_min` turns. Each hog checks itself
-  // once a turn.
+  // Runs `hog` in more threads than there are processors, beside one that yields, until the
+  // runtime has stopped threads `preemptions` times and there were `turns_min` turns. Each hog
+  // checks itself once a turn.
   template <class Hog>
   void torture(Hog hog, std::uint64_t preemptions, long turns_min = 1) {
     std::atomic<long> turns{0};
