@@ -154,6 +154,15 @@ TYPED_TEST(Blocking, PrimitivesWorkInIt) {
   });
 }
 
+// The pool's thread that woke the last one must be out of the runtime before it is gone.
+TYPED_TEST(Blocking, ARuntimeMayEndRightAfterACall) {
+  const std::size_t rounds = scaled(300, this->own_kernel_threads);
+  for (std::size_t i = 0; i < rounds; ++i) {
+    runtime brief(TypeParam::options());
+    EXPECT_EQ(brief.run([] { return blocking([] { return 1; }); }), 1);
+  }
+}
+
 TEST(BlockingOutside, AForeignThreadRunsItInPlace) {
   const pid_t here = ::gettid();
   EXPECT_EQ(blocking([] { return ::gettid(); }), here);

@@ -20,6 +20,7 @@
 
 #include <cstdint>
 
+#include "treadle/base/spin_lock.hpp"
 #include "treadle/sched/fiber_memory.hpp"
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/sched/worker.hpp"
@@ -83,12 +84,12 @@ class fiber_scheduler : public scheduler_port {
     transition(claimed, thread_state::parked, thread_state::ready, wait_reason::none);
     worker* on = current_worker_or_null();
     if (on == nullptr) [[unlikely]]
-      return model().ready_from_outside(claimed);
+      return bring_in(claimed);
     const stay here(*this, *on);
     if (here.processor != nullptr) [[likely]] {
       model().ready(*on, claimed);
     } else {
-      model().ready_from_outside(claimed);
+      bring_in(claimed);
     }
   }
 
@@ -179,9 +180,25 @@ class fiber_scheduler : public scheduler_port {
   // Wakes the sleepers of `timers` whose time has come. True when there were any.
   bool fire(timer_queue& timers, std::int64_t now) noexcept;
 
+  // For kernel threads of others, who may still be here when the claimed thread, and with it the
+  // last work of the runtime, has ended.
+  void bring_in(thread& claimed) noexcept {
+    // relaxed: the claimed thread cannot end before it has been queued, after this
+    outside_wakers_.fetch_add(1, base::relaxed);
+    model().ready_from_outside(claimed);
+    // release: pairs with wait_for_outside_wakers(); the last touch of the scheduler
+    outside_wakers_.fetch_sub(1, base::release);
+  }
+  // When no thread is left: whoever woke the last ones may still be on his way out of here.
+  void wait_for_outside_wakers() const noexcept {
+    base::spin_pause pause;
+    while (outside_wakers_.load(base::acquire) != 0) pause.once();  // pairs with bring_in()
+  }
+
   fiber_memory memory_;
   base::atomic<std::uint64_t> started_outside_{0};
   base::atomic<std::uint64_t> finished_outside_{0};
+  base::atomic<std::uint32_t> outside_wakers_{0};  // in bring_in()
 
  private:
   static std::uintptr_t tag(thread& which, after action) noexcept {

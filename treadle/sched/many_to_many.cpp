@@ -164,6 +164,7 @@ void many_to_many::settle() const noexcept {
 
 void many_to_many::close() noexcept {
   settle();
+  wait_for_outside_wakers();
   end_workers();
 }
 

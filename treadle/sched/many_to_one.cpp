@@ -162,6 +162,7 @@ void many_to_one::settle() const noexcept {
 
 void many_to_one::close() noexcept {
   settle();
+  wait_for_outside_wakers();
   closing_.store(true, base::seq_cst);  // pairs with find_work()
   wake();
   ::pthread_join(processor_->kernel_thread, nullptr);
