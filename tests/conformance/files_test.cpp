@@ -350,6 +350,29 @@ TYPED_TEST(Files, OfDataAndDeadlineExactlyOneWins) {
   });
 }
 
+// A call that was given up must not meet the file that gets its descriptor's number next.
+TYPED_TEST(Files, ALateCallLeavesTheNextFileAlone) {
+  this->in([this] {
+    const std::size_t rounds = scaled(300);
+    for (std::size_t i = 0; i < rounds; ++i) {
+      std::array<int, 2> ends{};
+      ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+      char byte = '?';
+      iovec part{&byte, 1};
+      const wait_limit soon = std::chrono::microseconds(i % 40);
+      EXPECT_EQ(io::detail::blocking_read(ends[0], &part, 1, -1, soon), -1);
+      ::close(ends[0]);
+      ::close(ends[1]);
+      ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+      ASSERT_EQ(::write(ends[1], "x", 1), 1);
+      for (int k = 0; k < 5; ++k) this_thread::yield();
+      EXPECT_EQ(io::detail::blocking_read(ends[0], &part, 1, -1, {}), 1);
+      ::close(ends[0]);
+      ::close(ends[1]);
+    }
+  });
+}
+
 TYPED_TEST(Files, OpeningAPipeWaitsForTheOtherEnd) {
   this->in([] {
     const scratch_file name;

@@ -123,7 +123,7 @@ TEST(BlockingPool, FewerThreadsAllowedEndsTheSurplus) {
   eventually([&] { return pool.counters().busy == 4; });
   pool.set_threads_max(2);
   open = true;
-  eventually([&] { return pool.counters().threads == 2; });
+  eventually([&] { return pool.counters().threads == 2 && pool.counters().done == 4; });
 }
 
 // Submitters of all kinds against threads that come and go.

@@ -44,7 +44,19 @@ void copy_parts(direction way, const iovec* parts, int count, std::size_t skip, 
 // A call with copies of all that it needs.
 class left_behind_call final : public pool_call {
  public:
-  explicit left_behind_call(const file_request& request) noexcept : request_(request) {}
+  explicit left_behind_call(const file_request& request) noexcept : request_(request) {
+    request_.fd = -1;
+  }
+  ~left_behind_call() final {
+    if (request_.fd >= 0) ::close(request_.fd);
+  }
+
+  // A descriptor of its own: the number may be another file's by the time that it is used. 0 or an
+  // errno.
+  int copy_descriptor(int fd) noexcept {
+    request_.fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return request_.fd >= 0 ? 0 : own_errno();
+  }
 
   // False without memory.
   bool copy_path() noexcept {
@@ -96,6 +108,9 @@ ssize_t call_left_behind(const file_request& request, const wait_limit& limit) n
   std::unique_ptr<pool_call> call(made);
   std::unique_ptr<pool_call> kept;
   if (made == nullptr || (request.path != nullptr && !made->copy_path())) return fail_with(ENOMEM);
+  if (request.path == nullptr) {
+    if (const int error = made->copy_descriptor(request.fd)) return fail_with(error);
+  }
   return finish(std::move(call), made, limit, kept);
 }
 
@@ -108,6 +123,7 @@ ssize_t transfer_chunk(const file_request& request, std::size_t from, std::size_
   std::unique_ptr<pool_call> call(made);
   std::unique_ptr<pool_call> kept;
   if (made == nullptr || !made->take_part(bytes)) return fail_with(ENOMEM);
+  if (const int error = made->copy_descriptor(request.fd)) return fail_with(error);
   const bool writes = request.what == file_request::kind::write;
   if (writes) {
     copy_parts(direction::gather, request.parts, request.count, from, made->memory(), bytes);

@@ -11,7 +11,8 @@
 //   with io_uring the call is taken back. If it is too late for that it counts as done;
 //   with the pool a call that has begun cannot be taken back. It is left to itself, with copies of
 //   what it needs: after a time-out a pwrite may still reach the file, a read at the file's own
-//   position may still move it; what an open got is closed again.
+//   position may still move it; what an open got is closed again. Among the copies is one of the
+//   descriptor, and its end gives up the process's record locks on the file (fcntl(2)).
 // Happens-before: as for any system call, none but through the file.
 // Source: POSIX.1-2017; preadv2(2), io_uring(7), pidfd_open(2).
 #pragma once
