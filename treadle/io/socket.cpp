@@ -95,8 +95,7 @@ std::size_t socket::read(std::span<std::byte> buffer, const wait_limit& limit) {
 std::size_t socket::write(std::span<const std::byte> bytes, const wait_limit& limit) {
   const ssize_t count = call_when_ready(
       descriptor_, io::descriptor::writable, limit, [=](const call_target& target, std::uint32_t) {
-        return as_result(
-            ::send(target.number, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+        return kernel_send(target.number, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       });
   if (count < 0) fail_with_errno("treadle: socket::write");
   return static_cast<std::size_t>(count);
