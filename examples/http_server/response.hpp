@@ -1,6 +1,7 @@
 // Heads of responses, written into the session's output.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <ctime>
@@ -58,13 +59,6 @@ class date_field {
   char text_[64];
 };
 
-inline void append_number(std::string& out, std::uint64_t number) {
-  char digits[24];
-  const auto [end, error] = std::to_chars(digits, digits + sizeof(digits), number);
-  static_cast<void>(error);  // 20 digits at most
-  out.append(digits, end);
-}
-
 struct response {
   unsigned status = 200;
   std::string_view type = "text/plain";
@@ -74,20 +68,47 @@ struct response {
   bool has_body = true;  // false after HEAD
 };
 
+// Makes the room first and copies then: a tenth of a request's time is here otherwise.
+class head_writer {
+ public:
+  explicit head_writer(std::string& out, std::size_t bytes_max) : out_(out), start_(out.size()) {
+    out_.resize(start_ + bytes_max);
+    at_ = out_.data() + start_;
+  }
+  ~head_writer() { out_.resize(static_cast<std::size_t>(at_ - out_.data())); }
+  head_writer(const head_writer&) = delete;
+  head_writer& operator=(const head_writer&) = delete;
+
+  void text(std::string_view what) { at_ = std::copy(what.begin(), what.end(), at_); }
+  void number(std::uint64_t what) { at_ = std::to_chars(at_, at_ + 20, what).ptr; }
+
+ private:
+  std::string& out_;
+  const std::size_t start_;
+  char* at_;
+};
+
 inline void append(std::string& out, const response& what, date_field& date) {
-  out += "HTTP/1.1 ";
-  append_number(out, what.status);
-  out += ' ';
-  out += reason_of(what.status);
-  out += "\r\nContent-Type: ";
-  out += what.type;
-  out += "\r\nContent-Length: ";
-  append_number(out, what.body.empty() ? what.body_bytes : what.body.size());
-  out += "\r\n";
-  out += date.now();
-  if (what.status == 405) out += "Allow: GET, HEAD\r\n";
-  out += what.keeps_alive ? "\r\n" : "Connection: close\r\n\r\n";
-  if (what.has_body) out += what.body;
+  // More than all the constant parts together.
+  constexpr std::size_t head_bytes = 512;
+  head_writer head(out, head_bytes + what.body.size());
+  if (what.status == 200) {
+    head.text("HTTP/1.1 200 OK\r\nContent-Type: ");
+  } else {
+    head.text("HTTP/1.1 ");
+    head.number(what.status);
+    head.text(" ");
+    head.text(reason_of(what.status));
+    head.text("\r\nContent-Type: ");
+  }
+  head.text(what.type);
+  head.text("\r\nContent-Length: ");
+  head.number(what.body.empty() ? what.body_bytes : what.body.size());
+  head.text("\r\n");
+  head.text(date.now());
+  if (what.status == 405) head.text("Allow: GET, HEAD\r\n");
+  head.text(what.keeps_alive ? "\r\n" : "Connection: close\r\n\r\n");
+  if (what.has_body) head.text(what.body);
 }
 
 }  // namespace http
