@@ -102,7 +102,7 @@ std::string joined(const std::vector<std::string>& names) {
 
 std::string first_word(const std::string& path) {
   std::string text = lab::file_text(path).value_or("unknown");
-  text.resize(std::min(text.find('\n'), text.size()));
+  if (const std::size_t end = text.find('\n'); end != std::string::npos) text.resize(end);
   return text;
 }
 
