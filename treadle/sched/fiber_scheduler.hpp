@@ -20,6 +20,7 @@
 
 #include <cstdint>
 
+#include "treadle/base/indirect_return.hpp"
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/sched/fiber_memory.hpp"
 #include "treadle/sched/scheduler.hpp"
@@ -73,7 +74,7 @@ class fiber_scheduler : public scheduler_port {
 
   wake park(wait_reason why, deadline until) noexcept final;
   wake park_until(wait_reason why, deadline until) noexcept;
-  void yield() noexcept final;
+  TREADLE_INDIRECT_RETURN void yield() noexcept final;
   [[noreturn]] void exit() noexcept final {
     *current_worker_or_null()->exceptions = exception_globals{};  // a handler may have called us
     end_thread();
