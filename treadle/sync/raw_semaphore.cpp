@@ -119,10 +119,11 @@ void raw_semaphore::grant_listed(std::int64_t count) noexcept {
     granted.push_back(*waiters_.pop_front());
     --count;
   }
+  waiter* const chain = granted.pop_all();  // while `busy` still keeps leave() from looking
   // The last touch of the semaphore; release: pairs with acquire and with the next holder
   const std::uint64_t left = static_cast<std::uint64_t>(count) * one;
   word_.store(waiters_.empty() ? left : std::uint64_t{listed}, base::release);
-  wait_list::grant_all(granted.pop_all());
+  wait_list::grant_all(chain);
 }
 
 }  // namespace treadle::sync
