@@ -56,8 +56,8 @@ bool blocked_probe::open_ring() noexcept {
   const long event =
       ::syscall(SYS_perf_event_open, &wanted, 0, -1, -1, static_cast<long>(PERF_FLAG_FD_CLOEXEC));
   if (event < 0) return false;
-  // The descriptor came by a bare system call, so these two are bare as well: ThreadSanitizer, which
-  // follows descriptors, would take it for an older one of that number.
+  // The descriptor came by a bare system call, so these two are bare as well: ThreadSanitizer,
+  // which follows descriptors, would take it for an older one of that number.
   const long memory = ::syscall(SYS_mmap, nullptr, ring_pages * base::page_bytes(), PROT_READ,
                                 MAP_SHARED, static_cast<int>(event), 0);
   ::syscall(SYS_close, static_cast<int>(event));  // the mapping keeps the event
