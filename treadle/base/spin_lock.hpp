@@ -30,6 +30,16 @@ class spin_pause {
   unsigned rounds_ = 0;
 };
 
+// For a lock that is a bit of some other word: its holder, too, is preempted by nobody. Not over a
+// park: the count is the kernel thread's.
+class [[nodiscard]] counted_as_lock {
+ public:
+  counted_as_lock() noexcept { count_lock(); }
+  ~counted_as_lock() { uncount_lock(); }
+  counted_as_lock(const counted_as_lock&) = delete;
+  counted_as_lock& operator=(const counted_as_lock&) = delete;
+};
+
 class spin_lock {
  public:
   constexpr spin_lock() noexcept = default;

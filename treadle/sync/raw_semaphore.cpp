@@ -31,6 +31,7 @@ bool raw_semaphore::acquire_stoppably(const base::wait_limit& limit) noexcept {
 
 // True with a permit, false with the node where release() finds it.
 [[gnu::noinline]] bool raw_semaphore::take_or_enlist(node& mine) noexcept {
+  const base::counted_as_lock counted_here;
   base::spin_pause pause;
   std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
   for (;;) {
@@ -60,6 +61,15 @@ bool raw_semaphore::acquire_stoppably(const base::wait_limit& limit) noexcept {
 
 // After a time-out or a stop: true when the node has left, false when it was granted after all.
 [[gnu::noinline]] bool raw_semaphore::leave(node& mine) noexcept {
+  if (take_out(mine)) return true;
+  // The grant is on its way.
+  mine.wait(core::wait_reason::semaphore, base::deadline::never());
+  return false;
+}
+
+// False for a node that a granter has taken and will still touch.
+bool raw_semaphore::take_out(node& mine) noexcept {
+  const base::counted_as_lock counted_here;
   base::spin_pause pause;
   std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
   for (;;) {
@@ -73,10 +83,8 @@ bool raw_semaphore::acquire_stoppably(const base::wait_limit& limit) noexcept {
       break;  // acquire: as in take_or_enlist()
     }
   }
-  // Not through is_granted() alone: a granter that has taken the node will still touch it.
   if (!mine.in_list || mine.popped) {
     word_.store(seen, base::release);  // as it was
-    mine.wait(core::wait_reason::semaphore, base::deadline::never());
     return false;
   }
   waiters_.remove(mine);
@@ -85,6 +93,7 @@ bool raw_semaphore::acquire_stoppably(const base::wait_limit& limit) noexcept {
 }
 
 void raw_semaphore::release_slowly(std::int64_t count) noexcept {
+  const base::counted_as_lock counted_here;
   base::spin_pause pause;
   std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
   for (;;) {

@@ -14,6 +14,7 @@
 #include "treadle/base/biased.hpp"
 #include "treadle/base/clock.hpp"
 #include "treadle/base/indirect_return.hpp"
+#include "treadle/base/spin_lock.hpp"
 #include "treadle/base/wait_limit.hpp"
 #include "treadle/sync/wait_list.hpp"
 
@@ -30,6 +31,7 @@ class raw_semaphore {
   raw_semaphore& operator=(const raw_semaphore&) = delete;
 
   bool try_acquire() noexcept {
+    base::spin_pause pause;
     std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
     for (;;) {
       if (is(seen, counted)) {
@@ -39,7 +41,7 @@ class raw_semaphore {
           return true;
         }
       } else if (is(seen, busy)) {
-        base::spin_hint();
+        pause.once();
         seen = word_.load(base::relaxed);
       } else {
         return false;
@@ -97,6 +99,7 @@ class raw_semaphore {
   void release_slowly(std::int64_t count) noexcept;
   void grant_listed(std::int64_t count) noexcept;
   bool leave(node& mine) noexcept;
+  bool take_out(node& mine) noexcept;
 
   base::biased<std::uint64_t> word_;
   // Guarded by `busy`.
