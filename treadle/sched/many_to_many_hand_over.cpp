@@ -18,12 +18,7 @@ namespace treadle::core {
 // What cannot wait for the holder to come back from the kernel. A guess from anywhere, exact for
 // the holder.
 bool many_to_many::has_work(processor& which) const noexcept {
-  return which.ring.size() != 0 || which.next.look() != nullptr ||
-         which.parents.oldest() != nullptr || !injected_.looks_empty() ||
-         // seq_cst: as in earliest_timer()
-         somebody_is_preempted() ||
-         which.timers.earliest.load(base::seq_cst) != timer_queue::no_deadline ||
-         (events != nullptr && events->in_use());
+  return somebody_waits(which, timer_queue::no_deadline - 1);
 }
 
 // The same, but only what a processor could run now, or by `soon`.
