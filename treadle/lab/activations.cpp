@@ -33,20 +33,6 @@ double share_waited(const relief_seen& seen) {
   return 100 * std::accumulate(seen.waits.begin(), seen.waits.end(), 0.0) / seen.wall;
 }
 
-prediction expected_latency(lab_context& lab, double aim) {
-  switch (lab.model()) {
-    case model::many_to_one:
-      return at_least(call, 1, "the rest waits for the end of each call");
-    case model::one_to_one: {
-      const double c_k = kernel_switch(lab).median;
-      return at_most(c_k, 3, "the kernel switches by itself: " + named("c_k", c_k, "ns"), 2e3);
-    }
-    case model::many_to_many:
-      break;
-  }
-  return at_most(aim, 1, fmt::format("the aim of block detection, {}", human(aim, "ns")));
-}
-
 void rows_at(lab_context& lab, double rate) {
   const double period = 1e9 / rate;
   const double span = lab.quick() ? 0.3 : 1.5;  // seconds; guess: 30 events at the lowest rate
@@ -60,9 +46,10 @@ void rows_at(lab_context& lab, double rate) {
                                        seen.how.empty() ? "" : "; ", seen.how);
 
   lab.report_shared(judge(lab.of("told after, median, at " + label, "ns", "latency", label),
-                          expected_latency(lab, relief_aim_median), summarise(seen.waits), real));
+                          expected_relief(lab, call, relief_aim_median), summarise(seen.waits),
+                          real));
   lab.report_shared(judge(lab.of("told after, 99th percentile, at " + label, "ns", "late", label),
-                          expected_latency(lab, relief_aim_p99),
+                          expected_relief(lab, call, relief_aim_p99),
                           sample::once(quantile(seen.waits, 0.99))));
   const subject idle = lab.of("processor without work, at " + label, "%", "idle", label);
   const double waited = share_waited(seen);
@@ -71,7 +58,7 @@ void rows_at(lab_context& lab, double rate) {
                             sample::once(waited)));
     return;
   }
-  const double each = expected_latency(lab, relief_aim_median).value;
+  const double each = expected_relief(lab, call, relief_aim_median).value;
   lab.report_shared(judge(
       idle, at_most(100 * real_rate * each / 1e9, 3, fmt::format("rate x {}", human(each, "ns"))),
       sample::once(waited)));

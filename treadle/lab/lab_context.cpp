@@ -80,6 +80,15 @@ void lab_context::progress(const std::string& text) {
   if (out_.progress) out_.progress(text);
 }
 
+void lab_context::attempt(const char* quantity, void (*part)(lab_context&)) {
+  progress(quantity);
+  try {
+    part(*this);
+  } catch (const std::exception& error) {
+    report(not_run(of(quantity, "ns"), error.what()));
+  }
+}
+
 subject lab_context::of(std::string quantity, std::string unit, std::string plot,
                         std::string label) const {
   return {model_name(), std::move(quantity), std::move(unit), std::move(plot), std::move(label)};

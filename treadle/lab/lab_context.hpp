@@ -61,6 +61,9 @@ class lab_context {
   // a good part of them says so instead (interference.hpp).
   void report_shared(const row& made);
   void progress(const std::string& text);
+  // A part of an experiment, named by what it measures: when it throws, a row says why it did not
+  // run, and the other parts go on.
+  void attempt(const char* quantity, void (*part)(lab_context&));
 
   // A subject of the model that is running.
   subject of(std::string quantity, std::string unit, std::string plot = {},

@@ -130,17 +130,9 @@ void faults_of_a_file(lab_context& lab) {
 }
 
 void run(lab_context& lab) {
-  const auto attempt = [&lab](const char* quantity, void (*part)(lab_context&)) {
-    lab.progress(quantity);
-    try {
-      part(lab);
-    } catch (const std::exception& error) {
-      lab.report(not_run(lab.of(quantity, "ns"), error.what()));
-    }
-  };
-  attempt("page faults served in a chosen time", served_faults);
-  attempt("longest gap beside a page fault", stall_of_one);
-  attempt("cold pages of a file", faults_of_a_file);
+  lab.attempt("page faults served in a chosen time", served_faults);
+  lab.attempt("longest gap beside a page fault", stall_of_one);
+  lab.attempt("cold pages of a file", faults_of_a_file);
 }
 
 }  // namespace

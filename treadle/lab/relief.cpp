@@ -10,6 +10,8 @@
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/clock.hpp"
 #include "treadle/lab/affinity.hpp"
+#include "treadle/lab/base_quantities.hpp"
+#include "treadle/lab/human.hpp"
 #include "treadle/lab/stopwatch.hpp"
 #include "treadle/lab/ticker.hpp"
 #include "treadle/thread.hpp"
@@ -94,6 +96,20 @@ double quantile(std::vector<double> values, double part) {
   std::sort(values.begin(), values.end());
   const auto last = static_cast<double>(values.size() - 1);
   return values[static_cast<std::size_t>(last * part + 0.999)];
+}
+
+prediction expected_relief(lab_context& lab, double call, double aim) {
+  switch (lab.model()) {
+    case model::many_to_one:
+      return at_least(call, 1, "nobody runs before the call has ended");
+    case model::one_to_one: {
+      const double c_k = kernel_switch(lab).median;
+      return at_most(c_k, 3, "the kernel switches by itself: " + named("c_k", c_k, "ns"), 2e3);
+    }
+    case model::many_to_many:
+      break;
+  }
+  return at_most(aim, 1, fmt::format("the aim of block detection, {}", human(aim, "ns")));
 }
 
 }  // namespace treadle::lab

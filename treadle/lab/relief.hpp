@@ -37,4 +37,7 @@ double quantile(std::vector<double> values, double part);
 inline constexpr double relief_aim_median = 15e3;
 inline constexpr double relief_aim_p99 = 60e3;
 
+// How long the other thread waits beside a call of that length; `aim` is the bar for M:N.
+prediction expected_relief(lab_context& lab, double call, double aim);
+
 }  // namespace treadle::lab

@@ -32,20 +32,6 @@ double kernel_threads_now() {
   return static_cast<double>(field_number(status, "Threads").value_or(0));
 }
 
-prediction expected_wait(lab_context& lab, double aim) {
-  switch (lab.model()) {
-    case model::many_to_one:
-      return at_least(short_call, 1, "nobody runs before the call has ended");
-    case model::one_to_one: {
-      const double c_k = kernel_switch(lab).median;
-      return at_most(c_k, 3, "the kernel switches by itself: " + named("c_k", c_k, "ns"), 2e3);
-    }
-    case model::many_to_many:
-      break;
-  }
-  return at_most(aim, 1, fmt::format("the aim of block detection, {}", human(aim, "ns")));
-}
-
 void latency_rows(lab_context& lab) {
   const relief_seen seen = measure_relief(
       lab, {.call = short_call, .pause = short_call, .events = lab.quick() ? 100U : 500U});
@@ -54,10 +40,12 @@ void latency_rows(lab_context& lab) {
                   fmt::format("{} {}", lab.model_name(), part > 0.9 ? "p99" : "median"));
   };
   sample median = summarise(seen.waits);
-  lab.report_shared(judge(row("median", 0.5), expected_wait(lab, relief_aim_median), median,
+  lab.report_shared(judge(row("median", 0.5), expected_relief(lab, short_call, relief_aim_median),
+                          median,
                           std::string("a nanosleep that nobody announced") +
                               (seen.how.empty() ? "" : "; " + seen.how)));
-  lab.report_shared(judge(row("99th percentile", 0.99), expected_wait(lab, relief_aim_p99),
+  lab.report_shared(judge(row("99th percentile", 0.99),
+                          expected_relief(lab, short_call, relief_aim_p99),
                           sample::once(quantile(seen.waits, 0.99))));
 }
 
@@ -132,17 +120,9 @@ void storm_row(lab_context& lab) {
 }
 
 void run(lab_context& lab) {
-  const auto attempt = [&lab](const char* quantity, void (*part)(lab_context&)) {
-    lab.progress(quantity);
-    try {
-      part(lab);
-    } catch (const std::exception& error) {
-      lab.report(not_run(lab.of(quantity, "ns"), error.what()));
-    }
-  };
-  attempt("blocked to the next thread's turn", latency_rows);
-  attempt("many blocked threads", crowd_rows);
-  attempt("calls that came back", storm_row);
+  lab.attempt("blocked to the next thread's turn", latency_rows);
+  lab.attempt("many blocked threads", crowd_rows);
+  lab.attempt("calls that came back", storm_row);
 }
 
 }  // namespace
