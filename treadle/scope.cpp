@@ -25,11 +25,11 @@ void scope::keep(std::exception_ptr thrown) noexcept {
 }
 
 void scope::wait_for_late() noexcept {
-  const std::int64_t late = std::exchange(point_.left_behind, 0);
+  const std::int64_t late = std::exchange(left_behind, 0);
   // acq_rel: acquire what the children did; see fork_point for the counting
-  if (point_.outstanding.fetch_add(late, base::acq_rel) + late == 0) return;
-  core::scheduler_port& own = *point_.parent->scheduler;
-  while (point_.outstanding.load(base::acquire) != 0) {  // pairs with the last child's end
+  if (outstanding.fetch_add(late, base::acq_rel) + late == 0) return;
+  core::scheduler_port& own = *parent->scheduler;
+  while (outstanding.load(base::acquire) != 0) {  // pairs with the last child's end
     static_cast<void>(own.park(core::wait_reason::scope, core::deadline::never()));
   }
 }

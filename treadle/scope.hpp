@@ -25,9 +25,9 @@ namespace treadle {
 // Errors: spawn: std::system_error as thread's constructor. join() throws the first exception that
 // a child ended with, after all children have ended; the destructor joins, and throws it too
 // unless it runs because of another exception.
-class scope {
+class scope : core::fork_point {
  public:
-  scope() : scheduler_(scheduler_for_children()) { point_.parent = &core::current_thread(); }
+  scope() : scheduler_(scheduler_for_children()) { parent = &core::current_thread(); }
   ~scope() noexcept(false) {
     wait();
     if (first_) [[unlikely]]
@@ -38,25 +38,25 @@ class scope {
 
   template <class F>
   void spawn(F&& function) {
-    using child = child_call<std::decay_t<F>>;
-    core::thread* made = create(sizeof(child), alignof(child), &child::run);
-    void* memory = made->body->closure;
-    try {
-      ::new (memory) child{this, std::forward<F>(function)};
-    } catch (...) {
-      discard(*made);
-      throw;
-    }
-    if (const int error = scheduler_.fork(*made, point_)) [[unlikely]] {
-      static_cast<child*>(memory)->~child();
-      discard(*made);
-      detail::launch::fail(error);
+    using kept = std::decay_t<F>;
+    if (parent != &core::current_thread()) [[unlikely]]
+      fail_owner("scope::spawn");
+    if constexpr (std::is_trivially_copyable_v<kept> &&
+                  sizeof(kept) <= sizeof(core::child_closure) &&
+                  alignof(kept) <= alignof(core::child_closure)) {
+      core::child_closure words;
+      if constexpr (!std::is_empty_v<kept>)
+        ::new (static_cast<void*>(words.words)) kept(std::forward<F>(function));
+      if (const int error = scheduler_.spawn_child(&run<kept>, words, *this)) [[unlikely]]
+        detail::launch::fail(error);
+    } else {
+      spawn_large<kept>(std::forward<F>(function));
     }
   }
 
   // Parks the caller until all children have ended.
   void join() {
-    if (point_.parent != &core::current_thread()) [[unlikely]]
+    if (parent != &core::current_thread()) [[unlikely]]
       fail_owner("scope::join");
     wait();
     if (first_) [[unlikely]]
@@ -64,21 +64,34 @@ class scope {
   }
 
  private:
+  // What a child runs, with its F in memory of its own.
   template <class F>
-  struct child_call {
-    scope* home;
-    F function;
-
-    static void run(void* memory) noexcept {
-      auto* self = static_cast<child_call*>(memory);
-      try {
-        std::invoke(std::move(self->function));
-      } catch (...) {
-        self->home->keep(std::current_exception());
-      }
-      self->~child_call();
+  static void run(void* memory) noexcept {
+    auto* function = static_cast<F*>(memory);
+    try {
+      std::invoke(std::move(*function));
+    } catch (...) {
+      static_cast<scope*>(core::current_thread().body->fork)->keep(std::current_exception());
     }
-  };
+    function->~F();
+  }
+
+  template <class Kept, class F>
+  void spawn_large(F&& function) {
+    core::thread* made = create(sizeof(Kept), alignof(Kept), &run<Kept>);
+    void* memory = made->body->closure;
+    try {
+      ::new (memory) Kept(std::forward<F>(function));
+    } catch (...) {
+      discard(*made);
+      throw;
+    }
+    if (const int error = scheduler_.fork(*made, *this)) [[unlikely]] {
+      static_cast<Kept*>(memory)->~Kept();
+      discard(*made);
+      detail::launch::fail(error);
+    }
+  }
 
   // With their parent, or for a foreign kernel thread in the default runtime.
   static core::scheduler_port& scheduler_for_children() {
@@ -89,8 +102,6 @@ class scope {
 
   // A child with a stack, and memory for its closure there.
   core::thread* create(std::size_t bytes, std::size_t alignment, core::closure_function entry) {
-    if (point_.parent != &core::current_thread()) [[unlikely]]
-      fail_owner("scope::spawn");
     core::creation wanted;
     wanted.closure_bytes = bytes + (alignment > 16 ? alignment : 0);
     wanted.bind_now = true;
@@ -106,7 +117,7 @@ class scope {
     return made;
   }
   void wait() noexcept {
-    if (point_.left_behind != 0) [[unlikely]]
+    if (left_behind != 0) [[unlikely]]
       wait_for_late();
   }
   [[noreturn]] static void fail_owner(const char* call);
@@ -116,7 +127,6 @@ class scope {
   void discard(core::thread& unstarted) noexcept;
   void keep(std::exception_ptr thrown) noexcept;
 
-  core::fork_point point_;
   core::scheduler_port& scheduler_;
   // Read from the ABI's per-thread state directly: the library call costs a twentieth of a spawn.
   const int uncaught_ = static_cast<int>(core::current_worker().exceptions->uncaught);

@@ -36,18 +36,14 @@ core::scheduler_port& launch::scheduler_for(const thread_attributes& attributes)
 
 core::scheduler_port& launch::default_scheduler() { return scheduler_of(runtime::current()); }
 
-core::thread* launch::start(core::scheduler_port& scheduler, const thread_attributes* attributes,
-                            core::closure_function entry, core::small_closure closure) {
+core::thread* launch::start_with(const thread_attributes& attributes,
+                                 core::scheduler_port& scheduler, core::closure_function entry,
+                                 core::small_closure closure) {
   core::thread* made = nullptr;
-  if (attributes == nullptr) [[likely]] {
-    if (const int error = scheduler.spawn(entry, closure, made)) [[unlikely]]
-      fail(error);
-    return made;
-  }
   core::creation wanted;
-  wanted.stack_bytes = attributes->stack_bytes;
-  wanted.name = attributes->name;
-  wanted.bind_now = !attributes->name.empty();
+  wanted.stack_bytes = attributes.stack_bytes;
+  wanted.name = attributes.name;
+  wanted.bind_now = !attributes.name.empty();
   if (const int error = scheduler.create(wanted, made)) [[unlikely]]
     fail(error);
   if (made->bound) {
@@ -64,30 +60,17 @@ core::thread* launch::start(core::scheduler_port& scheduler, const thread_attrib
   return made;
 }
 
-namespace {
-
-void check_joinable(core::thread* which, const char* call) {
+void launch::fail_to_join(const core::thread* which) {
   if (which == nullptr) {
     throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                            std::string("treadle: thread::") + call + ": not joinable");
+                            "treadle: thread::join: not joinable");
   }
-  if (which == &core::current_thread()) {
-    throw std::system_error(
-        std::make_error_code(std::errc::resource_deadlock_would_occur),
-        std::string("treadle: thread::") + call + ": a thread cannot join itself");
-  }
-}
-
-}  // namespace
-
-void launch::join(core::thread*& which) {
-  check_joinable(which, "join");
-  core::join(*which);
-  which = nullptr;
+  throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
+                          "treadle: thread::join: a thread cannot join itself");
 }
 
 bool launch::try_join(core::thread*& which, const wait_limit& limit) {
-  check_joinable(which, "try_join");
+  check_joinable(which, core::current_thread());
   if (!core::join_within(*which, limit)) return false;
   which = nullptr;
   return true;

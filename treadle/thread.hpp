@@ -65,8 +65,29 @@ struct launch {
   [[noreturn]] static void fail(int error);
   // A started thread, or std::system_error. Null attributes are the default ones.
   static core::thread* start(core::scheduler_port& scheduler, const thread_attributes* attributes,
-                             core::closure_function entry, core::small_closure closure);
-  static void join(core::thread*& which);  // std::system_error as std::thread::join
+                             core::closure_function entry, core::small_closure closure) {
+    if (attributes != nullptr) return start_with(*attributes, scheduler, entry, closure);
+    int error;
+    core::thread* made = scheduler.spawn(entry, closure, error);
+    if (made == nullptr) [[unlikely]]
+      fail(error);
+    return made;
+  }
+  static core::thread* start_with(const thread_attributes& attributes,
+                                  core::scheduler_port& scheduler, core::closure_function entry,
+                                  core::small_closure closure);
+  // std::system_error as std::thread::join.
+  static void check_joinable(const core::thread* which, const core::thread& self) {
+    if (which == nullptr || which == &self) [[unlikely]]
+      fail_to_join(which);
+  }
+  [[noreturn]] static void fail_to_join(const core::thread* which);
+  static void join(core::thread*& which) {
+    core::thread& self = core::current_thread();
+    check_joinable(which, self);
+    self.scheduler->join(*which);
+    which = nullptr;
+  }
   static bool try_join(core::thread*& which, const wait_limit& limit);  // the same; false: it runs
   static void detach(core::thread*& which);  // std::system_error as std::thread::detach
 

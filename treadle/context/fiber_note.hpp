@@ -20,6 +20,13 @@
 namespace treadle::context {
 
 struct fiber_note {
+  // Whether a context may be forgotten while it still runs its last instructions.
+#if defined(TREADLE_TSAN)
+  static constexpr bool may_end_itself = false;
+#else
+  static constexpr bool may_end_itself = true;
+#endif
+
 #if defined(TREADLE_ASAN)
   void* fake_stack = nullptr;
   const void* stack_bottom = nullptr;
@@ -46,7 +53,7 @@ struct fiber_note {
 #endif
   }
 
-  // Forgets an ended context; call from another one.
+  // Forgets an ended context; where not may_end_itself, from another one.
   void end() noexcept {
 #if defined(TREADLE_TSAN)
     __tsan_destroy_fiber(fiber);

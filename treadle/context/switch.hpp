@@ -39,6 +39,13 @@ inline frame make_frame(std::byte* top, entry_function entry) noexcept;
 // See the file head. Blocks nothing; any thread; `there` must be stopped and nobody else's.
 inline std::uintptr_t jump(frame& here, const frame& there, std::uintptr_t message) noexcept;
 
+// The same as a jump to make_frame(top, entry).
+inline std::uintptr_t jump_to_new(frame& here, std::byte* top, entry_function entry,
+                                  std::uintptr_t message) noexcept;
+
+// A jump from a context that nobody will continue.
+[[noreturn]] inline void jump_for_ever(const frame& there, std::uintptr_t message) noexcept;
+
 }  // namespace treadle::context
 
 #if defined(TREADLE_SANITIZED) || defined(TREADLE_SWITCH_OUT_OF_LINE) || !defined(__x86_64__)

@@ -33,4 +33,16 @@ inline std::uintptr_t jump(frame& here, const frame& there, std::uintptr_t messa
   return treadle_context_jump(&here, &there, message);
 }
 
+inline std::uintptr_t jump_to_new(frame& here, std::byte* top, entry_function entry,
+                                  std::uintptr_t message) noexcept {
+  const frame there = make_frame(top, entry);
+  return treadle_context_jump(&here, &there, message);
+}
+
+[[noreturn]] inline void jump_for_ever(const frame& there, std::uintptr_t message) noexcept {
+  frame unused;
+  treadle_context_jump(&unused, &there, message);
+  __builtin_unreachable();
+}
+
 }  // namespace treadle::context

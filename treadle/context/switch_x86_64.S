@@ -10,6 +10,7 @@
         .text
         .p2align 4
         .globl  treadle_context_start
+        .hidden treadle_context_start
         .type   treadle_context_start, @function
 treadle_context_start:
         .cfi_startproc

@@ -24,6 +24,20 @@ inline frame make_frame(std::byte* top, entry_function entry) noexcept {
   return frame{slot, reinterpret_cast<void*>(&treadle_context_start), nullptr};
 }
 
+// All that a jump does not keep; the others are operands.
+#if defined(__AVX512F__)
+#define TREADLE_JUMP_CLOBBERS_512                                                               \
+  , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",   \
+      "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", \
+      "k7"
+#else
+#define TREADLE_JUMP_CLOBBERS_512
+#endif
+#define TREADLE_JUMP_CLOBBERS                                                                   \
+  "rax", "rbx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0",   \
+      "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", \
+      "xmm12", "xmm13", "xmm14", "xmm15" TREADLE_JUMP_CLOBBERS_512
+
 // Always inlined: a call around the jump would be one more return to mispredict.
 [[gnu::always_inline]] inline std::uintptr_t jump(frame& here, const frame& there,
                                                   std::uintptr_t message) noexcept {
@@ -41,17 +55,45 @@ inline frame make_frame(std::byte* top, entry_function entry) noexcept {
       "1:\n"
       : "+D"(message), [to] "+S"(to), [from] "+d"(from)
       :
-      : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc",
-        "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
-#if defined(__AVX512F__)
-        ,
-        "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",
-        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6",
-        "k7"
-#endif
-  );
+      : TREADLE_JUMP_CLOBBERS, "rcx");
   return message;
 }
 
+// Without a frame in memory, which the jump would read back at once.
+[[gnu::always_inline]] inline std::uintptr_t jump_to_new(frame& here, std::byte* top,
+                                                         entry_function entry,
+                                                         std::uintptr_t message) noexcept {
+  frame* from = &here;
+  asm volatile(
+      "leaq 1f(%%rip), %%rax\n\t"
+      "movq %%rsp, 0(%[from])\n\t"
+      "movq %%rax, 8(%[from])\n\t"
+      "movq %%rbp, 16(%[from])\n\t"
+      "movq %[top], %%rsp\n\t"
+      "xorl %%ebp, %%ebp\n\t"
+      "pushq %[entry]\n\t"
+      "jmp treadle_context_start\n"
+      "1:\n"
+      : "+D"(message), [top] "+S"(top), [from] "+d"(from), [entry] "+c"(entry)
+      :
+      : TREADLE_JUMP_CLOBBERS);
+  return message;
+}
+
+[[noreturn, gnu::always_inline]] inline void jump_for_ever(const frame& there,
+                                                           std::uintptr_t message) noexcept {
+  asm volatile(
+      "movq 8(%[to]), %%rcx\n\t"
+      "movq 16(%[to]), %%rbp\n\t"
+      "movq 0(%[to]), %%rsp\n\t"
+      "jmpq *%%rcx\n"
+      :
+      : "D"(message), [to] "S"(&there)
+      : "memory");
+  __builtin_unreachable();
+}
+
 }  // namespace treadle::context
+
+#undef TREADLE_JUMP_CLOBBERS
+#undef TREADLE_JUMP_CLOBBERS_512

@@ -64,7 +64,7 @@ class fork_deque {
   }
 
   // Owner only, where no thief exists (one processor).
-  T* pop_alone() noexcept {
+  [[gnu::always_inline]] T* pop_alone() noexcept {
     const std::int64_t bottom = bottom_.load(base::relaxed);  // relaxed: nobody else is here
     if (top_.load(base::relaxed) == bottom) return nullptr;
     T* item = slot(bottom - 1).load(base::relaxed);

@@ -10,18 +10,17 @@
 namespace treadle::core {
 
 template <class Model>
-[[gnu::noinline]] wake fiber_scheduler<Model>::park_as_guest(worker& on, thread& self,
+[[gnu::noinline]] void fiber_scheduler<Model>::park_as_guest(worker& on, thread& self,
                                                              wait_reason why) noexcept {
   transition(self, thread_state::running, thread_state::parked, why);
-  switch_away(on, self, nullptr, after::parked);
-  return wake::token;
+  switch_away(on, self, nullptr, after::parked, after::parked);
 }
 
 template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::move_to_processor(worker& on) noexcept {
   thread& self = *current_thread_or_null();
   transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
-  switch_away(on, self, nullptr, after::yielded);
+  switch_away(on, self, nullptr, after::yielded, after::yielded);
 }
 
 template <class Model>
@@ -29,15 +28,14 @@ template <class Model>
   after action = after::ended;
   if (self.forked) {
     action = after::ended_child;
-    if (thread* parent = end_of_child(on, self, false)) model().ready_from_outside(*parent);
+    if (thread* parent = end_of_child(self, nullptr)) model().ready_from_outside(*parent);
   }
-  switch_for_ever(on, self, nullptr, action);
+  switch_for_ever(on, nullptr, tag(self, action));
 }
 
 template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::after_switch_as_guest(
     worker& on, std::uintptr_t message) noexcept {
-  constexpr std::uintptr_t action_mask = alignof(thread) - 1;
   auto* left = reinterpret_cast<thread*>(message & ~action_mask);
   const auto action = static_cast<after>(message & action_mask);
   if (action == after::parked) {

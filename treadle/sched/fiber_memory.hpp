@@ -52,6 +52,19 @@ class fiber_memory {
     made = record;
     return 0;
   }
+  // A scope's child with a stack, which is to begin below its body; null when none is at hand.
+  [[nodiscard, gnu::always_inline]] thread* create_child(worker& on,
+                                                         fiber_processor& processor) noexcept {
+    if (processor.promises == 0) [[unlikely]]
+      return nullptr;
+    thread* record = record_pool::acquire(on.records);
+    if (record == nullptr) [[unlikely]]
+      return nullptr;
+    --processor.promises;
+    record->forked = true;
+    occupy(*record, *processor.stacks.take(*arena_));
+    return record;
+  }
   void discard(worker& on, fiber_processor* processor, thread& unstarted) noexcept;
 
   // Gives a thread without a stack its stack and body.
@@ -59,7 +72,7 @@ class fiber_memory {
     thread_body& body = *processor.stacks.take(*arena_);
     body.entry = which.entry;
     which.closure.copy_to(body.inline_closure);
-    occupy(which, body, reinterpret_cast<std::byte*>(&body));
+    begin(which, body, reinterpret_cast<std::byte*>(&body));
   }
 
   // Frees the stack of a thread that has left it.
@@ -70,11 +83,20 @@ class fiber_memory {
     body.owner.store(nullptr, base::relaxed);
     if (body.stack.arena != arena_) [[unlikely]]
       return give_back(body);
-    processor.stacks.put(*arena_, &body);
-    if (++processor.promises == 2 * promise_batch) [[unlikely]] {
-      processor.promises = promise_batch;
-      arena_->give_up(promise_batch);
-    }
+    keep(processor, body);
+  }
+
+  // The same for the thread that runs here and is about to leave its stack without another call:
+  // the stack goes to our own cache, from which nobody can take it before. False where it cannot.
+  [[nodiscard, gnu::always_inline]] bool unbind_running(fiber_processor& processor,
+                                                        thread& ending) noexcept {
+    thread_body& body = *ending.body;
+    if (!context::fiber_note::may_end_itself || body.stack.arena != arena_) [[unlikely]]
+      return false;
+    // relaxed: as in unbind()
+    body.owner.store(nullptr, base::relaxed);
+    keep(processor, body);
+    return true;
   }
 
   // The same where no processor's cache is at hand.
@@ -97,6 +119,14 @@ class fiber_memory {
   // Guess: one visit to the arena's ledger every 64 threads.
   static constexpr std::size_t promise_batch = 64;
 
+  [[gnu::always_inline]] void keep(fiber_processor& processor, thread_body& body) noexcept {
+    processor.stacks.put(*arena_, &body);
+    if (++processor.promises == 2 * promise_batch) [[unlikely]] {
+      processor.promises = promise_batch;
+      arena_->give_up(promise_batch);
+    }
+  }
+
   static void prepare(thread& record) noexcept {
     record.bound = false;
     record.forked = false;
@@ -111,19 +141,24 @@ class fiber_memory {
       // Sourced: the System V ABI and AAPCS64 both align stacks to 16.
       top -= (wanted.closure_bytes + 15) & ~std::size_t{15};
     }
-    occupy(which, body, top);
+    begin(which, body, top);
     if (wanted.closure_bytes != 0) body.closure = top;
     if (!wanted.name.empty()) body.set_name(wanted.name);
   }
 
-  void occupy(thread& which, thread_body& body, std::byte* top) noexcept {
+  // `which` is stopped at the beginning of its run.
+  void begin(thread& which, thread_body& body, std::byte* top) noexcept {
     body.closure = &body.inline_closure;
-    body.name[0] = '\0';
     body.start = context::make_frame(top, entry_);
+    which.resume = &body.start;
+    occupy(which, body);
+  }
+
+  static void occupy(thread& which, thread_body& body) noexcept {
+    body.name[0] = '\0';
     body.note.begin(body.stack.bottom,
                     static_cast<std::size_t>(body.stack.top - body.stack.bottom));
     which.body = &body;
-    which.resume = &body.start;
     which.bound = true;
     // release: pairs with the overflow report's acquire, publishes name and stack
     body.owner.store(&which, base::release);

@@ -17,7 +17,7 @@ namespace treadle::core {
 // A number that its owner alone changes and anybody may read.
 class owned_counter {
  public:
-  void add(std::uint64_t more) noexcept {
+  [[gnu::always_inline]] void add(std::uint64_t more) noexcept {
     // relaxed load: owner only. release: pairs with get(), so that whoever sees a thread's end
     // counted also sees its start and its children's starts counted.
     value_.store(value_.load(base::relaxed) + more, base::release);

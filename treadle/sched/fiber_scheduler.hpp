@@ -23,6 +23,7 @@
 #include "treadle/base/indirect_return.hpp"
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/sched/fiber_memory.hpp"
+#include "treadle/sched/join.hpp"
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/sched/worker.hpp"
 
@@ -49,16 +50,18 @@ class fiber_scheduler : public scheduler_port {
     memory_.discard(on, here.processor, unstarted);
   }
 
-  int spawn(closure_function entry, small_closure closure, thread*& made) noexcept final {
+  thread* spawn(closure_function entry, small_closure closure, int& error) noexcept final {
     worker& on = core::current_worker();
     const stay here(*this, on);
-    if (const int error = memory_.create_plain(on, here.processor, made)) [[unlikely]]
-      return error;
+    thread* made = nullptr;
+    error = memory_.create_plain(on, here.processor, made);
+    if (error != 0) [[unlikely]]
+      return nullptr;
     made->scheduler = this;
     made->entry = entry;
     closure.copy_to(made->closure);
     enqueue(on, here.processor, *made);
-    return 0;
+    return made;
   }
 
   int start(thread& fresh) noexcept final {
@@ -72,6 +75,7 @@ class fiber_scheduler : public scheduler_port {
     record_pool::release(core::current_worker().records, finished);
   }
 
+  void join(thread& which) noexcept final;
   wake park(wait_reason why, deadline until) noexcept final;
   wake park_until(wait_reason why, deadline until) noexcept;
   TREADLE_INDIRECT_RETURN void yield() noexcept final;
@@ -80,6 +84,8 @@ class fiber_scheduler : public scheduler_port {
     end_thread();
   }
   int fork(thread& child, fork_point& point) noexcept final;
+  int spawn_child(closure_function entry, const child_closure& closure,
+                  fork_point& point) noexcept final;
 
   void make_ready(thread& claimed) noexcept final {
     transition(claimed, thread_state::parked, thread_state::ready, wait_reason::none);
@@ -97,7 +103,7 @@ class fiber_scheduler : public scheduler_port {
  protected:
   // What is left to do for the thread that a jump has left; fits below a record's alignment.
   enum class after : std::uintptr_t {
-    nothing,
+    nothing,  // of no thread
     parked,
     yielded,
     forked,
@@ -105,6 +111,8 @@ class fiber_scheduler : public scheduler_port {
     ended_joined,
     ended_child
   };
+
+  static constexpr std::uintptr_t action_mask = alignof(thread) - 1;
 
   Model& model() noexcept { return static_cast<Model&>(*this); }
 
@@ -207,23 +215,39 @@ class fiber_scheduler : public scheduler_port {
   }
 
   context::frame* prepare(worker& on, thread& next) noexcept;
-  void switch_away(worker& on, thread& self, thread* next, after action) noexcept;
-  void switch_calm(worker& on, thread& self, thread* next, after action) noexcept;
-  void switch_while_throwing(worker& on, thread& self, thread* next, after action) noexcept;
-  [[noreturn]] void switch_for_ever(worker& on, thread& self, thread* next, after action) noexcept;
-  [[noreturn]] void end_thread() noexcept;
+  static bool is_calm(const worker& on) noexcept {
+    // One test for both words.
+    return (reinterpret_cast<std::uintptr_t>(on.exceptions->caught) | on.exceptions->uncaught) == 0;
+  }
+  void park_here(thread& self, wait_reason why, after expected) noexcept;
+  // `expected`: what the one has most likely left to do who makes us come back.
+  void switch_away(worker& on, thread& self, thread* next, after action, after expected) noexcept;
+  void switch_calm(worker& on, thread& self, thread* next, after action, after expected) noexcept;
+  void switch_while_throwing(worker& on, thread& self, thread* next, after action,
+                             after expected) noexcept;
+  [[noreturn]] void switch_for_ever(worker& on, thread* next, std::uintptr_t message) noexcept;
   void after_switch(worker& on, std::uintptr_t message, after expected) noexcept;
+  void after_any_switch(worker& on, std::uintptr_t message) noexcept;
   void finish_switch(worker& on, thread* left, after action) noexcept;
   void ready_again(worker& on, thread& left) noexcept;
+  void publish_parent(worker& on, thread& parent) noexcept;
+
   void finish(worker& on, thread& ended) noexcept;
-  thread* end_of_child(worker& on, thread& self, bool own_processor) noexcept;
+  void retire(worker& on, thread& ended, after action) noexcept;
   void publish_end(worker& on, thread& ended) noexcept;
+  thread* end_of_child(thread& self, thread* popped) noexcept;
+  [[noreturn]] void end_thread() noexcept;
+  [[noreturn]] void end_child() noexcept;
+  [[noreturn]] void end_child_slowly(worker& on, thread& self, thread* popped) noexcept;
+  [[noreturn]] void end_for(worker& on, thread& self, thread& next, after action) noexcept;
 
   // On a worker without a processor (fiber_guest_impl.hpp).
-  wake park_as_guest(worker& on, thread& self, wait_reason why) noexcept;
+  void park_as_guest(worker& on, thread& self, wait_reason why) noexcept;
   void after_switch_as_guest(worker& on, std::uintptr_t message) noexcept;
   [[noreturn]] void end_as_guest(worker& on, thread& self) noexcept;
   [[noreturn]] static void thread_main(std::uintptr_t message);
+  [[noreturn]] static void child_main(std::uintptr_t parent);
+  static void destroy_specific(thread& self);
 };
 
 }  // namespace treadle::core

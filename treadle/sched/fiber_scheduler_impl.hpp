@@ -17,31 +17,28 @@ template <class Model>
 
 template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_away(worker& on, thread& self,
-                                                                       thread* next,
-                                                                       after action) noexcept {
-  // One test for both words.
-  if ((reinterpret_cast<std::uintptr_t>(on.exceptions->caught) | on.exceptions->uncaught) != 0)
-      [[unlikely]] {
-    return switch_while_throwing(on, self, next, action);
-  }
-  switch_calm(on, self, next, action);
+                                                                       thread* next, after action,
+                                                                       after expected) noexcept {
+  if (!is_calm(on)) [[unlikely]]
+    return switch_while_throwing(on, self, next, action, expected);
+  switch_calm(on, self, next, action, expected);
 }
 
 // The thread stops amid a throw or a handler. Everybody else finds a calm worker.
 template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::switch_while_throwing(worker& on, thread& self,
-                                                                     thread* next,
-                                                                     after action) noexcept {
+                                                                     thread* next, after action,
+                                                                     after expected) noexcept {
   const exception_globals kept = *on.exceptions;
   *on.exceptions = exception_globals{};
-  switch_calm(on, self, next, action);
+  switch_calm(on, self, next, action, expected);
   *current_worker_or_null()->exceptions = kept;
 }
 
 template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_calm(worker& on, thread& self,
-                                                                       thread* next,
-                                                                       after action) noexcept {
+                                                                       thread* next, after action,
+                                                                       after expected) noexcept {
   const int kept_errno = *on.errno_address;
   context::frame here;
   self.resume = &here;
@@ -59,16 +56,14 @@ template <class Model>
   // From here on perhaps on another worker.
   context::arrive(note);
   worker& now_on = *current_worker_or_null();
-  after_switch(now_on, message, action);
+  after_switch(now_on, message, expected);
   *now_on.errno_address = kept_errno;
   leave(now_on);
 }
 
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_for_ever(worker& on, thread& self,
-                                                                           thread* next,
-                                                                           after action) noexcept {
-  context::frame unused;
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_for_ever(
+    worker& on, thread* next, std::uintptr_t message) noexcept {
   const context::frame* there;
   if (next == nullptr) {
     there = on.idle;
@@ -78,8 +73,7 @@ template <class Model>
     there = prepare(on, *next);
     context::leave_for_ever(next->body->note);
   }
-  context::jump(unused, *there, tag(self, action));
-  __builtin_unreachable();
+  context::jump_for_ever(*there, message);
 }
 
 template <class Model>
@@ -98,49 +92,47 @@ void fiber_scheduler<Model>::run(worker& on, thread& next) noexcept {
   after_switch(on, message, after::parked);
 }
 
-// Threads that take turns do the same thing mostly: what the one did who left is what the one does
-// who comes back. So that case is tested first, and laid out straight.
+// What the one does who left is known mostly: that case is laid out straight, and the others are
+// out of line.
 template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::after_switch(worker& on,
                                                                         std::uintptr_t message,
                                                                         after expected) noexcept {
-  constexpr std::uintptr_t action_mask = alignof(thread) - 1;
-  // Null when there is nothing to finish.
-  auto* left = reinterpret_cast<thread*>(message & ~action_mask);
   const auto action = static_cast<after>(message & action_mask);
   if (action == expected) [[likely]] {
-    finish_switch(on, left, expected);
+    finish_switch(on, reinterpret_cast<thread*>(message & ~action_mask), expected);
   } else {
-    finish_switch(on, left, action);
+    after_any_switch(on, message);
   }
+}
+
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::after_any_switch(worker& on,
+                                                                std::uintptr_t message) noexcept {
+  finish_switch(on, reinterpret_cast<thread*>(message & ~action_mask),
+                static_cast<after>(message & action_mask));
 }
 
 template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::finish_switch(worker& on, thread* left,
                                                                          after action) noexcept {
-  // A chain and not a switch: g++ would make a jump table, one more indirect jump to predict.
-  if (action == after::parked) {
-    if (left->permit.publish_parked()) [[likely]]
+  switch (action) {
+    case after::nothing:
       return;
-    ready_again(on, *left);
-  } else if (action == after::yielded) {
-    model().ready_last(on, *left);
-  } else if (action == after::forked) {
-    if (!model().push_parent(on, *left)) [[unlikely]]
-      model().ready_last(on, *left);
-  } else if (action == after::ended_joined || action == after::ended_child) {
-    fiber_processor& processor = processor_of(on);
-    processor.finished.add(1);
-    memory_.unbind(processor, *left);
-    transition(*left, thread_state::running, thread_state::finished, wait_reason::exited);
-    if (action == after::ended_joined) {
-      // release: pairs with the joiner's acquire; the joiner alone touches the record after this
-      left->completion.store(thread::has_finished, base::release);
-    } else {
-      record_pool::release(on.records, *left);
-    }
-  } else if (action == after::ended) {
-    finish(on, *left);
+    case after::parked:
+      if (!left->permit.publish_parked()) [[unlikely]]
+        ready_again(on, *left);
+      return;
+    case after::yielded:
+      return model().ready_last(on, *left);
+    case after::forked:
+      return publish_parent(on, *left);
+    case after::ended:
+      return finish(on, *left);
+    case after::ended_joined:
+    case after::ended_child:
+      memory_.unbind(processor_of(on), *left);
+      return retire(on, *left, action);
   }
 }
 
@@ -151,12 +143,34 @@ template <class Model>
   model().ready(on, left);
 }
 
+// Lets thieves have the rest of who forked a child.
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::publish_parent(worker& on,
+                                                                          thread& parent) noexcept {
+  if (!model().push_parent(on, parent)) [[unlikely]]
+    model().ready_last(on, parent);
+}
+
 // The end of a thread that nobody was parked in join for.
 template <class Model>
 void fiber_scheduler<Model>::finish(worker& on, thread& ended) noexcept {
   processor_of(on).finished.add(1);
   memory_.unbind(processor_of(on), ended);
   publish_end(on, ended);
+}
+
+// The end of a thread that has handed over to who waited for it.
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::retire(worker& on, thread& ended,
+                                                                  after action) noexcept {
+  processor_of(on).finished.add(1);
+  transition(ended, thread_state::running, thread_state::finished, wait_reason::exited);
+  if (action == after::ended_joined) {
+    // release: pairs with the joiner's acquire; the joiner alone touches the record after this
+    ended.completion.store(thread::has_finished, base::release);
+  } else {
+    record_pool::release(on.records, ended);
+  }
 }
 
 template <class Model>
@@ -171,18 +185,12 @@ void fiber_scheduler<Model>::publish_end(worker& on, thread& ended) noexcept {
   }
 }
 
-// Whom the end of a scope's child hands over to; null when any ready thread will do.
+// Whom the end of a scope's child hands over to, who has taken `popped` from the deque; null when
+// any ready thread will do.
 template <class Model>
-thread* fiber_scheduler<Model>::end_of_child(worker& on, thread& self,
-                                             bool own_processor) noexcept {
+thread* fiber_scheduler<Model>::end_of_child(thread& self, thread* popped) noexcept {
   fork_point& point = *self.body->fork;
   thread* parent = point.parent;
-  thread* popped = own_processor ? model().pop_parent(on) : nullptr;
-  // Whoever holds the parent may touch the fork point: the parent is not running.
-  if (popped == parent && point.youngest == &self) {
-    point.youngest = nullptr;
-    return popped;
-  }
   // acq_rel: what all children did is released to the parent through this counter
   if (point.outstanding.fetch_sub(1, base::acq_rel) == 1) {
     // The fork point may be gone now, and the parent's record another thread's: only a claim makes
@@ -200,34 +208,72 @@ thread* fiber_scheduler<Model>::end_of_child(worker& on, thread& self,
   return popped;
 }
 
-// Inlined into thread_main(): a thread that ends has made no call that it does not return from,
-// so the return predictor is right for the thread that goes on (12 ns a miss, bench spawn_join).
+// The ends are inlined into the functions that every thread starts with: a thread that ends has
+// made no call that it does not return from, so the return predictor is right for the thread that
+// goes on (12 ns a miss, bench spawn_join).
+
+// The end of a thread that hands over to `next`. Its stack and record are free before it has left
+// them, for nobody but this worker can take them, and the worker's next step is off the stack.
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_thread() noexcept {
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_for(worker& on, thread& self,
+                                                                   thread& next,
+                                                                   after action) noexcept {
+  if (!memory_.unbind_running(processor_of(on), self)) [[unlikely]]
+    switch_for_ever(on, &next, tag(self, action));
+  retire(on, self, action);
+  switch_for_ever(on, &next, static_cast<std::uintptr_t>(after::nothing));
+}
+
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_child() noexcept {
   thread& self = *current_thread_or_null();
   worker& on = *current_worker_or_null();
   if (!enter(on)) [[unlikely]]
     end_as_guest(on, self);
-  thread* next = nullptr;
-  after action = after::ended;
-  if (self.forked) {
-    next = end_of_child(on, self, true);
-    action = after::ended_child;
-  } else {
-    // acquire: pairs with join(), makes the joiner's record readable
-    const std::uintptr_t waiting = self.completion.load(base::acquire);
-    // Signed: not one that may leave.
-    if (static_cast<std::intptr_t>(waiting) > static_cast<std::intptr_t>(thread::detached)) {
-      auto* joiner = reinterpret_cast<thread*>(waiting);
-      if (joiner->scheduler == this && joiner->permit.claim_parked()) {
-        transition(*joiner, thread_state::parked, thread_state::ready, wait_reason::join);
-        next = joiner;
-        action = after::ended_joined;
-      }
+  fork_point& point = *self.body->fork;
+  thread* popped = model().pop_parent(on);
+  // Whoever holds the parent may touch the fork point: the parent is not running.
+  if (popped == point.parent && point.youngest == &self) [[likely]] {
+    point.youngest = nullptr;
+    end_for(on, self, *popped, after::ended_child);
+  }
+  end_child_slowly(on, self, popped);
+}
+
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::end_child_slowly(worker& on, thread& self,
+                                                                thread* popped) noexcept {
+  thread* next = end_of_child(self, popped);
+  if (next == nullptr) next = model().pick(on);
+  switch_for_ever(on, next, tag(self, after::ended_child));
+}
+
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_thread() noexcept {
+  thread& self = *current_thread_or_null();
+  if (self.forked) [[unlikely]]
+    end_child();
+  worker& on = *current_worker_or_null();
+  if (!enter(on)) [[unlikely]]
+    end_as_guest(on, self);
+  // acquire: pairs with join(), makes the joiner's record readable
+  const std::uintptr_t waiting = self.completion.load(base::acquire);
+  // Signed: not one that may leave.
+  if (static_cast<std::intptr_t>(waiting) > static_cast<std::intptr_t>(thread::detached)) {
+    auto* joiner = reinterpret_cast<thread*>(waiting);
+    if (joiner->scheduler == this && joiner->permit.claim_parked()) {
+      transition(*joiner, thread_state::parked, thread_state::ready, wait_reason::join);
+      end_for(on, self, *joiner, after::ended_joined);
     }
   }
-  if (next == nullptr) next = model().pick(on);
-  switch_for_ever(on, self, next, action);
+  switch_for_ever(on, model().pick(on), tag(self, after::ended));
+}
+
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::destroy_specific(thread& self) {
+  if (self.body->specific.destroy != nullptr) {
+    self.body->specific.destroy(self.body->specific.values);
+  }
 }
 
 template <class Model>
@@ -240,10 +286,23 @@ void fiber_scheduler<Model>::thread_main(std::uintptr_t message) {
   *on->errno_address = 0;
   leave(*on);
   self->body->entry(self->body->closure);
-  if (self->body->specific.destroy != nullptr) {
-    self->body->specific.destroy(self->body->specific.values);
-  }
+  destroy_specific(*self);
   scheduler->end_thread();
+}
+
+// What a child starts with that runs before its parent goes on.
+template <class Model>
+void fiber_scheduler<Model>::child_main(std::uintptr_t parent) {
+  thread* self = current_thread_or_null();
+  worker* on = current_worker_or_null();
+  auto* scheduler = static_cast<fiber_scheduler*>(self->scheduler);
+  context::arrive(self->body->note);
+  scheduler->publish_parent(*on, *reinterpret_cast<thread*>(parent));
+  *on->errno_address = 0;
+  leave(*on);
+  self->body->entry(&self->body->inline_closure);
+  destroy_specific(*self);
+  scheduler->end_child();
 }
 
 template <class Model>
@@ -251,12 +310,33 @@ wake fiber_scheduler<Model>::park(wait_reason why, deadline until) noexcept {
   thread& self = *current_thread_or_null();
   if (self.permit.consume()) return wake::token;
   if (!until.is_never()) return park_until(why, until);
+  park_here(self, why, after::parked);
+  return wake::token;
+}
+
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::park_here(thread& self, wait_reason why,
+                                                                     after expected) noexcept {
   worker& on = *current_worker_or_null();
   if (!enter(on)) [[unlikely]]
     return park_as_guest(on, self, why);
   transition(self, thread_state::running, thread_state::parked, why);
-  switch_away(on, self, model().pick(on), after::parked);
-  return wake::token;
+  switch_away(on, self, model().pick(on), after::parked, expected);
+}
+
+template <class Model>
+void fiber_scheduler<Model>::join(thread& which) noexcept {
+  thread& self = *current_thread_or_null();
+  if (become_joiner(which, self)) {
+    while (!has_ended(which)) {
+      if (!self.permit.consume()) park_here(self, wait_reason::join, after::nothing);
+    }
+  }
+  if (which.scheduler == this) [[likely]] {
+    record_pool::release(current_worker_or_null()->records, which);
+  } else {
+    which.scheduler->reap(which);
+  }
 }
 
 template <class Model>
@@ -272,11 +352,11 @@ template <class Model>
   }
   if (!enter(on)) [[unlikely]] {
     if constexpr (Model::processors_move) model().arm_as_guest(*self.body, until);
-    static_cast<void>(park_as_guest(on, self, why));
+    park_as_guest(on, self, why);
   } else {
     processor_of(on).timers.arm(*self.body, until);
     transition(self, thread_state::running, thread_state::parked, why);
-    switch_away(on, self, model().pick(on), after::parked);
+    switch_away(on, self, model().pick(on), after::parked, after::parked);
   }
   const bool fired = timer_queue::disarm(*self.body);
   // On a tie the token wins.
@@ -292,7 +372,7 @@ void fiber_scheduler<Model>::yield() noexcept {
   if (next == nullptr && !model().wants_idle(on)) return leave(on);
   thread& self = *current_thread_or_null();
   transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
-  switch_away(on, self, next, after::yielded);
+  switch_away(on, self, next, after::yielded, after::yielded);
 }
 
 template <class Model>
@@ -310,8 +390,51 @@ int fiber_scheduler<Model>::fork(thread& child, fork_point& point) noexcept {
   point.youngest = &child;
   transition(child, thread_state::fresh, thread_state::ready, wait_reason::started);
   transition(self, thread_state::running, thread_state::ready, wait_reason::scope);
-  switch_away(on, self, &child, after::forked);
+  switch_away(on, self, &child, after::forked, after::nothing);
   if (point.youngest != nullptr) ++point.left_behind;
+  return 0;
+}
+
+template <class Model>
+int fiber_scheduler<Model>::spawn_child(closure_function entry, const child_closure& closure,
+                                        fork_point& point) noexcept {
+  worker& on = core::current_worker();
+  thread* made = nullptr;
+  if (on.scheduler == this && is_calm(on)) [[likely]] {
+    if (enter(on)) [[likely]]
+      made = memory_.create_child(on, processor_of(on));
+    if (made == nullptr) [[unlikely]]
+      leave(on);
+  }
+  if (made == nullptr) [[unlikely]]
+    return scheduler_port::spawn_child(entry, closure, point);
+  thread& self = *current_thread_or_null();
+  made->scheduler = this;
+  thread_body& body = *made->body;
+  body.entry = entry;
+  closure.copy_to(body.inline_closure);
+  body.fork = &point;
+  point.youngest = made;
+  processor_of(on).started.add(1);
+  transition(*made, thread_state::fresh, thread_state::running, wait_reason::none);
+  transition(self, thread_state::running, thread_state::ready, wait_reason::scope);
+  const int kept_errno = *on.errno_address;
+  context::frame here;
+  self.resume = &here;
+  context::fiber_note& note = self.body->note;
+  set_current_thread(made);
+  context::leave(note, body.note);
+  const std::uintptr_t message =
+      context::jump_to_new(here, reinterpret_cast<std::byte*>(&body), &fiber_scheduler::child_main,
+                           reinterpret_cast<std::uintptr_t>(&self));
+  // From here on perhaps on another worker.
+  context::arrive(note);
+  worker& now_on = *current_worker_or_null();
+  after_switch(now_on, message, after::nothing);
+  *now_on.errno_address = kept_errno;
+  leave(now_on);
+  if (point.youngest != nullptr) [[unlikely]]
+    ++point.left_behind;
   return 0;
 }
 

@@ -116,14 +116,14 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     queue_last(mine, which);
   }
   void ready_from_outside(thread& which) noexcept;
-  bool push_parent(worker& on, thread& parent) noexcept {
+  [[gnu::always_inline]] bool push_parent(worker& on, thread& parent) noexcept {
     if (!of(on).parents.push(&parent)) [[unlikely]]
       return false;
     // A lone continuation is taken back within nanoseconds mostly; a dozer will see a lasting one.
     if (!alone_) offer(false);
     return true;
   }
-  thread* pop_parent(worker& on) noexcept {
+  [[gnu::always_inline]] thread* pop_parent(worker& on) noexcept {
     return alone_ ? of(on).parents.pop_alone() : of(on).parents.pop();
   }
 

@@ -115,17 +115,16 @@ void one_to_one::release_memory(thread& ended) noexcept {
 
 void one_to_one::discard(thread& unstarted) noexcept { release_memory(unstarted); }
 
-int one_to_one::spawn(closure_function entry, small_closure closure, thread*& made) noexcept {
+thread* one_to_one::spawn(closure_function entry, small_closure closure, int& error) noexcept {
   thread* fresh = nullptr;
-  if (const int error = create({}, fresh)) return error;
+  error = create({}, fresh);
+  if (error != 0) return nullptr;
   fresh->body->entry = entry;
   closure.copy_to(fresh->body->inline_closure);
-  if (const int error = start(*fresh)) {
-    discard(*fresh);
-    return error;
-  }
-  made = fresh;
-  return 0;
+  error = start(*fresh);
+  if (error == 0) return fresh;
+  discard(*fresh);
+  return nullptr;
 }
 
 int one_to_one::start(thread& fresh) noexcept {
@@ -201,6 +200,13 @@ void one_to_one::bury(thread& ended) noexcept {
     }
   }
   finished_.fetch_add(1, base::release);  // release: pairs with close(); the last touch of us
+}
+
+void one_to_one::join(thread& which) noexcept {
+  if (become_joiner(which, current_thread())) {
+    while (!has_ended(which)) static_cast<void>(park(wait_reason::join, deadline::never()));
+  }
+  which.scheduler->reap(which);
 }
 
 void one_to_one::reap(thread& finished) noexcept {

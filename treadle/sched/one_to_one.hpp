@@ -32,12 +32,13 @@ class one_to_one final : public scheduler_port {
 
   int create(const creation& wanted, thread*& made) noexcept final;
   void discard(thread& unstarted) noexcept final;
-  int spawn(closure_function entry, small_closure closure, thread*& made) noexcept final;
+  thread* spawn(closure_function entry, small_closure closure, int& error) noexcept final;
   int start(thread& fresh) noexcept final;
   wake park(wait_reason why, deadline until) noexcept final;
   void yield() noexcept final;
   [[noreturn]] void exit() noexcept final;
   int fork(thread& child, fork_point& point) noexcept final;
+  void join(thread& which) noexcept final;
   void reap(thread& finished) noexcept final;
 
   unsigned width() const noexcept final;

@@ -17,6 +17,7 @@
 #include "treadle/base/clock.hpp"
 #include "treadle/base/futex.hpp"
 #include "treadle/sched/poller.hpp"
+#include "treadle/thread/body.hpp"
 #include "treadle/thread/thread.hpp"
 
 namespace treadle::core {
@@ -89,10 +90,10 @@ class scheduler_port {
   [[nodiscard]] virtual int create(const creation& wanted, thread*& made) noexcept = 0;
   virtual void discard(thread& unstarted) noexcept = 0;
 
-  // create() and start() in one, for a thread with nothing special about it. The error is as of
-  // either; then nothing was made.
-  [[nodiscard]] virtual int spawn(closure_function entry, small_closure closure,
-                                  thread*& made) noexcept = 0;
+  // create() and start() in one, for a thread with nothing special about it. Null with an error as
+  // of either; then nothing was made.
+  [[nodiscard]] virtual thread* spawn(closure_function entry, small_closure closure,
+                                      int& error) noexcept = 0;
 
   // Model 1:1 may fail to start (an errno; the thread is then still fresh); others do not.
   [[nodiscard]] virtual int start(thread& fresh) noexcept = 0;
@@ -106,12 +107,27 @@ class scheduler_port {
   // Starts a scope's child; comes back when the child has ended or the parent was taken on
   // elsewhere. Errors as start().
   [[nodiscard]] virtual int fork(thread& child, fork_point& point) noexcept = 0;
+  // create() and fork() in one. The error is as of either; then nothing was made.
+  [[nodiscard]] virtual int spawn_child(closure_function entry, const child_closure& closure,
+                                        fork_point& point) noexcept {
+    creation wanted;
+    wanted.bind_now = true;
+    thread* made = nullptr;
+    if (const int error = create(wanted, made)) return error;
+    made->body->entry = entry;
+    closure.copy_to(made->body->inline_closure);
+    const int error = fork(*made, point);
+    if (error != 0) discard(*made);
+    return error;
+  }
 
   // Around a call that may block the kernel thread: meanwhile others run, where the model can do
   // that. By the thread itself, in pairs; in between it may do anything, also park.
   virtual void enter_blocking() noexcept {}
   virtual void leave_blocking() noexcept {}
 
+  // Parks the caller, a thread of this scheduler, until `which` has ended, and frees it.
+  virtual void join(thread& which) noexcept = 0;
   // Frees a thread that has ended and that nobody else refers to. May wait for its kernel thread.
   virtual void reap(thread& finished) noexcept = 0;
 

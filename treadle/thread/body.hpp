@@ -34,7 +34,7 @@ struct alignas(16) thread_body {
   context::frame start{};  // where a thread that has not run yet begins
   closure_function entry = nullptr;
   void* closure = nullptr;  // what entry gets: into `inline_closure`, or further down the stack
-  small_closure inline_closure{};
+  child_closure inline_closure{};
   char name[name_bytes] = {};
 
   std::size_t stack_bytes = 0;  // as asked for; the stack itself may be larger

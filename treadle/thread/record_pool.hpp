@@ -36,7 +36,7 @@ class record_pool {
   }
 
   // Takes back a finished or never started record.
-  static void release(record_cache& cache, thread& record) noexcept {
+  [[gnu::always_inline]] static void release(record_cache& cache, thread& record) noexcept {
     transition(record, record.now.load(base::relaxed).state, thread_state::free, wait_reason::none);
     cache.free.push_front(&record);
     if (cache.free.size() > cached_max) [[unlikely]]

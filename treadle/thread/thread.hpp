@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/cache_line.hpp"
@@ -59,14 +60,22 @@ struct alignas(2) situation {
 
 using closure_function = void (*)(void* closure);
 
-// A closure that travels in the record: two words, copied one by one (see as_one_word()).
-struct small_closure {
-  std::uintptr_t words[2];
-  [[gnu::always_inline]] void copy_to(small_closure& other) const noexcept {
-    other.words[0] = base::as_one_word(words[0]);
-    other.words[1] = base::as_one_word(words[1]);
+// A closure that is copied as bits, word by word (see as_one_word()).
+template <std::size_t Words>
+struct closure_words {
+  std::uintptr_t words[Words];
+  template <std::size_t Room>
+  [[gnu::always_inline]] void copy_to(closure_words<Room>& other) const noexcept {
+    static_assert(Words <= Room);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      ((other.words[I] = base::as_one_word(words[I])), ...);
+    }
+    (std::make_index_sequence<Words>());
   }
 };
+
+using small_closure = closure_words<2>;  // travels in the record
+using child_closure = closure_words<4>;  // a scope's child gets a stack at once, and has more room
 
 struct alignas(base::cache_line_bytes) thread {
   // Owned by whoever holds the thread: the queue that it is in, or its worker.
