@@ -17,31 +17,17 @@
 #include <cstdint>
 #include <string_view>
 
-#include "treadle/base/biased.hpp"
-#include "treadle/base/clock.hpp"
-#include "treadle/base/spin_lock.hpp"
 #include "treadle/base/wait_limit.hpp"
-#include "treadle/sync/wait_list.hpp"
+#include "treadle/sync/ground.hpp"
 
 namespace treadle::sync {
 
 // Which class of the API it is part of: reports of misuse name that one.
 enum class mutex_kind : std::uint8_t { plain, timed, recursive, recursive_timed };
 
-// What the state machine stands on: a test puts its explorer here.
-struct mutex_ground {
-  template <class T>
-  using atomic = base::biased<T>;
-  using list_lock = base::spin_lock;
-
-  static core::thread& self() noexcept { return core::current_thread(); }
+struct mutex_ground : ground<core::wait_reason::mutex> {
   static std::int64_t now() noexcept { return base::monotonic_now(); }
   static bool has_passed(base::deadline until) noexcept { return until.has_passed(); }
-  static bool wait(waiter& node, base::deadline until, const core::stop_alarm* stop) noexcept {
-    return stop == nullptr ? node.wait(core::wait_reason::mutex, until)
-                           : node.wait(core::wait_reason::mutex, until, *stop);
-  }
-  static void grant(waiter& node) noexcept { node.grant(); }
   static core::worker& worker() noexcept { return core::current_worker(); }
 };
 
@@ -89,6 +75,8 @@ class basic_mutex {
   }
 
  private:
+  using alarm = typename Ground::alarm;
+
   struct lock_waiter : waiter {
     lock_waiter(core::thread& waiting, std::int64_t from) noexcept : waiter(waiting), since(from) {}
     const std::int64_t since;  // when it first queued
@@ -124,10 +112,8 @@ class basic_mutex {
   bool take_woken(core::thread& self, bool or_leave) noexcept;
   bool spin(core::thread& self) noexcept;
   void lock_flagged(core::thread& self) noexcept;
-  bool lock_slowly(core::thread& self, base::deadline until,
-                   const core::stop_alarm* stop = nullptr) noexcept;
-  bool wait_in_list(core::thread& self, base::deadline until,
-                    const core::stop_alarm* stop) noexcept;
+  bool lock_slowly(core::thread& self, base::deadline until, const alarm* stop = nullptr) noexcept;
+  bool wait_in_list(core::thread& self, base::deadline until, const alarm* stop) noexcept;
   bool enqueue(lock_waiter& node, bool was_woken, std::int64_t now) noexcept;
   bool give_up(lock_waiter& node) noexcept;
   void unlock_flagged(std::uintptr_t seen) noexcept;

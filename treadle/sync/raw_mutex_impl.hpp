@@ -90,13 +90,13 @@ bool basic_mutex<Ground>::lock_within(const base::wait_limit& limit) noexcept {
   core::thread& self = Ground::self();
   if (take_plain(self)) return true;
   if (!limit.stop().stop_possible()) return take(self) || lock_slowly(self, limit.until());
-  const core::stop_alarm alarm(self, limit.stop());
-  return take(self) || lock_slowly(self, limit.until(), &alarm);
+  const alarm stop(self, limit.stop());
+  return take(self) || lock_slowly(self, limit.until(), &stop);
 }
 
 template <class Ground>
 bool basic_mutex<Ground>::lock_slowly(core::thread& self, base::deadline until,
-                                      const core::stop_alarm* stop) noexcept {
+                                      const alarm* stop) noexcept {
   // relaxed: only we could have written our name
   if (owner_in(word_.load(base::relaxed)) == name_of(self)) {
     const bool limited = stop != nullptr || !until.is_never();
@@ -108,7 +108,7 @@ bool basic_mutex<Ground>::lock_slowly(core::thread& self, base::deadline until,
 
 template <class Ground>
 bool basic_mutex<Ground>::wait_in_list(core::thread& self, base::deadline until,
-                                       const core::stop_alarm* stop) noexcept {
+                                       const alarm* stop) noexcept {
   const std::int64_t since = Ground::now();
   bool was_woken = false;
   for (;;) {

@@ -7,12 +7,11 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <functional>
 #include <new>
 #include <vector>
 
-#include "tests/support/interleave.hpp"
+#include "tests/support/explored_ground.hpp"
 #include "treadle/sync/raw_mutex_impl.hpp"
 
 namespace treadle::sync {
@@ -23,42 +22,19 @@ using interleave::explored_atomic;
 using interleave::require;
 using interleave::verdict;
 
-class explored_lock {
- public:
-  void lock() {
-    interleave::wait_until([this] { return !held_; }, "list lock");
-    held_ = true;
-  }
-  void unlock() { held_ = false; }
-
- private:
-  bool held_ = false;
-};
-
-constexpr std::size_t threads_max = 4;
 constexpr std::int64_t jump = 2 * mutex_patience_nanoseconds;
 
-struct ground {
-  template <class T>
-  using atomic = explored_atomic<T>;
-  using list_lock = explored_lock;
-
+struct ground : interleave::explored_ground<> {
   // Of the schedule that runs.
-  static inline std::array<core::thread, threads_max> records;
-  static inline std::array<explored_atomic<int>, threads_max> granted;
   static inline std::int64_t clock = 0;
   static inline int jumps_left = 0;
   static inline core::worker on;
 
   static void reset(int jumps) {
-    for (auto& one : granted) one.store(0);
+    explored_ground::reset();
     clock = 1;
     jumps_left = jumps;
   }
-  static bool in_schedule() {
-    return interleave::detail::active->running != interleave::detail::nobody;
-  }
-  static core::thread& self() { return records[in_schedule() ? interleave::self() : 0]; }
   static std::int64_t now() {
     if (jumps_left > 0 && in_schedule() && interleave::choose(2) == 1) {
       --jumps_left;
@@ -67,21 +43,7 @@ struct ground {
     return ++clock;
   }
   static bool has_passed(base::deadline until) { return !until.is_never(); }
-  static bool wait(waiter& node, base::deadline until, const core::stop_alarm*) {
-    explored_atomic<int>& mine = granted[index_of(node)];
-    if (!until.is_never() && interleave::choose(2) == 1) {
-      if (mine.load() == 0) return false;
-    } else {
-      interleave::wait_until([&mine] { return mine.peek() != 0; }, "park");
-    }
-    mine.store(0);
-    return true;
-  }
-  static void grant(waiter& node) { granted[index_of(node)].store(1); }
   static core::worker& worker() { return on; }
-  static std::size_t index_of(waiter& node) {
-    return static_cast<std::size_t>(node.who - records.data());
-  }
 };
 
 template <int Jumps>

@@ -11,27 +11,31 @@
 
 #include <cstdint>
 
-#include "treadle/base/biased.hpp"
-#include "treadle/base/clock.hpp"
 #include "treadle/base/indirect_return.hpp"
-#include "treadle/base/spin_lock.hpp"
 #include "treadle/base/wait_limit.hpp"
-#include "treadle/sync/wait_list.hpp"
+#include "treadle/sync/ground.hpp"
 
 namespace treadle::sync {
 
-class raw_semaphore {
+using semaphore_ground = ground<core::wait_reason::semaphore>;
+
+template <class Ground>
+class basic_semaphore {
  public:
   static constexpr std::int64_t count_max = std::int64_t{1} << 61;
 
-  constexpr explicit raw_semaphore(std::int64_t count) noexcept
+  constexpr explicit basic_semaphore(std::int64_t count) noexcept
       : word_(static_cast<std::uint64_t>(count) * one) {}
-  ~raw_semaphore();
-  raw_semaphore(const raw_semaphore&) = delete;
-  raw_semaphore& operator=(const raw_semaphore&) = delete;
+  ~basic_semaphore() {
+    // relaxed: whoever destroys has synchronised with all users already
+    if (!is(word_.load(base::relaxed), counted)) [[unlikely]]
+      destroyed_in_use();
+  }
+  basic_semaphore(const basic_semaphore&) = delete;
+  basic_semaphore& operator=(const basic_semaphore&) = delete;
 
   bool try_acquire() noexcept {
-    base::spin_pause pause;
+    typename Ground::pause pause;
     std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
     for (;;) {
       if (is(seen, counted)) {
@@ -52,7 +56,7 @@ class raw_semaphore {
   // False on time-out only.
   bool acquire(base::deadline until) noexcept {
     const std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the swap
-    if (is(seen, counted) && seen != 0 && word_.swap_if_alone(seen, seen - one)) return true;
+    if (is(seen, counted) && seen != 0 && swap_if_alone(seen, seen - one)) return true;
     return acquire_slowly(until);
   }
   // False on time-out and stop only.
@@ -64,12 +68,12 @@ class raw_semaphore {
   void release(std::int64_t count) noexcept {
     const std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the swap
     if (is(seen, lone)) {
-      if (word_.swap_if_alone(seen, static_cast<std::uint64_t>(count - 1) * one)) [[likely]] {
+      if (swap_if_alone(seen, static_cast<std::uint64_t>(count - 1) * one)) [[likely]] {
         // The semaphore may be gone once its waiter is granted.
-        return lone_node(seen).grant();
+        return Ground::grant(lone_node(seen));
       }
     } else if (is(seen, counted) &&
-               word_.swap_if_alone(seen, seen + static_cast<std::uint64_t>(count) * one)) {
+               swap_if_alone(seen, seen + static_cast<std::uint64_t>(count) * one)) {
       return;
     }
     release_slowly(count);
@@ -93,6 +97,9 @@ class raw_semaphore {
     return *reinterpret_cast<node*>(word & ~std::uint64_t{tags});
   }
 
+  bool swap_if_alone(std::uint64_t expected, std::uint64_t desired) noexcept {
+    return base::swap_if_alone(word_, expected, desired);
+  }
   TREADLE_INDIRECT_RETURN bool acquire_slowly(base::deadline until) noexcept;
   bool acquire_stoppably(const base::wait_limit& limit) noexcept;
   bool take_or_enlist(node& mine) noexcept;
@@ -100,10 +107,14 @@ class raw_semaphore {
   void grant_listed(std::int64_t count) noexcept;
   bool leave(node& mine) noexcept;
   bool take_out(node& mine) noexcept;
+  void destroyed_in_use() const noexcept;
 
-  base::biased<std::uint64_t> word_;
+  typename Ground::template atomic<std::uint64_t> word_;
   // Guarded by `busy`.
   wait_list waiters_;
 };
+
+extern template class basic_semaphore<semaphore_ground>;
+using raw_semaphore = basic_semaphore<semaphore_ground>;
 
 }  // namespace treadle::sync

@@ -94,12 +94,16 @@ class wait_list {
   }
 
   // Grants all nodes of a chain from pop_all(); with no lock held.
-  static void grant_all(waiter* chain) noexcept {
+  template <class Grant>
+  static void grant_all(waiter* chain, Grant grant) noexcept {
     while (chain != nullptr) {
       waiter* node = chain;
       chain = chain->next;  // before the grant: the node may vanish with it
-      node->grant();
+      grant(*node);
     }
+  }
+  static void grant_all(waiter* chain) noexcept {
+    grant_all(chain, [](waiter& node) noexcept { node.grant(); });
   }
 
  private:

@@ -1,0 +1,28 @@
+// What the state machines of this room stand on: atomics, locks, parking. A test puts its explorer
+// in its place (tests/support/explored_ground.hpp).
+#pragma once
+
+#include "treadle/base/biased.hpp"
+#include "treadle/base/clock.hpp"
+#include "treadle/base/spin_lock.hpp"
+#include "treadle/sync/wait_list.hpp"
+
+namespace treadle::sync {
+
+template <core::wait_reason Why>
+struct ground {
+  template <class T>
+  using atomic = base::biased<T>;
+  using list_lock = base::spin_lock;
+  using pause = base::spin_pause;
+  using alarm = core::stop_alarm;
+
+  static core::thread& self() noexcept { return core::current_thread(); }
+  // As waiter::wait(); `stop` may be null.
+  static bool wait(waiter& node, base::deadline until, const alarm* stop = nullptr) noexcept {
+    return stop == nullptr ? node.wait(Why, until) : node.wait(Why, until, *stop);
+  }
+  static void grant(waiter& node) noexcept { node.grant(); }
+};
+
+}  // namespace treadle::sync

@@ -1,0 +1,146 @@
+// The rare paths of basic_semaphore. Included by raw_semaphore.cpp and by the test that explores
+// them.
+#pragma once
+
+#include "treadle/base/check.hpp"
+#include "treadle/sync/raw_semaphore.hpp"
+
+namespace treadle::sync {
+
+template <class Ground>
+void basic_semaphore<Ground>::destroyed_in_use() const noexcept {
+  if (base::process_is_ending()) return;
+  base::fail_misuse("counting_semaphore::~counting_semaphore", "threads still wait on it");
+}
+
+template <class Ground>
+bool basic_semaphore<Ground>::acquire_slowly(base::deadline until) noexcept {
+  node mine(Ground::self());
+  if (!swap_if_alone(0, lone_word(mine)) && take_or_enlist(mine)) return true;
+  if (Ground::wait(mine, until)) [[likely]]
+    return true;
+  return !leave(mine);
+}
+
+template <class Ground>
+bool basic_semaphore<Ground>::acquire_stoppably(const base::wait_limit& limit) noexcept {
+  core::thread& self = Ground::self();
+  const typename Ground::alarm alarm(self, limit.stop());
+  node mine(self);
+  if (take_or_enlist(mine)) return true;
+  if (Ground::wait(mine, limit.until(), &alarm)) return true;
+  return !leave(mine);
+}
+
+// True with a permit, false with the node where release() finds it.
+template <class Ground>
+[[gnu::noinline]] bool basic_semaphore<Ground>::take_or_enlist(node& mine) noexcept {
+  const base::counted_as_lock counted_here;
+  typename Ground::pause pause;
+  std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
+  for (;;) {
+    if (is(seen, busy)) {
+      pause.once();
+      seen = word_.load(base::relaxed);
+    } else if (is(seen, counted)) {
+      const bool free = seen != 0;
+      // acq_rel: acquire pairs with release(), release publishes the node
+      if (word_.compare_exchange_weak(seen, free ? seen - one : lone_word(mine), base::acq_rel,
+                                      base::relaxed)) {
+        return free;
+      }
+    } else if (word_.compare_exchange_weak(seen, busy, base::acquire, base::relaxed)) {
+      // acquire: the list and the lone node are those that the last holder left
+      if (is(seen, lone)) {
+        lone_node(seen).in_list = true;
+        waiters_.push_back(lone_node(seen));
+      }
+      mine.in_list = true;
+      waiters_.push_back(mine);
+      word_.store(listed, base::release);  // pairs with the next holder's acquire
+      return false;
+    }
+  }
+}
+
+// After a time-out or a stop: true when the node has left, false when it was granted after all.
+template <class Ground>
+[[gnu::noinline]] bool basic_semaphore<Ground>::leave(node& mine) noexcept {
+  if (take_out(mine)) return true;
+  // The grant is on its way.
+  Ground::wait(mine, base::deadline::never());
+  return false;
+}
+
+// False for a node that a granter has taken and will still touch.
+template <class Ground>
+bool basic_semaphore<Ground>::take_out(node& mine) noexcept {
+  const base::counted_as_lock counted_here;
+  typename Ground::pause pause;
+  std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
+  for (;;) {
+    if (is(seen, busy)) {
+      pause.once();
+      seen = word_.load(base::relaxed);
+    } else if (seen == lone_word(mine)) {
+      // relaxed: nobody has touched the node
+      if (word_.compare_exchange_weak(seen, 0, base::relaxed, base::relaxed)) return true;
+    } else if (word_.compare_exchange_weak(seen, busy, base::acquire, base::relaxed)) {
+      break;  // acquire: as in take_or_enlist()
+    }
+  }
+  if (!mine.in_list || mine.popped) {
+    word_.store(seen, base::release);  // as it was
+    return false;
+  }
+  waiters_.remove(mine);
+  word_.store(waiters_.empty() ? counted : listed, base::release);  // pairs with the next holder
+  return true;
+}
+
+template <class Ground>
+void basic_semaphore<Ground>::release_slowly(std::int64_t count) noexcept {
+  const base::counted_as_lock counted_here;
+  typename Ground::pause pause;
+  std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
+  for (;;) {
+    if (is(seen, lone)) [[likely]] {
+      // The last touch of the semaphore. acq_rel: acquire the node, release pairs with acquire
+      if (word_.compare_exchange_weak(seen, static_cast<std::uint64_t>(count - 1) * one,
+                                      base::acq_rel, base::relaxed)) [[likely]] {
+        return Ground::grant(lone_node(seen));
+      }
+    } else if (is(seen, listed)) {
+      // acquire: as in take_or_enlist()
+      if (word_.compare_exchange_weak(seen, busy, base::acquire, base::relaxed)) {
+        return grant_listed(count);
+      }
+    } else if (is(seen, counted)) {
+      // release: pairs with acquire
+      if (word_.compare_exchange_weak(seen, seen + static_cast<std::uint64_t>(count) * one,
+                                      base::release, base::relaxed)) {
+        return;
+      }
+    } else {
+      pause.once();
+      seen = word_.load(base::relaxed);
+    }
+  }
+}
+
+// With the word `busy`, and the list not empty.
+template <class Ground>
+void basic_semaphore<Ground>::grant_listed(std::int64_t count) noexcept {
+  wait_list granted;
+  while (count > 0 && !waiters_.empty()) {
+    granted.push_back(*waiters_.pop_front());
+    --count;
+  }
+  waiter* const chain = granted.pop_all();  // while `busy` still keeps leave() from looking
+  // The last touch of the semaphore; release: pairs with acquire and with the next holder
+  const std::uint64_t left = static_cast<std::uint64_t>(count) * one;
+  word_.store(waiters_.empty() ? left : std::uint64_t{listed}, base::release);
+  wait_list::grant_all(chain, [](waiter& waiting) noexcept { Ground::grant(waiting); });
+}
+
+}  // namespace treadle::sync
