@@ -29,6 +29,13 @@ class next_slot {
     return old;
   }
 
+  // The same into an empty slot only.
+  bool put_first_alone(T* item) noexcept {
+    if (slot_.load(base::relaxed) != nullptr) return false;  // relaxed, both: nobody else is here
+    slot_.store(item, base::relaxed);
+    return true;
+  }
+
   // Owner only.
   T* take() noexcept {
     T* item = slot_.load(base::relaxed);  // relaxed: only the owner fills it

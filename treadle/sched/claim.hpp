@@ -28,8 +28,8 @@ class basic_claim {
   // What the word was at one moment; to be compared, and to be taken apart.
   struct seen {
     std::uint64_t word;
-    hold state() const noexcept { return static_cast<hold>(word & state_mask); }
-    std::uint32_t holder() const noexcept { return word >> state_bits & number_max; }
+    hold state() const noexcept { return static_cast<hold>(word >> state_shift & state_mask); }
+    std::uint32_t holder() const noexcept { return word & number_max; }
     // Of a released one.
     std::uint32_t reserve() const noexcept { return word >> reserve_shift & number_max; }
   };
@@ -46,7 +46,7 @@ class basic_claim {
   // The holder's own look, after it has announced itself.
   [[gnu::always_inline]] bool is_held_by(std::uint32_t number) const noexcept {
     // relaxed: a "yes" is our own last word, or that of who gave us the processor and woke us
-    return static_cast<std::uint32_t>(word_.load(base::relaxed)) == number << state_bits;
+    return static_cast<std::uint32_t>(word_.load(base::relaxed)) == number;
   }
 
   // seq_cst: pairs with release(); a waker clears the sleeper's bit before it looks.
@@ -86,15 +86,16 @@ class basic_claim {
   }
 
  private:
-  static constexpr unsigned state_bits = 2;
-  static constexpr std::uint64_t state_mask = (1U << state_bits) - 1;
-  static constexpr unsigned reserve_shift = 17;
+  // The holder is at the bottom and `held` is 0, so that a held word's lower half is the number.
+  static constexpr unsigned reserve_shift = 15;
+  static constexpr unsigned state_shift = 30;
+  static constexpr std::uint64_t state_mask = 3;
   static constexpr std::uint64_t one_change = std::uint64_t{1} << 32;
 
   static constexpr std::uint64_t make(hold state, std::uint32_t holder,
                                       std::uint32_t reserve) noexcept {
-    return static_cast<std::uint64_t>(state) | std::uint64_t{holder} << state_bits |
-           std::uint64_t{reserve} << reserve_shift;
+    return std::uint64_t{holder} | std::uint64_t{reserve} << reserve_shift |
+           static_cast<std::uint64_t>(state) << state_shift;
   }
 
   bool swap(seen& now, hold state, std::uint32_t holder, std::uint32_t reserve) noexcept {

@@ -36,13 +36,13 @@ class stack_cache {
   static constexpr std::size_t capacity = 64;
 
   // Cannot fail: the arena has promised a stack for each thread.
-  thread_body* take(context::stack_arena& arena) noexcept {
+  [[gnu::always_inline]] thread_body* take(context::stack_arena& arena) noexcept {
     if (count_ == 0) [[unlikely]]
       return fetch(arena);
     return bodies_[--count_];
   }
 
-  void put(context::stack_arena& arena, thread_body* warm) noexcept {
+  [[gnu::always_inline]] void put(context::stack_arena& arena, thread_body* warm) noexcept {
     if (count_ == capacity) [[unlikely]]
       spill(arena);
     bodies_[count_++] = warm;

@@ -78,6 +78,7 @@ class fiber_scheduler : public scheduler_port {
   void join(thread& which) noexcept final;
   wake park(wait_reason why, deadline until) noexcept final;
   wake park_until(wait_reason why, deadline until) noexcept;
+  void park_until_set(const base::atomic<bool>& flag, wait_reason why) noexcept final;
   TREADLE_INDIRECT_RETURN void yield() noexcept final;
   [[noreturn]] void exit() noexcept final {
     *current_worker_or_null()->exceptions = exception_globals{};  // a handler may have called us
@@ -90,14 +91,8 @@ class fiber_scheduler : public scheduler_port {
   void make_ready(thread& claimed) noexcept final {
     transition(claimed, thread_state::parked, thread_state::ready, wait_reason::none);
     worker* on = current_worker_or_null();
-    if (on == nullptr) [[unlikely]]
-      return bring_in(claimed);
-    const stay here(*this, *on);
-    if (here.processor != nullptr) [[likely]] {
-      model().ready(*on, claimed);
-    } else {
-      bring_in(claimed);
-    }
+    if (on == nullptr || on->scheduler != this || !model().ready_at_once(*on, claimed)) [[unlikely]]
+      make_ready_slowly(claimed);
   }
 
  protected:
@@ -130,12 +125,15 @@ class fiber_scheduler : public scheduler_port {
   // One of our workers announces itself. False when its processor is another worker's by now.
   [[nodiscard, gnu::always_inline]] bool enter(worker& on) noexcept {
     if constexpr (Model::processors_move) {
-      on.inside.store(1, base::relaxed);  // relaxed: the taker's heavy fence orders it
-      base::compiler_fence();
+      announce(on);
       return static_cast<fiber_processor*>(on.processor)->claim.is_held_by(on.number) ||
              model().regain(on);
     }
     return true;
+  }
+  [[gnu::always_inline]] static void announce(worker& on) noexcept {
+    on.inside.store(1, base::relaxed);  // relaxed: the taker's heavy fence orders it
+    base::compiler_fence();
   }
   [[gnu::always_inline]] static void leave(worker& on) noexcept {
     // release: pairs with the taker's look; what we did to the processor is its to see
@@ -229,6 +227,8 @@ class fiber_scheduler : public scheduler_port {
   void after_switch(worker& on, std::uintptr_t message, after expected) noexcept;
   void after_any_switch(worker& on, std::uintptr_t message) noexcept;
   void finish_switch(worker& on, thread* left, after action) noexcept;
+  void make_ready_slowly(thread& claimed) noexcept;
+  void park_again_until_set(const base::atomic<bool>& flag, wait_reason why) noexcept;
   void ready_again(worker& on, thread& left) noexcept;
   void publish_parent(worker& on, thread& parent) noexcept;
 

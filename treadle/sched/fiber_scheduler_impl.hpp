@@ -136,6 +136,18 @@ template <class Model>
   }
 }
 
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::make_ready_slowly(thread& claimed) noexcept {
+  worker* on = current_worker_or_null();
+  if (on == nullptr) return bring_in(claimed);
+  const stay here(*this, *on);
+  if (here.processor != nullptr) {
+    model().ready(*on, claimed);
+  } else {
+    bring_in(claimed);
+  }
+}
+
 // An unpark came between the decision to park and the switch.
 template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::ready_again(worker& on, thread& left) noexcept {
@@ -312,6 +324,23 @@ wake fiber_scheduler<Model>::park(wait_reason why, deadline until) noexcept {
   if (!until.is_never()) return park_until(why, until);
   park_here(self, why, after::parked);
   return wake::token;
+}
+
+template <class Model>
+void fiber_scheduler<Model>::park_until_set(const base::atomic<bool>& flag,
+                                            wait_reason why) noexcept {
+  thread& self = *current_thread_or_null();
+  if (flag.load(base::acquire)) return;  // pairs with the setter's release, here and below
+  if (!self.permit.consume()) park_here(self, why, after::parked);
+  if (!flag.load(base::acquire)) [[unlikely]]
+    park_again_until_set(flag, why);
+}
+
+// After a stray token. Apart, because a loop would keep more over the switch in the usual case.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::park_again_until_set(const base::atomic<bool>& flag,
+                                                                    wait_reason why) noexcept {
+  while (!flag.load(base::acquire)) static_cast<void>(park(why, deadline::never()));
 }
 
 template <class Model>

@@ -109,6 +109,16 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
       return ready_shared(mine, which);
     if (thread* displaced = mine.next.put_alone(&which)) queue_last(mine, *displaced);
   }
+  // The same, from a thread, in the case that needs no call; else false.
+  [[gnu::always_inline]] bool ready_at_once(worker& on, thread& which) noexcept {
+    if (!alone_ || on.inside.load(base::relaxed) != 0) [[unlikely]]  // relaxed: our own
+      return false;
+    announce(on);
+    processor& mine = of(on);
+    const bool done = mine.claim.is_held_by(on.number) && mine.next.put_first_alone(&which);
+    leave(on);
+    return done;
+  }
   [[gnu::always_inline]] void ready_last(worker& on, thread& which) noexcept {
     processor& mine = of(on);
     if (!alone_) [[unlikely]]

@@ -59,6 +59,10 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
     return found != nullptr || injected_.looks_empty() ? found : after_looking_around(mine);
   }
   void ready(worker& on, thread& which) noexcept { of(on).ready.push_back(&which); }
+  [[gnu::always_inline]] bool ready_at_once(worker& on, thread& which) noexcept {
+    ready(on, which);
+    return true;
+  }
   void ready_last(worker& on, thread& which) noexcept { of(on).ready.push_back(&which); }
   void ready_from_outside(thread& which) noexcept;
   // The parent of a running child is next in any case: the child's end finds it at the front.

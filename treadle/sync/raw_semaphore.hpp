@@ -57,6 +57,10 @@ class basic_semaphore {
   bool acquire(base::deadline until) noexcept {
     const std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the swap
     if (is(seen, counted) && seen != 0 && swap_if_alone(seen, seen - one)) return true;
+    if (until.is_never()) {
+      acquire_for_ever();
+      return true;
+    }
     return acquire_slowly(until);
   }
   // False on time-out and stop only.
@@ -100,6 +104,7 @@ class basic_semaphore {
   bool swap_if_alone(std::uint64_t expected, std::uint64_t desired) noexcept {
     return base::swap_if_alone(word_, expected, desired);
   }
+  TREADLE_INDIRECT_RETURN void acquire_for_ever() noexcept;
   TREADLE_INDIRECT_RETURN bool acquire_slowly(base::deadline until) noexcept;
   bool acquire_stoppably(const base::wait_limit& limit) noexcept;
   bool take_or_enlist(node& mine) noexcept;

@@ -13,6 +13,17 @@ void basic_semaphore<Ground>::destroyed_in_use() const noexcept {
   base::fail_misuse("counting_semaphore::~counting_semaphore", "threads still wait on it");
 }
 
+// Without a call that comes back, but for the wait: nothing need be saved around it.
+template <class Ground>
+void basic_semaphore<Ground>::acquire_for_ever() noexcept {
+  node mine(Ground::self());
+  if (swap_if_alone(0, lone_word(mine))) [[likely]] {
+    static_cast<void>(Ground::wait(mine, base::deadline::never()));
+  } else {
+    static_cast<void>(acquire_slowly(base::deadline::never()));
+  }
+}
+
 template <class Ground>
 bool basic_semaphore<Ground>::acquire_slowly(base::deadline until) noexcept {
   node mine(Ground::self());

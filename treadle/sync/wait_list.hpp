@@ -18,9 +18,10 @@ struct waiter {
   // Guarded by the primitive's lock; set when the node enters a list.
   waiter* next;
   waiter* previous;
-  bool popped = false;  // taken out of the list by a granter, who will grant it in a moment
   // Fixed after start.
   core::thread* const who;
+  // Guarded as the links.
+  bool popped = false;  // taken out of the list by a granter, who will grant it in a moment
   // Set once by the granter, before it unparks.
   base::atomic<bool> granted{false};
 
@@ -33,6 +34,10 @@ struct waiter {
   // user's lock meanwhile may have parked there, and used up the token that came with the grant.
   bool wait(core::wait_reason why, base::deadline until) noexcept {
     core::scheduler_port& scheduler = *who->scheduler;
+    if (until.is_never()) {
+      scheduler.park_until_set(granted, why);
+      return true;
+    }
     while (!is_granted()) {
       if (scheduler.park(why, until) == core::wake::timed_out) return is_granted();
     }
