@@ -21,6 +21,7 @@
 #include <cstdlib>
 #include <thread>
 #include <treadle/blocking_region.hpp>
+#include <treadle/io.hpp>
 #include <treadle/mutex.hpp>
 #include <vector>
 
@@ -265,6 +266,54 @@ TEST_P(Blocked, AmidLocksAndEnds) {
   ::close(wire[1]);
 }
 
+// The worker that took the processor has gone to sleep before anybody could wait for events.
+TEST_P(Blocked, BackAsAGuestToWaitForTheFirstEvent) {
+  int first[2];
+  int second[2];
+  ASSERT_EQ(::pipe(first), 0);
+  ASSERT_EQ(::pipe(second), 0);
+  std::atomic<bool> waiting{false};
+  std::atomic<bool> back{false};
+  std::thread outside([&] {
+    while (!waiting.load()) ::usleep(100);
+    ::usleep(20'000);
+    EXPECT_EQ(::write(first[1], "x", 1), 1);
+    while (!back.load()) ::usleep(100);
+    ::usleep(20'000);
+    EXPECT_EQ(::write(second[1], "y", 1), 1);
+  });
+  runtime_.run([&] {
+    thread guest([&] {
+      char byte;
+      waiting = true;
+      EXPECT_EQ(::read(first[0], &byte, 1), 1);
+      back = true;
+      EXPECT_EQ(io::read(second[0], &byte, 1), 1);
+    });
+    eventually([&] { return waiting.load(); });
+    for (int i = 0; i < 100; ++i) this_thread::yield();
+    guest.join();
+  });
+  outside.join();
+  for (const int one : {first[0], first[1], second[0], second[1]}) io::close(one);
+}
+
+TEST_P(Blocked, BackAsGuestsToSleep) {
+  std::atomic<int> awake{0};
+  runtime_.run([&] {
+    std::vector<thread> guests;
+    for (int i = 0; i < 20; ++i) {
+      guests.emplace_back([&] {
+        ::usleep(1000);
+        this_thread::sleep_for(std::chrono::milliseconds(1));
+        ++awake;
+      });
+    }
+    for (thread& one : guests) one.join();
+  });
+  EXPECT_EQ(awake.load(), 20);
+}
+
 INSTANTIATE_TEST_SUITE_P(Levels, Blocked,
                          ::testing::Values(activation::perf, activation::proc, activation::monitor),
                          [](const auto& one) { return name_of(one.param); });
@@ -299,6 +348,8 @@ TEST_F(Refused, PerfEventsAndProc) {
   base::fail_from(base::faulty_call::perf_event_open, 1, EACCES);
   base::fail_from(base::faulty_call::task_syscall, 1, EACCES);
   EXPECT_EQ(level(), activation::off);
+  runtime tried(one_processor(activation::perf));
+  EXPECT_FALSE(tried.activation().preempts);
 }
 
 TEST_F(Refused, PerfEventsForSpares) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -295,6 +296,37 @@ TEST_P(Preemption, BlockedAndComputing) {
         for (unsigned i = 0; i < 100'000; ++i) sink = sink + i;
       },
       1, 300);
+}
+
+// A thread is stopped while it holds a lock of libc's, and more threads wait for that in the kernel
+// than there are workers: it must go on all the same.
+TEST_P(Preemption, LockOfLibcWantedByMoreThanThereAreWorkers) {
+  pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  std::atomic<bool> held{false};
+  std::atomic<int> passed{0};
+  const int wanting = 800;
+  runtime_.run([&] {
+    thread holder([&] {
+      ::pthread_mutex_lock(&lock);
+      held = true;
+      // Others yield and wait, so this cannot end without having been stopped.
+      while (runtime_.counters().preemptions == 0) {
+      }
+      ::pthread_mutex_unlock(&lock);
+    });
+    eventually([&] { return held.load(); });
+    std::vector<thread> others;
+    for (int i = 0; i < wanting; ++i) {
+      others.emplace_back([&] {
+        ::pthread_mutex_lock(&lock);
+        ++passed;
+        ::pthread_mutex_unlock(&lock);
+      });
+    }
+    for (thread& one : others) one.join();
+    holder.join();
+  });
+  EXPECT_EQ(passed.load(), wanting);
 }
 
 INSTANTIATE_TEST_SUITE_P(Widths, Preemption, ::testing::Values(1U, 2U));

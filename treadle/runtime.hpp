@@ -74,7 +74,7 @@ struct runtime_options {
   std::optional<io::file_calls> file_calls{};
   std::optional<treadle::activation> activation{};  // m:n only
   // m:n only: how long a thread may compute while others wait; 0 (never preempted), or slice_min
-  // to slice_max.
+  // to slice_max. Never preempted either while activation is off.
   std::optional<std::chrono::nanoseconds> slice{};
 };
 

@@ -80,7 +80,7 @@ int epoll_poller::open() noexcept {
   }
   epoll_ = epoll.descriptor;
   wake_ = wake.descriptor;
-  open_.store(true, base::release);  // pairs with poll() and watch()
+  open_.store(true, base::seq_cst);  // pairs with poll() and watch(); seq_cst: see in_use()
   return 0;
 }
 

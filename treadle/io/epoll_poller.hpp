@@ -34,7 +34,9 @@ class epoll_poller final : public core::poller {
   void unwatch(int number) noexcept;
 
   bool in_use() const noexcept override {
-    return open_.load(base::relaxed);  // relaxed: a guess, see the port
+    // seq_cst: an idle worker looks after it has said that it sleeps, and a thread that waits for
+    // an event looks for sleepers after it has opened us
+    return open_.load(base::seq_cst);
   }
   void poll(base::deadline until) noexcept override;
   void interrupt() noexcept override;

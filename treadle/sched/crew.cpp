@@ -15,7 +15,9 @@ crew_member::order crew_member::wait() noexcept {
   // acquire: pairs with wake(), publishes what we were told
   while (bed_.load(base::acquire) == 0) base::futex_wait(bed_, 0, base::deadline::never());
   if (away) base::come_back();
-  bed_.store(0, base::relaxed);  // relaxed: nobody wakes us before we are listed again
+  // Nobody wakes us before we are listed again, but for close(): its order must not be wiped out
+  // unseen. acquire: pairs with wake()
+  bed_.exchange(0, base::acquire);
   const std::uintptr_t told = told_.load(base::relaxed);  // relaxed: published by the bed
   return {reinterpret_cast<fiber_processor*>(told & ~spinner_mark), (told & spinner_mark) != 0};
 }

@@ -13,6 +13,7 @@ template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::park_as_guest(worker& on, thread& self,
                                                              wait_reason why) noexcept {
   transition(self, thread_state::running, thread_state::parked, why);
+  if constexpr (Model::processors_move) model().guest_parks();
   switch_away(on, self, nullptr, after::parked, after::parked);
 }
 

@@ -120,6 +120,8 @@ class idle_workers {
 
   // Whether anybody may wait for events: then a spinner looks in.
   bool has_events() const noexcept { return events != nullptr && events->in_use(); }
+  // A guess: somebody waits for events, or looks for them.
+  bool anybody_polls() const noexcept { return seat_.load(base::seq_cst) != nobody; }
   // Only looks for events, unless somebody waits for them already. Anybody who is awake.
   void look_in(std::uint32_t index) noexcept {
     if (!has_events() || !take_seat(index)) return;

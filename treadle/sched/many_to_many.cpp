@@ -81,6 +81,9 @@ thread* many_to_many::look_around(processor& mine) noexcept {
   if (mine.timers.earliest.load(base::relaxed) != timer_queue::no_deadline) {  // relaxed: ours
     fire(mine.timers, base::monotonic_now());
   }
+  // relaxed: a guess, made often
+  if (guest_timers_.earliest.load(base::relaxed) != timer_queue::no_deadline) [[unlikely]]
+    fire(guest_timers_, base::monotonic_now());
   idle_.look_in(mine.index);
   // A preempted thread that has waited for as long as others may run has its turn.
   if (preempted_is_due(mine)) [[unlikely]] {

@@ -88,6 +88,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   // The worker's processor is not simply its own: true when it is again.
   [[gnu::noinline]] bool regain(worker& on) noexcept;
   void arm_as_guest(thread_body& body, deadline until) noexcept;
+  void guest_parks() noexcept;
   // A preempted thread is resumed from the idle context only.
   bool wants_idle(worker&) const noexcept {
     return preempted_count_.load(base::relaxed) != 0;  // relaxed: a guess, made often
@@ -177,8 +178,10 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
 
   // From blocked workers (many_to_many_relief.cpp).
   enum class outcome { nothing, taken, reserved };
-  void call_relief(processor& which, bool again) noexcept;
+  bool call_relief(processor& which, bool again) noexcept;
   outcome relieve(processor& which, crew_member& me) noexcept;
+  void relieve_by_preempted(processor& which) noexcept;
+  bool is_blocked_for_sure(processor& which, claim::seen& now) noexcept;
   bool is_away(const crew_member& holder) const noexcept;
   outcome leave_released(processor& which, claim::seen now, crew_member& me) noexcept;
   bool somebody_waits(processor& which, std::int64_t soon) const noexcept;
@@ -196,6 +199,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   void stop_kernel_thread(crew_member& me, thread& self, processor* mine,
                           crew_member* other) noexcept;
   crew_member* pop_preempted() noexcept;
+  void put_back_preempted(crew_member& first) noexcept;
   bool resume_preempted(processor& mine) noexcept;
   bool preempted_is_due(const processor& mine) const noexcept;
   bool somebody_is_preempted() const noexcept {
@@ -243,6 +247,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   base::atomic<std::uint64_t> preemptions_{0};
   base::atomic<std::uint64_t> reliefs_{0};
 
+  timer_queue guest_timers_;                // of sleepers that had no processor
   base::atomic<std::uint32_t> orphans_{0};  // processors released with no member in reserve
   queue::inject_queue<thread> injected_;
   idle_workers idle_;

@@ -31,6 +31,7 @@ bool many_to_many::somebody_queues(processor& which, std::int64_t soon) const no
          which.parents.oldest() != nullptr || !injected_.looks_empty() ||
          // seq_cst: as in earliest_timer()
          which.timers.earliest.load(base::seq_cst) <= soon ||
+         guest_timers_.earliest.load(base::seq_cst) <= soon ||
          (events != nullptr && events->in_use());
 }
 
@@ -61,7 +62,7 @@ void many_to_many::back_from_release(processor& mine, claim::seen before) noexce
 void many_to_many::give_back_wake(bool woken) noexcept {
   if (!woken) return;
   idle_.stop_spinning();
-  if (!injected_.looks_empty()) wake_one(true);
+  if (idle_.anybody_sleeps()) wake_one(true);
 }
 
 // The reserve gets the processor. False when the holder, or another one, was faster.
@@ -97,18 +98,28 @@ void many_to_many::become_spare(crew_member& idle) noexcept {
 }
 
 void many_to_many::adopt_orphans() noexcept {
-  for (unsigned i = 0; i < width_; ++i) {
+  for (unsigned i = 0; i < width_;) {
     processor& which = processors_[i];
     claim::seen now = which.claim.look();
-    if (now.state() != hold::released || now.reserve() != 0) continue;
-    crew_member* spare = crew_.take_spare();
-    if (spare == nullptr) return;
-    if (which.claim.take(now, spare->number)) {
-      orphans_.fetch_sub(1, base::relaxed);  // relaxed: as in back_from_release()
-      spare->wake(&which, false);
-    } else {
-      crew_.put_spare(*spare);
+    if (now.state() != hold::released || now.reserve() != 0) {
+      ++i;
+      continue;
     }
+    crew_member* taker = crew_.take_spare();
+    const bool is_spare = taker != nullptr;
+    if (!is_spare) taker = pop_preempted();
+    if (taker == nullptr) return;
+    if (which.claim.take(now, taker->number)) {
+      orphans_.fetch_sub(1, base::relaxed);  // relaxed: as in back_from_release()
+      taker->wake(&which, false);
+      continue;
+    }
+    if (is_spare) {
+      crew_.put_spare(*taker);
+    } else {
+      put_back_preempted(*taker);
+    }
+    i = 0;  // who made another orphan meanwhile did not find this taker
   }
 }
 
@@ -125,8 +136,9 @@ void many_to_many::let_go(processor& mine, crew_member& me) noexcept {
   if (reserve == nullptr) return orphan(mine, me);
   idle_.lie_down(mine.index);
   mine.claim.release(me.number, reserve->number);
-  // What came before the book had us is seen here; who comes later sees the book.
-  if (!idle_.is_asleep(mine.index) || !injected_.looks_empty()) {
+  // What came before the book had us is seen here; who comes later sees the book. Not only threads:
+  // guests arm timers, open the poller and are preempted.
+  if (!idle_.is_asleep(mine.index) || has_work(mine)) {
     take_released(mine, mine.claim.look());
   }
 }
@@ -164,9 +176,6 @@ bool many_to_many::wait_for_processor(crew_member& me) noexcept {
     if (result == outcome::nothing) become_spare(me);
     if (result != outcome::taken) continue;
     me.processor = &which;
-    if (preempted_count_.load(base::relaxed) != 0) {  // relaxed: a guess
-      which.queues_since = base::monotonic_now();
-    }
     if (given.as_spinner) {
       idle_.stop_spinning();
       // Nobody was woken meanwhile for what may be there besides one thread for us.
@@ -177,10 +186,17 @@ bool many_to_many::wait_for_processor(crew_member& me) noexcept {
   }
 }
 
-// A sleeper without a processor: any processor's timers will do, if somebody looks at them.
+// A sleeper without a processor. Whoever is awake looks at these timers, and who sleeps beside
+// nobody awake must look again for how long.
 void many_to_many::arm_as_guest(thread_body& body, deadline until) noexcept {
-  processors_[0].timers.arm(body, until);
+  guest_timers_.arm(body, until);
   if (idle_.anybody_sleeps()) wake_one(true);
+}
+
+// A guest is about to park, and perhaps for an event. Those who sleep beside nobody awake may have
+// begun to before anybody could wait for events, and then none of them polls.
+void many_to_many::guest_parks() noexcept {
+  if (idle_.has_events() && !idle_.anybody_polls() && idle_.anybody_sleeps()) wake_one(true);
 }
 
 }  // namespace treadle::core

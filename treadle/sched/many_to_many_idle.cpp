@@ -68,7 +68,7 @@ void many_to_many::work(crew_member& me) noexcept {
 
 // Null when the runtime closes, or when the processor went to a preempted thread's worker.
 thread* many_to_many::find_work(processor& mine) noexcept {
-  if (mine.preempted_next && resume_preempted(mine)) return nullptr;
+  if ((mine.preempted_next || preempted_is_due(mine)) && resume_preempted(mine)) return nullptr;
   // Before any rest: the last thread may have been woken while it was about to park.
   if (thread* found = pick_local(mine)) return found;
   judge(mine);
@@ -161,7 +161,7 @@ many_to_many::outlook many_to_many::look_from_afar(processor& mine, std::int64_t
   if (closing_.load(base::acquire) || !injected_.looks_empty() || somebody_is_preempted()) {
     return outlook::work;
   }
-  if (mine.timers.has_expired(now)) return outlook::work;
+  if (mine.timers.has_expired(now) || guest_timers_.has_expired(now)) return outlook::work;
   if (alone_) return outlook::nothing;
   outlook best = outlook::nothing;
   for (unsigned i = 0; i < width_; ++i) {
@@ -207,6 +207,7 @@ many_to_many::outlook many_to_many::watch(processor& mine, processor& victim,
 thread* many_to_many::look_everywhere(processor& mine) noexcept {
   const std::int64_t now = base::monotonic_now();
   fire(mine.timers, now);
+  fire(guest_timers_, now);
   if (thread* found = pick_local(mine)) return found;
   if (alone_) return nullptr;
   mine.random = mine.random * 1664525 + 1013904223;  // sourced: Numerical Recipes' generator
@@ -246,7 +247,7 @@ thread* many_to_many::steal_lone(processor& mine, processor& victim, std::int64_
 }
 
 deadline many_to_many::earliest_timer() const noexcept {
-  std::int64_t earliest = timer_queue::no_deadline;
+  std::int64_t earliest = guest_timers_.earliest.load(base::seq_cst);
   for (unsigned i = 0; i < width_; ++i) {
     // seq_cst: after lying down; see timer_queue
     const std::int64_t one = processors_[i].timers.earliest.load(base::seq_cst);

@@ -66,6 +66,12 @@ void many_to_many::prepare_preemption() noexcept {
     report_.why_not_preempting = "switched off by the slice setting";
     return;
   }
+  // A preempted thread may hold a lock of libc's, and those who wait for it would keep all
+  // processors: nobody would take them away, and it would never go on.
+  if (report_.level == activation_level::off) {
+    report_.why_not_preempting = "without activation nobody sees who waits for a preempted thread";
+    return;
+  }
 #if defined(TREADLE_TSAN)
   report_.why_not_preempting = "ThreadSanitizer puts signals off";
 #else
@@ -160,6 +166,7 @@ void many_to_many::stop_kernel_thread(crew_member& me, thread& self, processor* 
   }
   // From here on we may be given a processor at any time, and wait() will say so.
   if (mine != nullptr) {
+    mine->queues_since = base::monotonic_now();
     mine->claim.give(me.number, other->number);
     other->wake(mine, false);
   } else if (idle_.anybody_sleeps()) {
@@ -189,6 +196,15 @@ crew_member* many_to_many::pop_preempted() noexcept {
   crew_member* first = preempted_list_.pop_front();
   publish_preempted();
   return first;
+}
+
+void many_to_many::put_back_preempted(crew_member& first) noexcept {
+  {
+    const base::guard hold(preempted_lock_);
+    preempted_list_.push_front(&first);
+    publish_preempted();
+  }
+  if (idle_.anybody_sleeps()) wake_one(true);
 }
 
 // From the idle context: the preempted thread that has waited longest gets this processor. True

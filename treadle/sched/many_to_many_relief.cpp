@@ -12,18 +12,34 @@ namespace treadle::core {
 
 // Any kernel thread, also one that runs only when nothing else does: such a one may stop for long
 // between its mark and the wake-up, so the monitor calls `again`. A spare too many does no harm.
-void many_to_many::call_relief(processor& which, bool again) noexcept {
+// False when there is no spare.
+bool many_to_many::call_relief(processor& which, bool again) noexcept {
   // relaxed look first; acq_rel: pairs with the spare's reset
   if (!again &&
       (which.alerted.load(base::relaxed) || which.alerted.exchange(true, base::acq_rel))) {
-    return;
+    return true;
   }
   crew_member* spare = crew_.take_spare();
   if (spare == nullptr) {
     which.alerted.store(false, base::release);  // as the spare's reset
-    return;
+    return false;
   }
   spare->wake(&which, false);
+  return true;
+}
+
+// By the monitor, when all members are blocked or preempted: they may wait for a lock that a
+// preempted thread holds, so one of these must go on.
+void many_to_many::relieve_by_preempted(processor& which) noexcept {
+  crew_member* other = pop_preempted();
+  if (other == nullptr) return;
+  claim::seen now = which.claim.look();
+  if (is_blocked_for_sure(which, now) && which.claim.take(now, other->number)) {
+    reliefs_.fetch_add(1, base::relaxed);  // relaxed: a statistic
+    other->wake(&which, false);
+  } else {
+    put_back_preempted(*other);
+  }
 }
 
 // By a spare that was woken to look at `which`.
@@ -33,13 +49,8 @@ many_to_many::outcome many_to_many::relieve(processor& which, crew_member& me) n
   if (now.state() == hold::released) {
     // The member in reserve, or we when we are spare again.
     if (has_work(which)) take_released(which, now);
-  } else if (now.state() == hold::held && is_away(crew_[now.holder()]) &&
-             which.claim.suspect(now)) {
-    const crew_member& holder = crew_[now.holder()];
-    base::heavy_fence();
-    if (!is_away(holder)) {
-      static_cast<void>(which.claim.drop_suspicion(now));
-    } else if (has_work(which)) {
+  } else if (is_blocked_for_sure(which, now)) {
+    if (has_work(which)) {
       if (which.claim.take(now, me.number)) result = outcome::taken;
       if (result == outcome::taken) reliefs_.fetch_add(1, base::relaxed);  // relaxed: a statistic
     } else {
@@ -48,6 +59,17 @@ many_to_many::outcome many_to_many::relieve(processor& which, crew_member& me) n
   }
   which.alerted.store(false, base::release);  // pairs with call_relief()
   return result;
+}
+
+// True with the claim suspected. It stays the holder's if it comes back now.
+bool many_to_many::is_blocked_for_sure(processor& which, claim::seen& now) noexcept {
+  if (now.state() != hold::held || !is_away(crew_[now.holder()]) || !which.claim.suspect(now)) {
+    return false;
+  }
+  base::heavy_fence();
+  if (is_away(crew_[now.holder()])) return true;
+  static_cast<void>(which.claim.drop_suspicion(now));
+  return false;
 }
 
 bool many_to_many::is_away(const crew_member& holder) const noexcept {

@@ -212,7 +212,8 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   if (holder.probe.is_blocked()) {
     const bool alerted = which.alerted.load(base::relaxed);  // relaxed: a guess
     if (all.has_work(which) || now != one.since) {
-      all.call_relief(which, alerted && one.alerted && now != one.since);
+      const bool again = alerted && one.alerted && now != one.since;
+      if (!all.call_relief(which, again)) all.relieve_by_preempted(which);
     }
     one.alerted = alerted;
     return result;
