@@ -20,6 +20,7 @@ std::string_view unit_of(quantity value) {
       return "Mop/s";
     case bytes_each:
       return "B";
+    case crowd_seconds:
     case tree_seconds:
       return "s";
   }
@@ -67,6 +68,9 @@ std::vector<workload> make_catalogue() {
            {{1, 200, millions_at_reference}, {2, 110, millions_at_reference}}),
       make("mutex_64_L100", "64 threads, one mutex, 100 ns inside", millions_a_second,
            {{1, 9.7, millions_at_reference}, {2, 8.5, millions_at_reference}}),
+      one_at_a_time(on_cpu_time(
+          make("sleepers", "100,000 threads sleep for 0 to 1000 ms each, CPU", crowd_seconds,
+               {{1, 0.10, seconds_at_reference}, {2, 0.10, seconds_at_reference}}))),
       one_at_a_time(make("parked_1m", "a million parked threads, 64 KiB stacks", bytes_each,
                          {{1, 4300, bytes}})),
       on_cpu_time(make("fib", "recursive fib, one spawn a call, CPU a spawn", nanoseconds_each,

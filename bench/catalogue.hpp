@@ -15,6 +15,7 @@ enum class quantity {
   nanoseconds_each,   // time / operations
   millions_a_second,  // operations / time
   bytes_each,         // bytes / operations
+  crowd_seconds,      // CPU time of a crowd of sleepers, whatever the peer's own size was
   tree_seconds,       // CPU time of the whole tree, whatever the peer's own size was
 };
 
@@ -33,7 +34,7 @@ struct workload {
   std::string_view unit;
   quantity value;
   bool always_cpu;     // CPU time even with two workers (else two workers are timed on the wall)
-  bool one_at_a_time;  // each child measures once: the memory workload
+  bool one_at_a_time;  // each child measures once: memory, and what takes a second
   std::vector<unsigned> workers;
   std::vector<std::string_view> peers;
   std::vector<bar> bars;
@@ -48,6 +49,9 @@ inline constexpr double long_section_nanoseconds = 100;
 
 /// The number of spawns in a skynet tree of a million leaves and fan-out 10.
 inline constexpr double skynet_spawns = 1'111'110;
+
+/// How many threads the workload of the sleepers has.
+inline constexpr double crowd_of_sleepers = 100'000;
 
 const std::vector<workload>& catalogue();
 

@@ -64,7 +64,9 @@ void report(const std::vector<repetition>& repetitions) {
     lines.push_back({{"operations", one.operations},
                      {"cpu", one.cpu_seconds},
                      {"wall", one.wall_seconds},
-                     {"bytes", one.bytes}});
+                     {"bytes", one.bytes},
+                     {"median_late", one.median_late},
+                     {"worst_late", one.worst_late}});
   }
   const std::string text = lines.dump() + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);

@@ -85,8 +85,12 @@ std::string explain(int status, const std::string& errors) {
 child_result parse(const std::string& text) {
   child_result result;
   for (const auto& one : nlohmann::json::parse(text)) {
-    result.repetitions.push_back({one.at("operations").get<double>(), one.at("cpu").get<double>(),
-                                  one.at("wall").get<double>(), one.at("bytes").get<double>()});
+    result.repetitions.push_back({.operations = one.at("operations").get<double>(),
+                                  .cpu_seconds = one.at("cpu").get<double>(),
+                                  .wall_seconds = one.at("wall").get<double>(),
+                                  .bytes = one.at("bytes").get<double>(),
+                                  .median_late = one.at("median_late").get<double>(),
+                                  .worst_late = one.at("worst_late").get<double>()});
   }
   return result;
 }

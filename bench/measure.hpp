@@ -12,12 +12,15 @@
 
 namespace treadle::bench {
 
-/// One repetition: what it did and what it took. `bytes` is set by the memory workload only.
+/// One repetition: what it did and what it took. `bytes` is set by the memory workload only, the
+/// lateness, in seconds, by the sleepers only.
 struct repetition {
   double operations = 0;
   double cpu_seconds = 0;
   double wall_seconds = 0;
   double bytes = 0;
+  double median_late = 0;
+  double worst_late = 0;
 };
 
 inline double read_clock(clockid_t clock) {
@@ -35,7 +38,7 @@ class stopwatch {
   [[nodiscard]] repetition stop(double operations) const {
     const double cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu_;
     const double wall = read_clock(CLOCK_MONOTONIC) - wall_;
-    return {operations, cpu, wall, 0};
+    return {.operations = operations, .cpu_seconds = cpu, .wall_seconds = wall};
   }
 
  private:

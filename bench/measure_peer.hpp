@@ -56,6 +56,7 @@ repetition measure_once(const child_order& order, std::uint64_t turns) {
   if (name == "mutex_uncontended") return lock_alone<P>(lock_pairs / less);
   if (name == "mutex_64_L0") return lock_by_64<P>(locks_each / less, 0);
   if (name == "mutex_64_L100") return lock_by_64<P>(locks_each / less, turns);
+  if (name == "sleepers") return sleep_in_a_crowd<P>(P::bulk_threads / less);
   if (name == "parked_1m") return park_many<P>(parked_threads / less);
   if (name == "fib") return fibonacci_tree<P>(order.quick ? 10 : P::fib_argument);
   if (name == "skynet") return skynet_tree<P>(order.quick ? 1000 : P::skynet_leaves);
@@ -65,12 +66,13 @@ repetition measure_once(const child_order& order, std::uint64_t turns) {
 template <class P>
 [[noreturn]] void measure_peer(const child_order& order) {
   const bool memory = order.workload == "parked_1m";
+  const bool once = find_workload(order.workload)->one_at_a_time;
   const std::uint64_t turns =
       order.workload == "mutex_64_L100" ? turns_lasting(long_section_nanoseconds) : 0;
   P::enter(order.workers, memory ? parked_stack_bytes : 0, [&] {
     // No warm-up for memory: what a first thread leaves behind belongs to what threads cost.
-    report(repeat(memory ? 1 : order.repetitions, !memory,
-                  [&] { return measure_once<P>(order, turns); }));
+    report(
+        repeat(once ? 1 : order.repetitions, !once, [&] { return measure_once<P>(order, turns); }));
   });
   throw std::runtime_error("the peer came back without figures");
 }

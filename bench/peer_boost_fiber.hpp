@@ -10,6 +10,7 @@
 
 #include <array>
 #include <boost/fiber/all.hpp>
+#include <chrono>
 #include <cstddef>
 #include <mutex>
 #include <thread>
@@ -43,6 +44,7 @@ struct peer_boost_fiber {
 
   static void join(thread& handle) { handle.join(); }
   static void yield() { boost::this_fiber::yield(); }
+  static void sleep(std::chrono::milliseconds span) { boost::this_fiber::sleep_for(span); }
 
   using mutex = boost::fibers::mutex;
 

@@ -12,9 +12,11 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace treadle::bench {
@@ -58,6 +60,7 @@ struct peer_nptl {
 
   static void join(thread& handle) { pthread_join(handle, nullptr); }
   static void yield() { sched_yield(); }
+  static void sleep(std::chrono::milliseconds span) { std::this_thread::sleep_for(span); }
 
   struct mutex {
     pthread_mutex_t native = PTHREAD_MUTEX_INITIALIZER;

@@ -6,6 +6,7 @@
 
 #include <treadle/treadle.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <utility>
 
@@ -34,6 +35,7 @@ struct peer_treadle {
 
   static void join(thread& handle) { handle.join(); }
   static void yield() { treadle::this_thread::yield(); }
+  static void sleep(std::chrono::milliseconds span) { treadle::this_thread::sleep_for(span); }
 
   struct semaphore : treadle::counting_semaphore<> {
     semaphore() : treadle::counting_semaphore<>(0) {}

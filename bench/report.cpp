@@ -10,6 +10,18 @@
 namespace treadle::bench {
 namespace {
 
+/// How late the sleepers woke, over all repetitions.
+std::string lateness_of(const std::vector<repetition>& repetitions) {
+  std::vector<double> medians;
+  double worst = 0;
+  for (const repetition& one : repetitions) {
+    medians.push_back(one.median_late);
+    worst = std::max(worst, one.worst_late);
+  }
+  return fmt::format("none early; late by {:.3g} ms in the median, {:.3g} ms at most",
+                     median(medians) * 1e3, worst * 1e3);
+}
+
 double value_of(const row& one) { return median(one.samples); }
 
 bool has_figure(const row& one) { return !one.samples.empty(); }
@@ -77,9 +89,8 @@ void print_row(const row& one, bool first) {
   if (met) {
     fmt::print("  {:<14} {:>14}  {}", to_string(*limit), judged_text(one, *limit),
                *met ? "reached" : "SHORT");
-  } else if (!one.note.empty()) {
-    fmt::print("  {}", one.note);
   }
+  if (!one.note.empty()) fmt::print("  {}", one.note);
   fmt::print("\n");
 }
 
@@ -110,6 +121,9 @@ void take_samples(row& one, const std::vector<repetition>& repetitions) {
       case quantity::bytes_each:
         one.samples.push_back(each.bytes / each.operations);
         break;
+      case quantity::crowd_seconds:
+        one.samples.push_back(seconds * crowd_of_sleepers / each.operations);
+        break;
       case quantity::tree_seconds:
         one.samples.push_back(seconds * skynet_spawns / each.operations);
         break;
@@ -120,6 +134,7 @@ void take_samples(row& one, const std::vector<repetition>& repetitions) {
       repetitions.front().operations < skynet_spawns) {
     one.note = fmt::format("scaled from {:.0f} spawns", repetitions.front().operations);
   }
+  if (one.work->value == quantity::crowd_seconds) one.note = lateness_of(repetitions);
 }
 
 double at_reference(const row& one) {

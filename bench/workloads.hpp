@@ -13,9 +13,12 @@
 // A repetition is a function of the size; all of them run inside enter().
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <exception>
 #include <stdexcept>
 #include <string>
@@ -123,6 +126,34 @@ repetition lock_by_64(long each, std::uint64_t turns) {
   if (counted != static_cast<std::uint64_t>(threads * each)) {
     throw std::runtime_error("the mutex did not exclude: the count is wrong");
   }
+  return result;
+}
+
+/// Each thread sleeps once, for a time of its own. One that wakes early is an error.
+template <class P>
+repetition sleep_in_a_crowd(long threads) {
+  constexpr std::uint32_t longest_milliseconds = 1000;
+  std::vector<double> late(static_cast<std::size_t>(threads));
+  std::vector<typename P::thread> children;
+  children.reserve(late.size());
+  std::uint32_t random = 1;
+  const stopwatch watch;
+  for (double& mine : late) {
+    random = random * 1664525 + 1013904223;  // sourced: Numerical Recipes' quick generator
+    const std::uint32_t span = (random >> 16) % (longest_milliseconds + 1);
+    children.push_back(P::spawn([&mine, span] {
+      const double start = read_clock(CLOCK_MONOTONIC);
+      P::sleep(std::chrono::milliseconds(span));
+      mine = read_clock(CLOCK_MONOTONIC) - start - static_cast<double>(span) * 1e-3;
+    }));
+  }
+  for (auto& child : children) P::join(child);
+  repetition result = watch.stop(static_cast<double>(threads));
+  std::sort(late.begin(), late.end());
+  // The two readings of the clock are exact to a nanosecond, their difference as double to less.
+  if (late.front() < -1e-8) throw std::runtime_error("a sleeper woke early");
+  result.median_late = late[late.size() / 2];
+  result.worst_late = late.back();
   return result;
 }
 
