@@ -25,12 +25,23 @@ class steal_ring {
 
   // Owner only. False when full.
   bool push(T* item) noexcept {
-    const std::uint64_t tail = tail_.load(base::relaxed);  // relaxed: owner only
-    // acquire: pairs with the takers' release of head; their reads of the slot are over
-    if (tail - head_.load(base::acquire) == Capacity) return false;
-    slot(tail).store(item, base::relaxed);  // relaxed: published by tail
-    tail_.store(tail + 1, base::release);   // pairs with thieves' acquire, publishes the slot
+    if (is_full()) return false;
+    push_into_room(item);
     return true;
+  }
+
+  // Owner only: until the next push a "no" stays true.
+  bool is_full() const noexcept {
+    // relaxed: owner only. acquire: pairs with the takers' release of head; their reads of the slot
+    // are over
+    return tail_.load(base::relaxed) - head_.load(base::acquire) == Capacity;
+  }
+
+  // Owner only, when it is not full.
+  void push_into_room(T* item) noexcept {
+    const std::uint64_t tail = tail_.load(base::relaxed);  // relaxed: owner only
+    slot(tail).store(item, base::relaxed);                 // relaxed: published by tail
+    tail_.store(tail + 1, base::release);  // pairs with thieves' acquire, publishes the slot
   }
 
   // Owner only, thieves may be at work. Null when empty.

@@ -52,6 +52,18 @@ class fiber_memory {
     made = record;
     return 0;
   }
+  // The same where all is at hand, without a call; else null.
+  [[nodiscard, gnu::always_inline]] static thread* create_at_once(
+      worker& on, fiber_processor& processor) noexcept {
+    if (processor.promises == 0) [[unlikely]]
+      return nullptr;
+    thread* record = record_pool::acquire_at_once(on.records);
+    if (record == nullptr) [[unlikely]]
+      return nullptr;
+    --processor.promises;
+    prepare(*record);
+    return record;
+  }
   // A scope's child with a stack, which is to begin below its body; null when none is at hand.
   [[nodiscard, gnu::always_inline]] thread* create_child(worker& on,
                                                          fiber_processor& processor) noexcept {

@@ -51,17 +51,12 @@ class fiber_scheduler : public scheduler_port {
   }
 
   thread* spawn(closure_function entry, small_closure closure, int& error) noexcept final {
-    worker& on = core::current_worker();
-    const stay here(*this, on);
-    thread* made = nullptr;
-    error = memory_.create_plain(on, here.processor, made);
-    if (error != 0) [[unlikely]]
-      return nullptr;
-    made->scheduler = this;
-    made->entry = entry;
-    closure.copy_to(made->closure);
-    enqueue(on, here.processor, *made);
-    return made;
+    worker* on = current_worker_or_null();
+    if (on != nullptr && on->scheduler == this) [[likely]] {
+      if (thread* made = spawn_at_once(*on, entry, closure)) [[likely]]
+        return made;
+    }
+    return spawn_slowly(entry, closure, error);
   }
 
   int start(thread& fresh) noexcept final {
@@ -122,6 +117,15 @@ class fiber_scheduler : public scheduler_port {
     }
   }
 
+  // One of our workers, from a thread, announces itself. False when it must ask about its processor
+  // by enter() or a stay.
+  [[nodiscard, gnu::always_inline]] static bool enter_at_once(worker& on) noexcept {
+    if constexpr (Model::processors_move) {
+      announce(on);
+      return processor_of(on).claim.is_held_by(on.number);
+    }
+    return true;
+  }
   // One of our workers announces itself. False when its processor is another worker's by now.
   [[nodiscard, gnu::always_inline]] bool enter(worker& on) noexcept {
     if constexpr (Model::processors_move) {
@@ -227,7 +231,10 @@ class fiber_scheduler : public scheduler_port {
   void after_switch(worker& on, std::uintptr_t message, after expected) noexcept;
   void after_any_switch(worker& on, std::uintptr_t message) noexcept;
   void finish_switch(worker& on, thread* left, after action) noexcept;
+  thread* spawn_at_once(worker& on, closure_function entry, small_closure closure) noexcept;
+  thread* spawn_slowly(closure_function entry, small_closure closure, int& error) noexcept;
   void make_ready_slowly(thread& claimed) noexcept;
+  void park_until_ended(thread& which) noexcept;
   void park_again_until_set(const base::atomic<bool>& flag, wait_reason why) noexcept;
   void ready_again(worker& on, thread& left) noexcept;
   void publish_parent(worker& on, thread& parent) noexcept;

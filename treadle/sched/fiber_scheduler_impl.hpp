@@ -136,6 +136,42 @@ template <class Model>
   }
 }
 
+// The case in which nothing is short and nobody else is about: without a call, so that no register
+// need be saved. Null in all others.
+template <class Model>
+[[gnu::always_inline]] inline thread* fiber_scheduler<Model>::spawn_at_once(
+    worker& on, closure_function entry, small_closure closure) noexcept {
+  thread* made = nullptr;
+  if (enter_at_once(on) && model().has_room(on)) [[likely]]
+    made = memory_.create_at_once(on, processor_of(on));
+  if (made != nullptr) [[likely]] {
+    made->scheduler = this;
+    made->entry = entry;
+    closure.copy_to(made->closure);
+    transition(*made, thread_state::fresh, thread_state::ready, wait_reason::started);
+    processor_of(on).started.add(1);
+    model().put_last(on, *made);
+  }
+  leave(on);
+  return made;
+}
+
+template <class Model>
+[[gnu::noinline]] thread* fiber_scheduler<Model>::spawn_slowly(closure_function entry,
+                                                               small_closure closure,
+                                                               int& error) noexcept {
+  worker& on = core::current_worker();
+  const stay here(*this, on);
+  thread* made = nullptr;
+  error = memory_.create_plain(on, here.processor, made);
+  if (error != 0) return nullptr;
+  made->scheduler = this;
+  made->entry = entry;
+  closure.copy_to(made->closure);
+  enqueue(on, here.processor, *made);
+  return made;
+}
+
 template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::make_ready_slowly(thread& claimed) noexcept {
   worker* on = current_worker_or_null();
@@ -327,6 +363,11 @@ wake fiber_scheduler<Model>::park(wait_reason why, deadline until) noexcept {
 }
 
 template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::park_until_ended(thread& which) noexcept {
+  while (!has_ended(which)) static_cast<void>(park(wait_reason::join, deadline::never()));
+}
+
+template <class Model>
 void fiber_scheduler<Model>::park_until_set(const base::atomic<bool>& flag,
                                             wait_reason why) noexcept {
   thread& self = *current_thread_or_null();
@@ -356,11 +397,12 @@ template <class Model>
 template <class Model>
 void fiber_scheduler<Model>::join(thread& which) noexcept {
   thread& self = *current_thread_or_null();
-  if (become_joiner(which, self)) {
-    while (!has_ended(which)) {
-      if (!self.permit.consume()) park_here(self, wait_reason::join, after::nothing);
-    }
+  if (become_joiner(which, self) && !self.permit.consume()) {
+    park_here(self, wait_reason::join, after::nothing);
   }
+  // As in park_until_set().
+  if (!has_ended(which)) [[unlikely]]
+    park_until_ended(which);
   if (which.scheduler == this) [[likely]] {
     record_pool::release(current_worker_or_null()->records, which);
   } else {

@@ -114,11 +114,16 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   [[gnu::always_inline]] bool ready_at_once(worker& on, thread& which) noexcept {
     if (!alone_ || on.inside.load(base::relaxed) != 0) [[unlikely]]  // relaxed: our own
       return false;
-    announce(on);
-    processor& mine = of(on);
-    const bool done = mine.claim.is_held_by(on.number) && mine.next.put_first_alone(&which);
+    const bool done = enter_at_once(on) && of(on).next.put_first_alone(&which);
     leave(on);
     return done;
+  }
+  // Whether put_last() will do for ready_last(): nobody need be told, and nothing flows over.
+  [[gnu::always_inline]] bool has_room(worker& on) const noexcept {
+    return alone_ && !of(on).ring.is_full();
+  }
+  [[gnu::always_inline]] void put_last(worker& on, thread& which) noexcept {
+    of(on).ring.push_into_room(&which);
   }
   [[gnu::always_inline]] void ready_last(worker& on, thread& which) noexcept {
     processor& mine = of(on);

@@ -63,6 +63,10 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
     ready(on, which);
     return true;
   }
+  static constexpr bool has_room(worker&) noexcept { return true; }
+  [[gnu::always_inline]] void put_last(worker& on, thread& which) noexcept {
+    ready_last(on, which);
+  }
   void ready_last(worker& on, thread& which) noexcept { of(on).ready.push_back(&which); }
   void ready_from_outside(thread& which) noexcept;
   // The parent of a running child is next in any case: the child's end finds it at the front.
