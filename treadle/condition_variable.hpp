@@ -92,7 +92,7 @@ class condition_variable_any {
   // list, and what notified it meanwhile goes to another.
   template <class Lock>
   struct opened {
-    opened(sync::raw_condition& room, sync::waiter& node, Lock& held) : lock(held) {
+    opened(sync::raw_condition& room, sync::raw_condition::node& node, Lock& held) : lock(held) {
       room.enlist(node);
       try {
         lock.unlock();
@@ -110,7 +110,7 @@ class condition_variable_any {
   // These return whether a notification came; with a predicate, what it says at the end.
   template <class Lock>
   static bool wait_before(sync::raw_condition& room, Lock& lock, base::deadline until) {
-    sync::waiter node(core::current_thread());
+    sync::raw_condition::node node(core::current_thread(), !until.is_never());
     const opened<Lock> open(room, node, lock);
     return room.wait(node, until);
   }
@@ -125,10 +125,10 @@ class condition_variable_any {
   template <class Lock>
   static bool wait_within(sync::raw_condition& room, Lock& lock, const wait_limit& limit) {
     core::thread& self = core::current_thread();
-    sync::waiter node(self);
+    sync::raw_condition::node node(self, true);
     const opened<Lock> open(room, node, lock);
     const core::stop_alarm alarm(self, limit.stop());
-    return room.wait(node, limit.until(), alarm);
+    return room.wait(node, limit.until(), &alarm);
   }
   template <class Lock, class Predicate>
   static bool wait_within(sync::raw_condition& room, Lock& lock, const wait_limit& limit,

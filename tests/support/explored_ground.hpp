@@ -81,6 +81,11 @@ class watched_atomic {
     ground_state::touch();
     return before;
   }
+  T fetch_add(T more, std::memory_order) noexcept {
+    const T before = word_.fetch_add(more);
+    ground_state::touch();
+    return before;
+  }
   T fetch_sub(T less, std::memory_order) noexcept {
     const T before = word_.fetch_sub(less);
     ground_state::touch();
@@ -109,7 +114,7 @@ struct explored_pause {
 class explored_lock {
  public:
   void lock() {
-    wait_until([this] { return !held_; }, "list lock");
+    wait_until([this] { return !held_; }, "lock");
     ground_state::touch();
     held_ = true;
   }
@@ -122,11 +127,25 @@ class explored_lock {
   bool held_ = false;
 };
 
-template <template <class> class Word = watched_atomic>
+// The same, and its end is a step of its own: for objects that may be destroyed after it.
+class explored_lock_with_end : public explored_lock {
+ public:
+  void unlock() {
+    end_.store(0);
+    explored_lock::unlock();
+  }
+
+ private:
+  explored_atomic<int> end_;
+};
+
+template <template <class> class Word = watched_atomic, class Lock = explored_lock>
 struct explored_ground : ground_state {
   template <class T>
   using atomic = Word<T>;
-  using list_lock = explored_lock;
+  template <class T>
+  using flag = Word<T>;
+  using list_lock = Lock;
   // A wait until then always ends early.
   static constexpr base::deadline too_soon = base::deadline::at(0);
   using pause = explored_pause;
@@ -149,6 +168,7 @@ struct explored_ground : ground_state {
     mine.store(0);
     return true;
   }
+  static void give_way() { interleave::pause(); }
   static void grant(sync::waiter& node) {
     const std::size_t index = index_of(node);
     if (in_order) check_order(index);

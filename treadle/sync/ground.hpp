@@ -13,6 +13,8 @@ template <core::wait_reason Why>
 struct ground {
   template <class T>
   using atomic = base::biased<T>;
+  template <class T>
+  using flag = base::atomic<T>;  // only loaded and stored
   using list_lock = base::spin_lock;
   using pause = base::spin_pause;
   using alarm = core::stop_alarm;
@@ -23,6 +25,8 @@ struct ground {
     return stop == nullptr ? node.wait(Why, until) : node.wait(Why, until, *stop);
   }
   static void grant(waiter& node) noexcept { node.grant(); }
+  // Lets others run who will make true what the caller waits for in a moment.
+  static void give_way() noexcept { core::current_thread().scheduler->yield(); }
 };
 
 }  // namespace treadle::sync

@@ -3,32 +3,47 @@
 // wait: list the own node, then unlock the mutex, then park; so a notifier who has changed the
 // condition under the mutex finds every waiter that saw the old condition. Spurious returns are
 // kept inside: a waiter comes back when it was notified, timed out or stopped.
-// Waiters that were notified do not touch the object again: it may be destroyed after
-// notify_all(), as the standard allows.
+// The object may be destroyed after notify_all(), as the standard allows. Waiters without a limit
+// do not touch it again once they were notified. Those with one may be about to leave when the
+// notification comes, and look under the lock who was first: so they count themselves, and the
+// destructor waits until they have looked.
+// Source of the counting: glibc's pthread_cond_destroy.
 #pragma once
 
 #include <cstdint>
 
-#include "treadle/base/atomic.hpp"
-#include "treadle/base/clock.hpp"
-#include "treadle/base/spin_lock.hpp"
-#include "treadle/sync/wait_list.hpp"
+#include "treadle/base/check.hpp"
+#include "treadle/sync/ground.hpp"
 
 namespace treadle::sync {
 
-class raw_condition {
+using condition_ground = ground<core::wait_reason::condition>;
+
+template <class Ground>
+class basic_condition {
  public:
-  constexpr raw_condition() noexcept = default;
-  raw_condition(const raw_condition&) = delete;
-  raw_condition& operator=(const raw_condition&) = delete;
+  using alarm = typename Ground::alarm;
+
+  constexpr basic_condition() noexcept = default;
+  ~basic_condition() {
+    // acquire: pairs with the last leaver
+    while (leavers_.load(base::acquire) != 0 && !base::process_is_ending()) Ground::give_way();
+  }
+  basic_condition(const basic_condition&) = delete;
+  basic_condition& operator=(const basic_condition&) = delete;
+
+  // Brought by a waiting thread; `limited` when it will wait with a deadline or an alarm.
+  struct node : waiter {
+    node(core::thread& waiting, bool has_limit) noexcept : waiter(waiting), limited(has_limit) {}
+    const bool limited;
+  };
 
   // Before unlocking the mutex.
-  void enlist(waiter& node) noexcept;
+  void enlist(node& mine) noexcept;
   // After unlocking it. False on time-out or stop, and then the node is out of the list.
-  bool wait(waiter& node, base::deadline until) noexcept;
-  bool wait(waiter& node, base::deadline until, const core::stop_alarm& stop) noexcept;
+  bool wait(node& mine, base::deadline until, const alarm* stop = nullptr) noexcept;
   // Instead of wait(): takes the node out. A notification that it got goes to the next waiter.
-  void retract(waiter& node) noexcept;
+  void retract(node& mine) noexcept;
 
   void notify_one() noexcept;
   void notify_all() noexcept {
@@ -38,13 +53,18 @@ class raw_condition {
 
  private:
   void notify_all_listed() noexcept;
-  bool leave(waiter& node) noexcept;
+  bool leave(node& mine) noexcept;
 
-  base::spin_lock lock_;
+  typename Ground::list_lock lock_;
   // Written under lock_.
-  base::atomic<bool> waiting_{false};
+  typename Ground::template flag<bool> waiting_{false};
+  // Atomic: limited waiters that may still touch us.
+  typename Ground::template atomic<std::uint32_t> leavers_{0};
   // Guarded by lock_.
   wait_list list_;
 };
+
+extern template class basic_condition<condition_ground>;
+using raw_condition = basic_condition<condition_ground>;
 
 }  // namespace treadle::sync
