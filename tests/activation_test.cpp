@@ -358,6 +358,36 @@ TEST_F(Refused, PerfEventsForSpares) {
   EXPECT_GE(level(), activation::monitor);
 }
 
+// No worker can be watched, as in a process without a descriptor left: one that blocks is relieved
+// all the same, some milliseconds later.
+TEST_F(Refused, AnyProbeForWorkers) {
+  base::fail_from(base::faulty_call::perf_event_open, 2, EMFILE);
+  base::fail_from(base::faulty_call::task_syscall, 1, EMFILE);
+  runtime unseeing(one_processor(activation::perf));
+  if (unseeing.activation().level != activation::perf) GTEST_SKIP() << "no perf events here";
+  int wire[2];
+  ASSERT_EQ(::pipe(wire), 0);
+  for (const bool for_ever : {true, false}) {
+    // Then the descriptors are back, and the probes are mended.
+    if (!for_ever) TearDown();
+    for (std::size_t round = 0; round < scaled(20); ++round) {
+      unseeing.run([&] {
+        std::atomic<bool> waiting{false};
+        thread reader([&] {
+          waiting = true;
+          char byte = 0;
+          EXPECT_EQ(::read(wire[0], &byte, 1), 1);
+        });
+        eventually([&] { return waiting.load(); });
+        EXPECT_EQ(::write(wire[1], "x", 1), 1);
+        reader.join();
+      });
+    }
+  }
+  ::close(wire[0]);
+  ::close(wire[1]);
+}
+
 TEST_F(Refused, TheIdleClass) {
   base::fail_from(base::faulty_call::idle_class, 1, EPERM);
   EXPECT_LE(level(), activation::monitor);

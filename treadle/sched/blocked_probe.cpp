@@ -26,13 +26,14 @@ constexpr std::uint64_t record_bytes = sizeof(perf_event_header);
 
 activation_level blocked_probe::open(activation_level highest, pid_t kernel_id) noexcept {
   const int saved = errno;
+  kernel_id_ = kernel_id;
   if (__rseq_size != 0) {
     const auto* own = static_cast<const std::byte*>(__builtin_thread_pointer()) + __rseq_offset;
     // release: pairs with cpu()
     cpu_.store(&reinterpret_cast<const struct rseq*>(own)->cpu_id, base::release);
   }
   activation_level found = activation_level::off;
-  if (highest == activation_level::perf && open_ring()) {
+  if (highest == activation_level::perf && open_ring(kernel_id)) {
     found = activation_level::perf;
   } else if (highest != activation_level::off && open_file(kernel_id)) {
     found = activation_level::proc;
@@ -41,7 +42,16 @@ activation_level blocked_probe::open(activation_level highest, pid_t kernel_id) 
   return found;
 }
 
-bool blocked_probe::open_ring() noexcept {
+// The file first: it also says that the thread is blocked already.
+void blocked_probe::mend(activation_level highest) noexcept {
+  const int saved = errno;
+  if (!open_file(kernel_id_) && highest == activation_level::perf) {
+    static_cast<void>(open_ring(kernel_id_));
+  }
+  errno = saved;
+}
+
+bool blocked_probe::open_ring(pid_t kernel_id) noexcept {
   if (base::injected_fault(base::faulty_call::perf_event_open) != 0) return false;
   perf_event_attr wanted;
   std::memset(&wanted, 0, sizeof(wanted));
@@ -53,8 +63,8 @@ bool blocked_probe::open_ring() noexcept {
   wanted.exclude_hv = 1;
   wanted.watermark = 1;
   wanted.wakeup_watermark = 1U << 30;  // more than the ring has: never a wake-up
-  const long event =
-      ::syscall(SYS_perf_event_open, &wanted, 0, -1, -1, static_cast<long>(PERF_FLAG_FD_CLOEXEC));
+  const long event = ::syscall(SYS_perf_event_open, &wanted, kernel_id, -1, -1,
+                               static_cast<long>(PERF_FLAG_FD_CLOEXEC));
   if (event < 0) return false;
   // The descriptor came by a bare system call, so these two are bare as well: ThreadSanitizer,
   // which follows descriptors, would take it for an older one of that number.

@@ -1,7 +1,8 @@
 // Whether one kernel thread is blocked: it has given up its CPU of its own accord, in a system
 // call, a page fault or a lock of libc's, and is not merely waiting for its turn on a CPU.
 //
-// Opened and closed by that kernel thread itself, asked by any. Two ways: the head of a perf ring
+// Opened and closed by that kernel thread itself, asked by any; mended by one other, when the thread
+// could not open it. Two ways: the head of a perf ring
 // that the kernel writes a record into at every switch from and to the thread (5 ns to ask, some
 // 50 ns more a switch), or /proc/self/task/T/syscall (a microsecond). The answer is about the past:
 // whoever acts on it asks again.
@@ -25,15 +26,25 @@ class blocked_probe {
   // The best way of at most `highest`; says which: perf, proc, or off for none.
   activation_level open(activation_level highest, pid_t kernel_id) noexcept;
   void close() noexcept;
+  // Tries again, from another kernel thread: descriptors may have been short. Not beside open() or
+  // close().
+  void mend(activation_level highest) noexcept;
 
+  // When it is not, nobody knows whether the thread is blocked.
+  bool is_open() const noexcept {
+    // relaxed, both: a guess
+    return ring_.load(base::relaxed) != nullptr || file_.load(base::relaxed) >= 0;
+  }
   bool is_blocked() const noexcept;
   // The CPU that the thread ran on last, or -1 when nobody knows.
   int cpu() const noexcept;
 
  private:
-  bool open_ring() noexcept;
+  bool open_ring(pid_t kernel_id) noexcept;
   bool open_file(pid_t kernel_id) noexcept;
 
+  // Fixed after open().
+  pid_t kernel_id_ = 0;
   // Set by the thread, read by others: published last.
   base::atomic<const void*> ring_{nullptr};
   base::atomic<int> file_{-1};

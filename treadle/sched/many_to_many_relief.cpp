@@ -74,7 +74,10 @@ bool many_to_many::is_blocked_for_sure(processor& which, claim::seen& now) noexc
 
 bool many_to_many::is_away(const crew_member& holder) const noexcept {
   // acquire: pairs with fiber_scheduler::leave(), publishes what the holder did to the processor
-  return holder.inside.load(base::acquire) == 0 && holder.probe.is_blocked();
+  // Who cannot be seen is taken for blocked: it has been there for long. If it is not, it goes on
+  // as a guest, and is preempted.
+  return holder.inside.load(base::acquire) == 0 &&
+         (holder.probe.is_blocked() || !holder.probe.is_open());
 }
 
 // Nothing to run: on the holder's behalf the processor is released, with us in reserve.

@@ -16,6 +16,9 @@ namespace {
 constexpr std::int64_t hurried_nanoseconds = 2'000'000;
 constexpr std::int64_t alone_nanoseconds = 1'000'000;  // the same without standbys
 constexpr std::int64_t steady_nanoseconds = 10'000'000;
+// Guess, the default slice: a holder that cannot be watched, for want of descriptors, and has run one
+// thread for so long while others wait, may be blocked.
+constexpr std::int64_t unseen_nanoseconds = 10'000'000;
 // Guess: a runtime that naps and wakes all the time should not wake its monitor every time.
 constexpr unsigned idle_looks_max = 3;
 
@@ -209,7 +212,9 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   crew_member& holder = all.crew_[seen.holder()];
   // acquire: as any taker's look; relief() looks again, after a fence
   if (holder.inside.load(base::acquire) != 0) return result;
-  if (holder.probe.is_blocked()) {
+  if (!holder.probe.is_open()) holder.probe.mend(all.settings_.highest);
+  const bool unseen = !holder.probe.is_open() && waiting && now - one.since >= unseen_nanoseconds;
+  if (holder.probe.is_blocked() || unseen) {
     const bool alerted = which.alerted.load(base::relaxed);  // relaxed: a guess
     if (all.has_work(which) || now != one.since) {
       const bool again = alerted && one.alerted && now != one.since;
