@@ -19,6 +19,9 @@ help() {
                               ./do test -R queue, ./do test --preset tsan -L core
   bench [--only NAMES] [--json FILE]
                               build and run the benchmarks (release) beside their peers
+  soak  [--preset P] [--seconds N] [...]
+                              everything at once, ten minutes, m:n (release); then what leaked.
+                              Arguments go to the program: --model M, --only PARTS, --seed N
   fmt   [--check]             format the C++ files, or only say which differ
   tidy                        the project's own rules (tools/tidy.py), then clang-tidy
   ci                          what .ci/run runs: test, tidy, and the core under the sanitizers,
@@ -210,6 +213,24 @@ word_test() {
   step "test $preset" test_in "$preset" "$@"
 }
 
+# Not in CI: minutes, on a machine that has nothing else to do. Stops at the first thing wrong.
+word_soak() {
+  local preset=release
+  if [[ ${1-} == --preset ]]; then
+    preset=${2-}
+    check_preset "$preset"
+    shift 2
+  fi
+  setup build test
+  step "configure $preset" configure "$preset" -DTREADLE_TESTS=ON
+  step "build the soak" compile "$preset" --target treadle_soak
+  local launcher=()
+  if [[ $preset == *san ]] && setarch "$(uname -m)" -R true 2>/dev/null; then
+    launcher=(setarch "$(uname -m)" -R)
+  fi
+  step "soak" "${launcher[@]}" "$root/build/$preset/tests/bin/soak" "$@"
+}
+
 # The core and the conformance suite, in one more way of building; nothing else is compiled.
 test_core_in() {
   local preset=$1
@@ -280,7 +301,7 @@ run_clang_tidy() {
 word=${1:-help}
 (($# == 0)) || shift
 case $word in
-  setup | build | run | test | bench | fmt | tidy | ci) "word_$word" "$@" ;;
+  setup | build | run | test | bench | soak | fmt | tidy | ci) "word_$word" "$@" ;;
   help | -h | --help) help ;;
   *)
     help >&2

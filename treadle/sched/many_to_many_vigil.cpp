@@ -16,8 +16,8 @@ namespace {
 constexpr std::int64_t hurried_nanoseconds = 2'000'000;
 constexpr std::int64_t alone_nanoseconds = 1'000'000;  // the same without standbys
 constexpr std::int64_t steady_nanoseconds = 10'000'000;
-// Guess, the default slice: a holder that cannot be watched, for want of descriptors, and has run one
-// thread for so long while others wait, may be blocked.
+// Guess, the default slice: a holder that cannot be watched, for want of descriptors, and has run
+// one thread for so long while others wait, may be blocked.
 constexpr std::int64_t unseen_nanoseconds = 10'000'000;
 // Guess: a runtime that naps and wakes all the time should not wake its monitor every time.
 constexpr unsigned idle_looks_max = 3;
