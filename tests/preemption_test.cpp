@@ -329,6 +329,46 @@ TEST_P(Preemption, LockOfLibcWantedByMoreThanThereAreWorkers) {
   EXPECT_EQ(passed.load(), wanting);
 }
 
+// A thread is stopped while it holds what all workers that there are then wait for; and no more
+// can be made, as the hirer may wait for the same.
+TEST_P(Preemption, TheLastWorkerGoesToWhomAllWaitFor) {
+  // The first preemption needs a spare: some are there then.
+  torture([](int, unsigned) {}, 1);
+  base::fail_from(base::faulty_call::thread_create, 1, EAGAIN);
+  for (int round = 0; round < 3; ++round) {
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    const std::uint64_t before = runtime_.counters().preemptions;
+    runtime_.run([&] {
+      std::atomic<bool> go{false};
+      const auto stopped = [&] { return runtime_.counters().preemptions != before; };
+      std::vector<thread> threads;
+      threads.emplace_back([&] {
+        ::pthread_mutex_lock(&lock);
+        while (!stopped() || !go) {
+        }
+        ::pthread_mutex_unlock(&lock);
+      });
+      // Somebody must wait, or nobody is stopped.
+      for (unsigned i = 0; i < GetParam(); ++i) {
+        threads.emplace_back([&] {
+          while (!stopped()) {
+          }
+        });
+      }
+      eventually(stopped);
+      for (int i = 0; i < 40; ++i) {
+        threads.emplace_back([&] {
+          ::pthread_mutex_lock(&lock);
+          ::pthread_mutex_unlock(&lock);
+        });
+      }
+      go = true;
+      for (thread& one : threads) one.join();
+    });
+  }
+  base::fail_nth(base::faulty_call::thread_create, 0, 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Widths, Preemption, ::testing::Values(1U, 2U));
 
 TEST(PreemptionSettings, OffIsSaid) {

@@ -2,8 +2,8 @@
 // call, a page fault or a lock of libc's, and is not merely waiting for its turn on a CPU.
 //
 // Opened and closed by that kernel thread itself, asked by any; mended by one other, where the
-// thread could not open it. Two ways: the head of a perf ring that the kernel writes a record into at every
-// switch from and to the thread (5 ns to ask, some 50 ns more a switch), or
+// thread could not open it. Two ways: the head of a perf ring that the kernel writes a record into
+// at every switch from and to the thread (5 ns to ask, some 50 ns more a switch), or
 // /proc/self/task/T/syscall (a microsecond). The answer is about the past: whoever acts on it asks
 // again.
 // The ring is mapped read-only: the kernel then overwrites old records, and the last one, which is

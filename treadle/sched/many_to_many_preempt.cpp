@@ -147,6 +147,8 @@ void many_to_many::preempt(crew_member& me) noexcept {
   crew_member* other = nullptr;
   if (!somebody_queues(mine, now)) other = pop_preempted();
   if (other == nullptr) other = crew_.take_spare();
+  // Without a spare the queues wait: another preempted thread may hold what all workers wait for.
+  if (other == nullptr) other = pop_preempted();
   if (other == nullptr) return leave(me);
   stop_kernel_thread(me, self, &mine, other);
   leave(me);
