@@ -19,6 +19,13 @@ enum count { forked, spawned, in_time, words };
 // What a loader without a descriptor complains of is not wanted.
 const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
 
+const posix_spawn_file_actions_t quietly = [] {
+  posix_spawn_file_actions_t made;
+  ::posix_spawn_file_actions_init(&made);
+  ::posix_spawn_file_actions_adddup2(&made, nowhere, 2);
+  return made;
+}();
+
 // A program that starts without a descriptor to load its libraries with is excused.
 void expect_status(int status, int wanted, unsigned droughts_before) {
   if (droughts_before % 2 == 1 || droughts.load() != droughts_before) {
@@ -85,11 +92,7 @@ void spawn_and_wait_in_time(seat& mine) {
   pid_t child = 0;
   std::string name = "true";
   char* arguments[] = {name.data(), nullptr};
-  posix_spawn_file_actions_t first;
-  ::posix_spawn_file_actions_init(&first);
-  ::posix_spawn_file_actions_adddup2(&first, nowhere, 2);
-  const int failed = ::posix_spawn(&child, "/bin/true", &first, nullptr, arguments, environ);
-  ::posix_spawn_file_actions_destroy(&first);
+  const int failed = ::posix_spawn(&child, "/bin/true", &quietly, nullptr, arguments, environ);
   SOAK_CHECK(failed == 0, "posix_spawn", failed);
   mine.count(spawned);
   int status = -1;

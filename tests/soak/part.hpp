@@ -67,6 +67,8 @@ struct excuse {};
 // How often descriptors were taken away, odd: they are now.
 extern std::atomic<unsigned> droughts;
 
+// One line on stderr, without a lock of libc's: the one who holds it may be stuck.
+[[gnu::format(printf, 1, 2)]] void say(const char* format, ...);
 [[noreturn]] void violate(const char* file, int line, const char* what, long number);
 
 #define SOAK_CHECK(condition, what, number)                                 \

@@ -240,7 +240,7 @@ std::string soak(const wishes& wanted) {
                 wanted.seconds, to_string(runtime.activation().level).data());
     std::fflush(stdout);
     // Guess: a turn takes milliseconds; a sanitizer and a busy machine make it some hundred times.
-    const watchdog guard(seats, std::chrono::seconds(60), wanted.hold);
+    const watchdog guard(seats, std::chrono::seconds(30), wanted.hold);
     wrong = run_rounds(wanted, runtime, seats);
     const treadle::runtime_counters did = runtime.counters();
     std::printf("%llu threads, %llu preemptions, %llu reliefs\n",

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 
@@ -10,9 +12,18 @@ namespace soak {
 
 std::atomic<unsigned> droughts{0};
 
+void say(const char* format, ...) {
+  char line[256];
+  va_list values;
+  va_start(values, format);
+  const int length = std::vsnprintf(line, sizeof(line), format, values);
+  va_end(values);
+  const auto bytes = std::min(static_cast<std::size_t>(length), sizeof(line) - 1);
+  static_cast<void>(!::write(STDERR_FILENO, line, bytes));
+}
+
 void violate(const char* file, int line, const char* what, long number) {
-  // dprintf: stdout may be locked by a hog.
-  ::dprintf(STDERR_FILENO, "soak: VIOLATION at %s:%d: %s (%ld)\n", file, line, what, number);
+  say("soak: VIOLATION at %s:%d: %s (%ld)\n", file, line, what, number);
   ::_exit(1);
 }
 

@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <cstdio>
-
 #include "treadle/base/clock.hpp"
 
 namespace soak {
@@ -32,15 +30,14 @@ void watchdog::watch() const {
 }
 
 void watchdog::tell(const seat& stuck, double seconds) const {
-  ::dprintf(STDERR_FILENO, "soak: STUCK: %s, %s: no progress for %.0f s\n", stuck.of.name,
-            stuck.step.load(), seconds);
+  say("soak: STUCK: %s, %s: no progress for %.0f s\n", stuck.of.name, stuck.step.load(), seconds);
   const std::int64_t now = treadle::base::monotonic_now();
   for (const seat& one : seats_) {
     const std::int64_t began = one.began.load();
-    ::dprintf(STDERR_FILENO, "soak:   %-14s %8llu turns; %s%.1f s %s\n", one.of.name,
-              static_cast<unsigned long long>(one.turns.load()),
-              began == 0 ? "between turns, " : "",
-              began == 0 ? 0.0 : static_cast<double>(now - began) * 1e-9, one.step.load());
+    const double since = began == 0 ? 0 : static_cast<double>(now - began) * 1e-9;
+    say("soak:   %-14s %8llu turns; %s%.1f s %s\n", one.of.name,
+        static_cast<unsigned long long>(one.turns.load()), began == 0 ? "between turns, " : "",
+        since, one.step.load());
   }
 }
 
