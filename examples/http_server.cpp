@@ -1,5 +1,5 @@
 // An HTTP/1.1 server with a thread for each connection: hello at /, static files below --root,
-// /sleep?ms=N, /fsync. Keep-alive and pipelining; requests are limited in size and in time.
+// /sleep?ms=N, /fsync, /fsync?plain. Keep-alive and pipelining; requests are limited in size and in time.
 //
 //   http_server --port 8080 --root /var/www --model m:n
 #include <cstdio>

@@ -124,8 +124,9 @@ def check_files(service, root):
             assert got == status and (body is None or content == body), (path, got, content[:80])
         peer.sendall(get(b"/large.bin", method=b"HEAD"))
         assert int(reader.response(False)[1][b"content-length"]) == len(large)
-        peer.sendall(get(b"/fsync"))
-        assert reader.response()[2] == b"synced"
+        for path in (b"/fsync", b"/fsync?plain"):
+            peer.sendall(get(path))
+            assert reader.response()[2] == b"synced"
 
 
 def check_bad_requests(service):
@@ -139,6 +140,10 @@ def check_bad_requests(service):
             (get(b"/", b"Content-Length: 5x"), 400), (get(b"/", b"Content-Length: -1"), 400),
             (get(b"/", b"Content-Length: 9999999"), 413),
             (get(b"/", b"Content-Length: 5", b"Expect: 100-continue"), 417),
+            (get(b"/", b"Transfer-Encoding: gzip"), 501),
+            (get(b"/", b"Transfer-Encoding: gzip, chunked"), 501),
+            (get(b"/", b"Transfer-Encoding: chunked", b"Content-Length: 5"), 400),
+            (get(b"/", b"Connection: close", method=b"BREW"), 501),
             (get(b"/", long_field), 431), (b"GET /" + b"a" * 9500, 431)):
         got = status_of(service, request)
         assert got == status, (request[:60], got, status)

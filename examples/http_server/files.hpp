@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <treadle/io.hpp>
 
 #include <cerrno>
 #include <cstdint>
@@ -61,7 +62,7 @@ class open_file {
     return *this;
   }
   ~open_file() {
-    if (descriptor_ >= 0) ::close(descriptor_);
+    if (descriptor_ >= 0) treadle::io::close(descriptor_);
   }
   int descriptor() const { return descriptor_; }
   explicit operator bool() const { return descriptor_ >= 0; }

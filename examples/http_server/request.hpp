@@ -26,6 +26,8 @@ class request_parser final : public beast::http::basic_parser<true> {
 
   beast::http::verb method() const { return method_; }
   bool expects_continue() const { return expects_continue_; }
+  // Anything but "chunked" alone: nobody knows then where the body ends.
+  bool is_coded_strangely() const { return codings_ != 0 && (codings_ != 1 || !is_chunked_); }
   // HTTP/1.1 wants one Host field, HTTP/1.0 none.
   bool names_host() const { return hosts_ == 1 || (hosts_ == 0 && version_ < 11); }
 
@@ -39,9 +41,13 @@ class request_parser final : public beast::http::basic_parser<true> {
     version_ = version;
     target_.assign(target.data(), target.size());
   }
-  void on_field_impl(beast::http::field name, text, text, failure&) override {
+  void on_field_impl(beast::http::field name, text, text value, failure&) override {
     if (name == beast::http::field::expect) expects_continue_ = true;
     if (name == beast::http::field::host) ++hosts_;
+    if (name == beast::http::field::transfer_encoding) {
+      ++codings_;
+      is_chunked_ = beast::iequals(value, "chunked");
+    }
   }
   void on_response_impl(int, text, int, failure&) override {}
   void on_header_impl(failure&) override {}
@@ -58,6 +64,8 @@ class request_parser final : public beast::http::basic_parser<true> {
   bool expects_continue_ = false;
   int version_ = 0;
   int hosts_ = 0;
+  int codings_ = 0;
+  bool is_chunked_ = false;
 };
 
 // The status for a request that could not be parsed.
