@@ -5,10 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
-#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
@@ -58,20 +56,12 @@ prediction expected_gap(const lab_context& lab, way which, const sample& call) {
   return at_most(0, 1, "only the calling thread waits", free_part * call.median);
 }
 
-void report_gap(lab_context& lab, std::string_view what, way which, const stall& seen,
+void report_way(lab_context& lab, std::string_view what, way which, const stall& seen,
                 std::string_view note) {
   const subject row =
       lab.of(fmt::format("longest gap beside {}: {}", what, name_of(which)), "ns", "gap",
              fmt::format("{} {}, {}", lab.model_name(), what, name_of(which)));
-  if (seen.call.median < call_shortest) {
-    lab.report(not_run(row, fmt::format("it took {} here, too short to tell a stall from the "
-                                        "kernel's own time slices",
-                                        human(seen.call.median, "ns"))));
-    return;
-  }
-  lab.report_shared(
-      judge(row, expected_gap(lab, which, seen.call), seen.longest,
-            fmt::format("the call took {}; {}", human(seen.call.median, "ns"), note)));
+  report_gap(lab, row, expected_gap(lab, which, seen.call), seen, note);
 }
 
 // One read of a byte that comes late.
@@ -88,7 +78,7 @@ void stream_rows(lab_context& lab, std::string_view what, int reading_end, int w
           which == way::plain ? ::read(reading.get(), &byte, 1) : io::read(reading.get(), &byte, 1);
       if (got != 1) fail("read");
     });
-    report_gap(lab, what, which, seen, "readiness is what it waits for");
+    report_way(lab, what, which, seen, "readiness is what it waits for");
   }
 }
 
@@ -134,7 +124,7 @@ void fsync_rows(lab_context& lab) {
       if (!cures(which)) return flush_file(target);
       if (io::fsync(target.get()) != 0) fail("fsync");
     });
-    report_gap(lab, "fsync", which, seen, note);
+    report_way(lab, "fsync", which, seen, note);
   });
 }
 
@@ -162,22 +152,15 @@ void cold_read_rows(lab_context& lab) {
         done += static_cast<std::size_t>(got);
       }
     });
-    report_gap(lab, "cold read", which, seen, note);
+    report_way(lab, "cold read", which, seen, note);
   });
 }
 
 void run(lab_context& lab) {
-  constexpr std::array rows{pipe_rows, socket_rows, fsync_rows, cold_read_rows};
-  constexpr std::array names{"read of a pipe", "read of a socket", "fsync", "cold read"};
-  for (std::size_t index = 0; index < rows.size(); ++index) {
-    lab.progress(names[index]);
-    try {
-      rows[index](lab);
-    } catch (const std::exception& error) {
-      lab.report(
-          not_run(lab.of(fmt::format("longest gap beside {}", names[index]), "ns"), error.what()));
-    }
-  }
+  lab.attempt("longest gap beside read of a pipe", pipe_rows);
+  lab.attempt("longest gap beside read of a socket", socket_rows);
+  lab.attempt("longest gap beside fsync", fsync_rows);
+  lab.attempt("longest gap beside cold read", cold_read_rows);
 }
 
 }  // namespace

@@ -1,19 +1,13 @@
 // blocking-call: one blocking call freezes all of M:1, one thread of 1:1, one kernel thread of M:N.
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstdlib>
-#include <exception>
-#include <memory>
 #include <system_error>
-#include <thread>
-#include <vector>
 
 #include "treadle/lab/all_experiments.hpp"
+#include "treadle/lab/blocking_cures.hpp"
 #include "treadle/lab/human.hpp"
 #include "treadle/lab/name_server.hpp"
 #include "treadle/lab/outside.hpp"
@@ -28,16 +22,8 @@ void report_stall(lab_context& lab, const std::string& name, const stall& seen,
                   std::string_view note = {}) {
   const subject row = lab.of("longest gap beside " + name, "ns", "gap",
                              fmt::format("{} {}", lab.model_name(), name));
-  if (seen.call.median < call_shortest) {
-    lab.report(not_run(row, fmt::format("{} took {} here, too short to tell a stall from the "
-                                        "kernel's own time slices",
-                                        name, human(seen.call.median, "ns"))));
-    return;
-  }
-  lab.report_shared(judge(
-      row, stall_prediction(lab.model(), seen.call), seen.longest,
-      fmt::format("the call took {}{}{}{}", human(seen.call.median, "ns"), note.empty() ? "" : "; ",
-                  note, lab.processors() < 2 ? "; on one CPU" : "")));
+  report_gap(lab, row, stall_prediction(lab.model(), seen.call), seen,
+             fmt::format("{}{}", note, lab.processors() < 2 ? " on one CPU" : ""));
 }
 
 void read_row(lab_context& lab) {
@@ -69,22 +55,17 @@ void fsync_row(lab_context& lab) {
 }
 
 void flock_row(lab_context& lab) {
-  char path[] = "/tmp/treadle-lab-XXXXXX";
-  const file holder(::mkostemp(path, O_CLOEXEC));
-  // A second open file description: locks of flock(2) belong to those.
-  const file waiter(::open(path, O_RDWR | O_CLOEXEC));
-  ::unlink(path);
+  const file_lock lock;
   world outside;
   const stall seen = measure_stall(
       lab,
       [&] {
         outside.rest();
-        ::flock(waiter.get(), LOCK_UN);
-        if (::flock(holder.get(), LOCK_EX) != 0) fail("flock");
+        lock.take_away();
       },
       [&] {
-        outside.later(call_length(lab), [&] { ::flock(holder.get(), LOCK_UN); });
-        if (::flock(waiter.get(), LOCK_EX) != 0) fail("flock");
+        outside.later(call_length(lab), [&] { lock.give_back(); });
+        lock.wait();
       });
   report_stall(lab, "flock", seen);
 }
@@ -123,18 +104,16 @@ void all_workers_row(lab_context& lab) {
 }
 
 void run(lab_context& lab) {
-  constexpr std::array rows{read_row, sleep_row, fsync_row, flock_row, name_row, own_sleep_row};
-  constexpr std::array names{"read", "nanosleep", "fsync", "flock", "name look-up", "sleep_for"};
-  for (std::size_t index = 0; index < rows.size(); ++index) {
-    lab.progress(names[index]);
-    try {
-      rows[index](lab);
-    } catch (const std::exception& error) {
-      lab.report(
-          not_run(lab.of(fmt::format("longest gap beside {}", names[index]), "ns"), error.what()));
-    }
+  lab.attempt("longest gap beside read", read_row);
+  lab.attempt("longest gap beside nanosleep", sleep_row);
+  lab.attempt("longest gap beside fsync", fsync_row);
+  lab.attempt("longest gap beside flock", flock_row);
+  lab.attempt("longest gap beside name look-up", name_row);
+  lab.attempt("longest gap beside sleep_for", own_sleep_row);
+  if (lab.model() == model::many_to_many) {
+    lab.attempt("longest gap beside a call on each kernel thread", all_workers_row);
   }
-  if (lab.model() == model::many_to_many) all_workers_row(lab);
+  cure_rows(lab);
 }
 
 }  // namespace
@@ -148,11 +127,17 @@ const experiment blocking_call{
     .method =
         "One thread ticks and notes its longest gap while another makes a call that blocks in "
         "the kernel: read of an empty pipe, nanosleep, fsync, flock and a name look-up. The "
-        "runtime's own sleep_for, which parks only the thread, is the control.",
+        "runtime's own sleep_for, which parks only the thread, is the control. Then read, flock "
+        "and "
+        "fsync with each cure, M:N on one kernel thread: nothing, activations, a blocking_region, "
+        "the "
+        "blocking-call pool, a kernel thread of its own and treadle::io.",
     .look =
         "Every M:1 bar is as long as the call, but for sleep_for. For 1:1 and M:N hardly "
-        "anything should be seen, until M:N has as many calls as kernel threads.",
-    .plots = {{.key = "gap", .title = "Longest gap of a ticking thread", .unit = "ns"}},
+        "anything should be seen, until M:N has as many calls as kernel threads. Of the cures, the "
+        "pool, the own kernel thread and treadle::io help in every model.",
+    .plots = {{.key = "gap", .title = "Longest gap of a ticking thread", .unit = "ns"},
+              {.key = "cures", .title = "Longest gap with each cure", .unit = "ns"}},
     .run = run};
 
 }  // namespace treadle::lab

@@ -1,6 +1,7 @@
 #include "treadle/lab/outside.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -41,6 +42,22 @@ std::size_t remembered(lab_context& lab, const char* name,
 }  // namespace
 
 void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
+
+file_lock::file_lock()
+    : holder_(::mkostemp(path_, O_CLOEXEC)), waiter_(::open(path_, O_RDWR | O_CLOEXEC)) {
+  ::unlink(path_);
+}
+
+void file_lock::take_away() const {
+  ::flock(waiter_.get(), LOCK_UN);
+  if (::flock(holder_.get(), LOCK_EX) != 0) fail("flock");
+}
+
+void file_lock::give_back() const { ::flock(holder_.get(), LOCK_UN); }
+
+void file_lock::wait() const {
+  if (::flock(waiter_.get(), LOCK_EX) != 0) fail("flock");
+}
 
 int make_disk_file() {
   char path[] = "/var/tmp/treadle-lab-XXXXXX";

@@ -50,6 +50,22 @@ class world {
   std::thread doing_;
 };
 
+// A lock of flock(2) that somebody else has: two open file descriptions of one file.
+class file_lock {
+ public:
+  file_lock();
+  // The other one has it then, and we have not.
+  void take_away() const;
+  void give_back() const;
+  // Blocks the kernel thread until it is ours.
+  void wait() const;
+
+ private:
+  char path_[32] = "/tmp/treadle-lab-XXXXXX";
+  file holder_;
+  file waiter_;
+};
+
 // A file without a name in /var/tmp: /tmp is often in memory, where fsync has nothing to do.
 [[nodiscard]] int make_disk_file();
 

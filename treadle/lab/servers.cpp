@@ -2,19 +2,24 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "treadle/base/atomic.hpp"
 #include "treadle/lab/affinity.hpp"
 #include "treadle/lab/all_experiments.hpp"
 #include "treadle/lab/echo_load.hpp"
 #include "treadle/lab/echo_service.hpp"
 #include "treadle/lab/human.hpp"
 #include "treadle/lab/limits.hpp"
+#include "treadle/lab/memory_reading.hpp"
 #include "treadle/lab/stopwatch.hpp"
 
 namespace treadle::lab {
@@ -25,6 +30,9 @@ constexpr std::array<unsigned, 3> crowds{10, 1'000, 10'000};
 constexpr double descriptors_spared = 100;
 // How much of an event loop's throughput counts as its equal: guess, threads are worth a quarter.
 constexpr double equal_factor = 1.25;
+
+// What an open connection may take: the aim.
+constexpr double open_connection_aim = 6 * 1024;
 
 struct outcome {
   double rate = 0;  // requests/s
@@ -104,7 +112,59 @@ void rows_with(lab_context& lab, unsigned connections) {
                           sample::once(seen.p99)));
 }
 
+// Runs `work` and looks meanwhile, from a kernel thread outside, how much the process has at most.
+template <class Work>
+double most_bytes_beside(Work work) {
+  // Guess: often enough to see all connections open for a moment, too rarely to be in the way.
+  constexpr std::chrono::milliseconds interval{20};
+  base::atomic<bool> over{false};
+  double most = 0;
+  std::thread looking([&] {
+    while (!over.load(base::relaxed)) {  // relaxed: a flag, and joined
+      const memory_reading now = read_memory();
+      most = std::max(most, now.resident + now.page_tables);
+      std::this_thread::sleep_for(interval);
+    }
+  });
+  try {
+    work();
+  } catch (...) {
+    over.store(true, base::relaxed);
+    looking.join();
+    throw;
+  }
+  over.store(true, base::relaxed);
+  looking.join();
+  return most;
+}
+
+// Everything included but the kernel's socket, which is the same for all.
+void memory_row(lab_context& lab) {
+  const unsigned connections = lab.quick() ? 1'000 : 10'000;
+  const subject row = lab.of(fmt::format("memory of each of {} open connections", connections), "B",
+                             "memory", fmt::format("{}", lab.model_name()));
+  if (const auto reason = why_not(lab, connections)) {
+    lab.report(not_run(row, *reason));
+    return;
+  }
+  const memory_reading before = read_memory();
+  runtime_options wanted{.model = lab.model()};
+  if (lab.model() == model::many_to_many) wanted.width = 1;
+  threaded_echo server(wanted);
+  const double most = most_bytes_beside([&] {
+    static_cast<void>(run_load(
+        lab, {.port = server.port(), .connections = connections, .seconds = 0.3, .cpu = -1}));
+  });
+  const double each = (most - before.resident - before.page_tables) / connections;
+  lab.report(judge(row, at_most(open_connection_aim, 1, "the aim, 6 KiB"), sample::once(each),
+                   "resident memory and page tables"));
+}
+
 void run(lab_context& lab) {
+  // A kernel thread's memory is another experiment's: kernel-memory.
+  if (lab.model() != model::one_to_one) {
+    lab.attempt("memory of an open connection", memory_row);
+  }
   for (const unsigned connections : crowds) {
     // Ten thousand take longer to connect than a quick run should last.
     if (lab.quick() && connections > 1'000) continue;
@@ -131,7 +191,7 @@ const experiment servers{
         "64 bytes are sent back on 10, 1,000 and 10,000 connections, by a thread for each and by "
         "an "
         "event loop, on one CPU. The clients run on another, with one request under way on each "
-        "connection.",
+        "connection. All that are open take memory, which is read meanwhile.",
     .look =
         "M:1 and M:N should stay beside the event loop however many connections there are; 1:1 "
         "falls behind.",
@@ -140,6 +200,7 @@ const experiment servers{
                .kind = plot_kind::lines,
                .unit = "requests/s",
                .axis = "connections"},
+              {.key = "memory", .title = "Memory of an open connection", .unit = "B"},
               {.key = "p99",
                .title = "99th percentile",
                .kind = plot_kind::lines,

@@ -65,8 +65,10 @@ one_stall once(const std::function<void()>& call, unsigned callers) {
 }  // namespace
 
 stall measure_stall(lab_context& lab, const std::function<void()>& prepare,
-                    const std::function<void()>& call, unsigned callers) {
-  runtime own{{.model = lab.model(), .width = ticker_width(lab)}};
+                    const std::function<void()>& call, unsigned callers,
+                    const runtime_options* with) {
+  const runtime_options usual{.model = lab.model(), .width = ticker_width(lab)};
+  runtime own{with != nullptr ? *with : usual};
   std::vector<double> calls;
   std::vector<double> gaps;
   const unsigned repetitions = lab.quick() ? 3 : 5;
@@ -77,6 +79,20 @@ stall measure_stall(lab_context& lab, const std::function<void()>& prepare,
     gaps.push_back(seen.longest);
   }
   return {summarise(std::move(calls)), summarise(std::move(gaps))};
+}
+
+void report_gap(lab_context& lab, const subject& row, const prediction& expected, const stall& seen,
+                std::string_view note) {
+  const std::string length = human(seen.call.median, "ns");
+  if (seen.call.median < call_shortest) {
+    lab.report(not_run(row, fmt::format("the call took {} here, too short to tell a stall from the "
+                                        "kernel's own time slices",
+                                        length)));
+    return;
+  }
+  lab.report_shared(
+      judge(row, expected, seen.longest,
+            fmt::format("the call took {}{}{}", length, note.empty() ? "" : "; ", note)));
 }
 
 std::optional<unsigned> ticker_width(lab_context& lab) {

@@ -24,9 +24,15 @@ struct stall {
 };
 
 // `prepare` runs before each repetition, outside of the measurement; `call` blocks. `callers`
-// threads call at the same time.
+// threads call at the same time, in a runtime `with` these options, or else that of the lab's model
+// and ticker_width().
 stall measure_stall(lab_context& lab, const std::function<void()>& prepare,
-                    const std::function<void()>& call, unsigned callers = 1);
+                    const std::function<void()>& call, unsigned callers = 1,
+                    const runtime_options* with = nullptr);
+
+// One row: the gap as predicted, or that the call was too short to tell.
+void report_gap(lab_context& lab, const subject& row, const prediction& expected, const stall& seen,
+                std::string_view note = {});
 
 // Kernel threads that M:N is given: two at least, even on one CPU, because with a single one it is
 // M:1. Nothing for the other models.
