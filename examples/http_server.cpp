@@ -1,5 +1,6 @@
 // An HTTP/1.1 server with a thread for each connection: hello at /, static files below --root,
-// /sleep?ms=N, /fsync, /fsync?plain. Keep-alive and pipelining; requests are limited in size and in time.
+// /sleep?ms=N, /fsync, /fsync?plain. Keep-alive and pipelining; requests are limited in size and in
+// time.
 //
 //   http_server --port 8080 --root /var/www --model m:n
 #include <cstdio>
@@ -47,10 +48,15 @@ void serve(const options& wanted, const service::end_signals& signals) {
     http::connection(home, std::move(guest)).run();
   };
   treadle::runtime runtime(wanted.runtime);
+  home.lends_stacks = runtime.model() != treadle::model::one_to_one;
+  // Guess: what a connection needs to wait. Its own kind of stack, so that none that was lent, and
+  // used to its depth, becomes the next connection's.
+  treadle::thread_attributes guest;
+  if (home.lends_stacks) guest.stack_bytes = std::size_t{32} * 1024;
   runtime.run([&] {
     treadle::thread watcher([&] { home.guests.watch(home.stop); });
     try {
-      service::run_until_the_end(wanted, signals, stop, handle);
+      service::run_until_the_end(wanted, signals, stop, handle, guest);
     } catch (...) {
       stop.request_stop();
       watcher.join();

@@ -150,7 +150,7 @@ TEST(HttpFuzz, ParserDoesNotMindHowARequestIsCut) {
     const parsed whole = parse(text, text.size());
     for (const std::size_t piece : {std::size_t{1}, std::size_t{1} + random() % 700}) {
       const parsed cut = parse(text, piece);
-      // When and why it is refused may differ: one may be wrong twice, or be seen to be wrong early.
+      // When and why it is refused may differ: one may be wrong twice, or be seen to be so early.
       ASSERT_EQ(cut.status == 200, whole.status == 200)
           << cut.status << " and " << whole.status << ", seed " << seed << ", pieces of " << piece;
       if (whole.status == 200) {
@@ -210,6 +210,7 @@ class server {
  public:
   explicit server(std::size_t guests) : door_(treadle::io::listener::open("127.0.0.1", 0)) {
     home_.stop = stop_.get_token();
+    home_.lends_stacks = treadle::runtime::current().model() != treadle::model::one_to_one;
     serving_ = treadle::thread([this, guests] { accept(guests); });
     watching_ = treadle::thread([this] { home_.guests.watch(home_.stop); });
   }

@@ -1,7 +1,8 @@
 // One connection: its thread reads requests, answers them in order, and parks in between.
 //
 // While it is idle a connection has its thread and its descriptor, and no buffer: buffers are
-// lent when data is there. Requests that arrive together are answered with one write.
+// lent when data is there, and so is the stack on which it works, as the parser's frames take some
+// pages. Requests that arrive together are answered with one write.
 #pragma once
 
 #include <sys/socket.h>
@@ -142,6 +143,8 @@ struct server {
   std::string scratch = "/tmp";  // where /fsync writes
   limits times{};
   std::stop_token stop{};
+  // A child's stack costs next to nothing where threads share kernel threads.
+  bool lends_stacks = true;
   session_pool sessions{};
   watched guests{};
 };
@@ -158,7 +161,7 @@ class connection {
       do {
         watch_.expect_within(home_.times.idle);
         peer_.wait_readable();
-      } while (work());
+      } while (home_.lends_stacks ? work_on_lent_stack() : work());
     } catch (const std::exception&) {
       // Reset, timed out, stopped: there is nobody to tell.
     }
@@ -167,6 +170,14 @@ class connection {
  private:
   // Guess: a good size for one write.
   static constexpr std::size_t output_bytes_max = 64 * 1024;
+
+  bool work_on_lent_stack() {
+    bool goes_on = false;
+    treadle::scope lent;
+    lent.spawn([&] { goes_on = work(); });
+    lent.join();
+    return goes_on;
+  }
 
   // From the first byte until nothing is left to answer. False when the connection is to end.
   bool work() {

@@ -130,14 +130,15 @@ inline bool may_pass(const std::error_code& error) {
   return false;
 }
 
-// Gives each guest a thread that runs `handle(socket)`, until the stop.
+// Gives each guest a thread `like` that, which runs `handle(socket)`, until the stop.
 template <class Handle>
-void accept_all(treadle::io::listener& door, const std::stop_token& stop, const Handle& handle) {
+void accept_all(treadle::io::listener& door, const std::stop_token& stop, const Handle& handle,
+                const treadle::thread_attributes& like) {
   // Guess: long enough for somebody to leave, too short for a guest to notice.
   constexpr std::chrono::milliseconds pause{10};
   while (!stop.stop_requested()) {
     try {
-      treadle::thread([&handle, guest = door.accept(stop)]() mutable {
+      treadle::thread(like, [&handle, guest = door.accept(stop)]() mutable {
         handle(std::move(guest));
       }).detach();
     } catch (const std::system_error& error) {
@@ -153,7 +154,8 @@ void accept_all(treadle::io::listener& door, const std::stop_token& stop, const 
 // for which the runtime's end waits.
 template <class Handle>
 void run_until_the_end(const common_options& options, const end_signals& signals,
-                       std::stop_source stop, const Handle& handle) {
+                       std::stop_source stop, const Handle& handle,
+                       const treadle::thread_attributes& like = {}) {
   treadle::io::listener door = treadle::io::listener::open(options.address, options.port);
   std::printf("listening on %s:%u\n", options.address.c_str(), unsigned{door.port()});
   std::fflush(stdout);
@@ -162,7 +164,7 @@ void run_until_the_end(const common_options& options, const end_signals& signals
     stop.request_stop();
   });
   try {
-    accept_all(door, stop.get_token(), handle);
+    accept_all(door, stop.get_token(), handle, like);
   } catch (...) {
     stop.request_stop();
     end.join();

@@ -49,7 +49,8 @@ void wait_until_closed(seat& mine, int number, unsigned kind) {
       const int got = io::wait_readable(number);
       const int error = io::own_errno();
       if (got < 0 && is_drought(error)) throw excuse();
-      SOAK_CHECK(got == -1 && error == EBADF, "a wait for a closed descriptor", got);
+      // It may also end for no reason: the read after it would say why.
+      SOAK_CHECK(got == 0 || error == EBADF, "a wait for a closed descriptor", error);
       break;
     }
     default: {
