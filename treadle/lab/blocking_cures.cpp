@@ -95,7 +95,9 @@ prediction expected(const lab_context& lab, cure which, const sample& call) {
 void rows_of(lab_context& lab, const patient& one) {
   for (const cure which : cures) {
     if (which == cure::io_call && !one.by_io) continue;
-    const std::string what = fmt::format("{}, cured by {}", one.name, name_of(which));
+    const std::string what = which == cure::none
+                                 ? fmt::format("{}, not cured", one.name)
+                                 : fmt::format("{}, cured by {}", one.name, name_of(which));
     lab.progress(what);
     const subject row = lab.of("longest gap beside " + what, "ns", "cures",
                                fmt::format("{} {}", lab.model_name(), what));

@@ -212,8 +212,10 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   crew_member& holder = all.crew_[seen.holder()];
   // acquire: as any taker's look; relief() looks again, after a fence
   if (holder.inside.load(base::acquire) != 0) return result;
-  if (!holder.probe.is_open()) holder.probe.mend(all.settings_.highest);
-  const bool unseen = !holder.probe.is_open() && waiting && now - one.since >= unseen_nanoseconds;
+  const bool watches = all.report_.level != activation_level::off;
+  if (watches && !holder.probe.is_open()) holder.probe.mend(all.settings_.highest);
+  const bool unseen =
+      watches && !holder.probe.is_open() && waiting && now - one.since >= unseen_nanoseconds;
   if (holder.probe.is_blocked() || unseen) {
     const bool alerted = which.alerted.load(base::relaxed);  // relaxed: a guess
     if (all.has_work(which) || now != one.since) {
