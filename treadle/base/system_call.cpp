@@ -1,7 +1,9 @@
 #include "treadle/base/system_call.hpp"
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -274,6 +276,16 @@ descriptor_result create_eventfd() noexcept {
   const errno_keeper keeper;
   const int made = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   return {made, made >= 0 ? 0 : errno};
+}
+
+int duplicate_high(int number) noexcept {
+  // Guess: high enough for most programs, and the kernel's table of so many takes 8 KiB.
+  constexpr rlim_t floor_max = 1024;
+  const errno_keeper keeper;
+  rlimit allowed{};
+  if (::getrlimit(RLIMIT_NOFILE, &allowed) != 0) return -1;
+  const rlim_t half = allowed.rlim_cur / 2;
+  return ::fcntl(number, F_DUPFD_CLOEXEC, static_cast<int>(half < floor_max ? half : floor_max));
 }
 
 int control_epoll(int epoll, int operation, int descriptor, epoll_event* event) noexcept {

@@ -101,6 +101,9 @@ struct descriptor_result {
 // All are closed on exec; the eventfd does not block.
 [[nodiscard]] descriptor_result create_epoll() noexcept;
 [[nodiscard]] descriptor_result create_eventfd() noexcept;
+// The same open file under a high number, where a program that counts its descriptors from 0 does
+// not come soon. -1 when there is no such number; `number` stays open either way.
+[[nodiscard]] int duplicate_high(int number) noexcept;
 [[nodiscard]] int control_epoll(int epoll, int operation, int descriptor,
                                 epoll_event* event) noexcept;
 

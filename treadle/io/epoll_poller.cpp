@@ -9,6 +9,7 @@
 #include "treadle/base/solo.hpp"
 #include "treadle/base/system_call.hpp"
 #include "treadle/io/descriptor_table.hpp"
+#include "treadle/io/own_descriptor.hpp"
 
 namespace treadle::io {
 namespace {
@@ -62,11 +63,13 @@ int epoll_poller::open() noexcept {
   if (open_.load(base::acquire)) return 0;  // pairs with the store below
   const base::guard hold(opening_);
   if (open_.load(base::relaxed)) return 0;  // relaxed: under the lock
-  const base::descriptor_result epoll = base::create_epoll();
+  base::descriptor_result epoll = base::create_epoll();
   if (epoll.error != 0) return epoll.error;
-  const base::descriptor_result wake = base::create_eventfd();
+  base::descriptor_result wake = base::create_eventfd();
   int error = wake.error;
   if (error == 0) {
+    epoll.descriptor = move_high(epoll.descriptor);
+    wake.descriptor = move_high(wake.descriptor);
     // Edge-triggered: each write is an event, and nobody needs to read it.
     epoll_event event{};
     event.events = EPOLLIN | EPOLLET;

@@ -13,6 +13,7 @@
 #include "treadle/base/solo.hpp"
 #include "treadle/io/blocking_pool.hpp"
 #include "treadle/io/kernel_thread.hpp"
+#include "treadle/io/own_descriptor.hpp"
 #include "treadle/io/uring.hpp"
 
 namespace treadle::io::file_ring {
@@ -143,7 +144,11 @@ int ring_owner::open() noexcept {
   int error = ring_.open(in_flight_max, completions_max);
   if (error == 0) {
     wake_ = ::eventfd(0, EFD_CLOEXEC);
-    if (wake_ < 0) error = errno;
+    if (wake_ < 0) {
+      error = errno;
+    } else {
+      wake_ = move_high(wake_);
+    }
   }
   if (error == 0) error = start_kernel_thread(&thread_main, this);
   if (error != 0) {

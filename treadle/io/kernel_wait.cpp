@@ -7,6 +7,7 @@
 #include "treadle/base/solo.hpp"
 #include "treadle/base/system_call.hpp"
 #include "treadle/io/cancellation.hpp"
+#include "treadle/io/own_descriptor.hpp"
 
 namespace treadle::io {
 namespace {
@@ -70,7 +71,7 @@ int lent_eventfd::open() noexcept {
   }
   if (number_ >= 0) return 0;
   const base::descriptor_result made = base::create_eventfd();
-  number_ = made.descriptor;
+  if (made.error == 0) number_ = move_high(made.descriptor);
   return made.error;
 }
 

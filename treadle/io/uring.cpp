@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "treadle/base/system_call.hpp"
+#include "treadle/io/own_descriptor.hpp"
 
 namespace treadle::io {
 namespace {
@@ -47,6 +48,7 @@ int uring::open(unsigned entries, unsigned completions) noexcept {
     descriptor_ = -1;
     return error;
   }
+  descriptor_ = move_high(descriptor_);
   if ((with.features & features_needed) != features_needed || !knows_our_calls()) {
     error = EOPNOTSUPP;
   } else {

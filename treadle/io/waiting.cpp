@@ -113,9 +113,12 @@ int wait_for_event(const call_target& target, std::uint32_t seen, std::uint32_t 
   node.wanted = wanted;
   core::poller* events = node.who->scheduler->events;
   if (events == nullptr) return wait_in_kernel(target, node, limit);
-  bool queued = false;
   // Every runtime's poller is an epoll_poller: treadle/runtime.cpp.
-  const int error = enter(target, seen, node, static_cast<epoll_poller&>(*events), queued);
+  auto& home = static_cast<epoll_poller&>(*events);
+  // Here already, because it may take another descriptor's lock.
+  if (const int error = home.open()) return error;
+  bool queued = false;
+  const int error = enter(target, seen, node, home, queued);
   if (!queued) return error;
   if (may_be_stopped(limit)) return park_stoppable(*target.which, node, limit);
   return park_until_ended(*target.which, node, limit.until());
@@ -128,6 +131,10 @@ int open_poller() noexcept {
 
 int enlist(const call_target& target, descriptor_waiter& node, core::poller* events) noexcept {
   descriptor& which = *target.which;
+  if (events != nullptr) {
+    // As in wait_for_event().
+    if (const int error = static_cast<epoll_poller&>(*events).open()) return error;
+  }
   const base::guard hold(which.lock);
   // relaxed: under the lock
   if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "treadle/base/system_call.hpp"
 
@@ -80,8 +81,10 @@ bool blocked_probe::open_file(pid_t kernel_id) noexcept {
   if (base::injected_fault(base::faulty_call::task_syscall) != 0) return false;
   char path[64];
   std::snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", static_cast<int>(kernel_id));
-  const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+  int file = ::open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return false;
+  // It stays open: not in the way of the program's own (io/own_descriptor.hpp).
+  if (const int high = base::duplicate_high(file); high >= 0) ::close(std::exchange(file, high));
   // The kernel may have the file and yet not tell.
   char text[8];
   if (::pread(file, text, sizeof(text), 0) <= 0) {
