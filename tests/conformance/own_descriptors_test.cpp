@@ -31,6 +31,12 @@ int lowest_free() {
   return number;
 }
 
+// Workers that are just starting have descriptors for a moment.
+void expect_free_again(int number) {
+  for (int look = 0; look < 10'000 && lowest_free() > number; ++look) this_thread::yield();
+  EXPECT_LE(lowest_free(), number);
+}
+
 [[gnu::noinline]] int last_error() { return errno; }
 
 TYPED_TEST(OwnDescriptors, waits_take_no_low_number) {
@@ -47,7 +53,7 @@ TYPED_TEST(OwnDescriptors, waits_take_no_low_number) {
       });
     }
     for (thread& one : readers) one.join();
-    EXPECT_EQ(lowest_free(), before);
+    expect_free_again(before);
     io::close(pipe[0]);
     io::close(pipe[1]);
   });
@@ -62,7 +68,7 @@ TYPED_TEST(OwnDescriptors, files_take_no_low_number) {
     const int before = lowest_free();
     EXPECT_EQ(io::pwrite(file, "x", 1, 0), 1);
     EXPECT_EQ(io::fsync(file), 0);
-    EXPECT_EQ(lowest_free(), before);
+    expect_free_again(before);
     io::close(file);
   });
 }
