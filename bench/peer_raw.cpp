@@ -27,8 +27,8 @@ void bounce_fcontext(boost::context::detail::transfer_t from) {
   for (;;) from = boost::context::detail::jump_fcontext(from.fctx, nullptr);
 }
 
-context::frame asker;
-context::frame answerer;
+context::resume_point asker;
+context::resume_point answerer;
 
 void bounce_treadle(std::uintptr_t message) {
   for (;;) message = context::jump(answerer, asker, message);

@@ -50,8 +50,7 @@ core::thread* launch::start_with(const thread_attributes& attributes,
     made->body->entry = entry;
     closure.copy_to(made->body->inline_closure);
   } else {
-    made->entry = entry;
-    closure.copy_to(made->closure);
+    made->begin_with(entry, closure);
   }
   if (const int error = scheduler.start(*made)) [[unlikely]] {
     scheduler.discard(*made);

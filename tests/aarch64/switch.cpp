@@ -7,13 +7,13 @@
 
 namespace {
 
-using treadle::context::frame;
+using treadle::context::resume_point;
 
 constexpr int contexts = 3;
 constexpr int stack_bytes = 64 * 1024;
 alignas(16) std::byte stacks[contexts][stack_bytes];
-frame stopped[contexts];
-frame home;
+resume_point stopped[contexts];
+resume_point home;
 long resumes = 0;
 
 void body(std::uintptr_t message) {
@@ -41,7 +41,7 @@ int main() {
   }
   for (int i = 0; i < 300'000; ++i) {
     const auto which = static_cast<std::uintptr_t>(i % contexts);
-    const frame there = stopped[which];
+    const resume_point there = stopped[which];
     if (treadle::context::jump(home, there, which) != which + 10) std::abort();
   }
   std::printf("%ld resumes\n", resumes);

@@ -1,11 +1,12 @@
 // AArch64: the first instructions of a context, and the switch.
 //
 //   extern "C" void treadle_context_start();  // not called: jumped to, stack as in make_frame()
-//   extern "C" uintptr_t treadle_context_jump(frame* here /*x0*/, const frame* there /*x1*/,
+//   extern "C" uintptr_t treadle_context_jump(resume_point* here /*x0*/,
+//                                             const resume_point* there /*x1*/,
 //                                             uintptr_t message /*x2*/);
 //
-// Saved on the stack that is left: x19-x28 and d8-d15, which AAPCS64 lets a callee keep. x29, the
-// stack pointer and the resume address go into the frame; x30 is saved with the registers. Not
+// Saved on the stack that is left: x19-x28 and d8-d15, which AAPCS64 lets a callee keep. x29 and
+// the resume address go into the frame, which is below them; x30 is saved with the registers. Not
 // saved: FPCR (see switch.hpp). `br` resumes, not `ret`: the return predictor would be wrong.
 
         .text
@@ -38,16 +39,19 @@ treadle_context_jump:
         stp     d12, d13, [sp, #112]
         stp     d14, d15, [sp, #128]
         str     x30, [sp, #144]
-        mov     x9, sp
         adr     x10, 1f
-        stp     x9, x10, [x0, #0]
-        str     x29, [x0, #16]
+        stp     x10, x29, [sp, #-16]!   // the frame
+        .cfi_adjust_cfa_offset 16
+        mov     x9, sp
+        stp     x9, x9, [x0, #0]
         mov     x0, x2                  // where the resumed side expects the message
-        ldp     x9, x10, [x1, #0]
-        ldr     x29, [x1, #16]
+        ldp     x9, x11, [x1, #0]
+        ldp     x10, x29, [x11, #0]
         mov     sp, x9
         br      x10
-1:      ldp     x19, x20, [sp, #0]
+1:      add     sp, sp, #16
+        .cfi_adjust_cfa_offset -16
+        ldp     x19, x20, [sp, #0]
         ldp     x21, x22, [sp, #16]
         ldp     x23, x24, [sp, #32]
         ldp     x25, x26, [sp, #48]

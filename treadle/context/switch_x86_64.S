@@ -1,7 +1,8 @@
 // x86-64: the first instructions of a context, and the out-of-line switch.
 //
 //   extern "C" void treadle_context_start();  // not called: jumped to, stack as in make_frame()
-//   extern "C" uintptr_t treadle_context_jump(frame* here /*rdi*/, const frame* there /*rsi*/,
+//   extern "C" uintptr_t treadle_context_jump(resume_point* here /*rdi*/,
+//                                             const resume_point* there /*rsi*/,
 //                                             uintptr_t message /*rdx*/);
 //
 // The switch saves what the System V ABI lets a callee keep: rbx, rbp, r12-r15, on the stack that
@@ -39,16 +40,21 @@ treadle_context_jump:
         .cfi_adjust_cfa_offset 8
         pushq   %r15
         .cfi_adjust_cfa_offset 8
+        pushq   %rbp                    // these two are the frame
+        .cfi_adjust_cfa_offset 8
         leaq    1f(%rip), %rax
+        pushq   %rax
+        .cfi_adjust_cfa_offset 8
         movq    %rsp, 0(%rdi)
-        movq    %rax, 8(%rdi)
-        movq    %rbp, 16(%rdi)
+        movq    %rsp, 8(%rdi)
         movq    %rdx, %rdi              // where the resumed side expects the message
         movq    8(%rsi), %rcx
-        movq    16(%rsi), %rbp
+        movq    8(%rcx), %rbp
         movq    0(%rsi), %rsp
-        jmpq    *%rcx
+        jmpq    *0(%rcx)
 1:      movq    %rdi, %rax
+        addq    $16, %rsp
+        .cfi_adjust_cfa_offset -16
         popq    %r15
         .cfi_adjust_cfa_offset -8
         popq    %r14

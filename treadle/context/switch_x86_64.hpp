@@ -13,15 +13,17 @@ extern "C" void treadle_context_start();
 
 namespace treadle::context {
 
-static_assert(offsetof(frame, stack_pointer) == 0 && offsetof(frame, resume) == 8 &&
-                  offsetof(frame, frame_pointer) == 16,
+static_assert(offsetof(frame, resume) == 0 && offsetof(frame, frame_pointer) == 8,
               "the assembly below names these offsets");
 
-inline frame make_frame(std::byte* top, entry_function entry) noexcept {
+inline resume_point make_frame(std::byte* top, entry_function entry) noexcept {
   // `top` is a multiple of 16: after the pop and the call, rsp % 16 == 8 as the ABI asks.
   auto* slot = reinterpret_cast<entry_function*>(top - sizeof(entry_function));
   *slot = entry;
-  return frame{slot, reinterpret_cast<void*>(&treadle_context_start), nullptr};
+  // Below the stack pointer, in the red zone: read before anything else uses the stack.
+  auto* rest = reinterpret_cast<frame*>(slot) - 1;
+  *rest = {reinterpret_cast<void*>(&treadle_context_start), nullptr};
+  return {slot, rest};
 }
 
 // All that a jump does not keep; the others are operands.
@@ -39,56 +41,59 @@ inline frame make_frame(std::byte* top, entry_function entry) noexcept {
       "xmm12", "xmm13", "xmm14", "xmm15" TREADLE_JUMP_CLOBBERS_512
 
 // Always inlined: a call around the jump would be one more return to mispredict.
-[[gnu::always_inline]] inline std::uintptr_t jump(frame& here, const frame& there,
+[[gnu::always_inline]] inline std::uintptr_t jump(resume_point& here, resume_point there,
                                                   std::uintptr_t message) noexcept {
-  frame* from = &here;
-  const frame* to = &there;
+  frame own;
+  here.rest = &own;
   asm volatile(
       "leaq 1f(%%rip), %%rax\n\t"
-      "movq %%rsp, 0(%[from])\n\t"
-      "movq %%rax, 8(%[from])\n\t"
-      "movq %%rbp, 16(%[from])\n\t"
-      "movq 8(%[to]), %%rcx\n\t"
-      "movq 16(%[to]), %%rbp\n\t"
-      "movq 0(%[to]), %%rsp\n\t"
-      "jmpq *%%rcx\n"
+      "movq %%rsp, %[stack_pointer]\n\t"
+      "movq %%rax, %[resume]\n\t"
+      "movq %%rbp, %[frame_pointer]\n\t"
+      "movq 8(%[rest]), %%rbp\n\t"
+      "movq %[to], %%rsp\n\t"
+      "jmpq *0(%[rest])\n"
       "1:\n"
-      : "+D"(message), [to] "+S"(to), [from] "+d"(from)
+      : "+D"(message), [to] "+S"(there.stack_pointer), [rest] "+d"(there.rest),
+        [stack_pointer] "=m"(here.stack_pointer), [resume] "=m"(own.resume),
+        [frame_pointer] "=m"(own.frame_pointer)
       :
       : TREADLE_JUMP_CLOBBERS, "rcx");
   return message;
 }
 
 // Without a frame in memory, which the jump would read back at once.
-[[gnu::always_inline]] inline std::uintptr_t jump_to_new(frame& here, std::byte* top,
+[[gnu::always_inline]] inline std::uintptr_t jump_to_new(resume_point& here, std::byte* top,
                                                          entry_function entry,
                                                          std::uintptr_t message) noexcept {
-  frame* from = &here;
+  frame own;
+  here.rest = &own;
   asm volatile(
       "leaq 1f(%%rip), %%rax\n\t"
-      "movq %%rsp, 0(%[from])\n\t"
-      "movq %%rax, 8(%[from])\n\t"
-      "movq %%rbp, 16(%[from])\n\t"
+      "movq %%rsp, %[stack_pointer]\n\t"
+      "movq %%rax, %[resume]\n\t"
+      "movq %%rbp, %[frame_pointer]\n\t"
       "movq %[top], %%rsp\n\t"
       "xorl %%ebp, %%ebp\n\t"
       "pushq %[entry]\n\t"
       "jmp treadle_context_start\n"
       "1:\n"
-      : "+D"(message), [top] "+S"(top), [from] "+d"(from), [entry] "+c"(entry)
+      : "+D"(message), [top] "+S"(top), [entry] "+c"(entry),
+        [stack_pointer] "=m"(here.stack_pointer), [resume] "=m"(own.resume),
+        [frame_pointer] "=m"(own.frame_pointer)
       :
-      : TREADLE_JUMP_CLOBBERS);
+      : TREADLE_JUMP_CLOBBERS, "rdx");
   return message;
 }
 
-[[noreturn, gnu::always_inline]] inline void jump_for_ever(const frame& there,
+[[noreturn, gnu::always_inline]] inline void jump_for_ever(resume_point there,
                                                            std::uintptr_t message) noexcept {
   asm volatile(
-      "movq 8(%[to]), %%rcx\n\t"
-      "movq 16(%[to]), %%rbp\n\t"
-      "movq 0(%[to]), %%rsp\n\t"
-      "jmpq *%%rcx\n"
+      "movq 8(%[rest]), %%rbp\n\t"
+      "movq %[to], %%rsp\n\t"
+      "jmpq *0(%[rest])\n"
       :
-      : "D"(message), [to] "S"(&there)
+      : "D"(message), [to] "S"(there.stack_pointer), [rest] "d"(there.rest)
       : "memory");
   __builtin_unreachable();
 }

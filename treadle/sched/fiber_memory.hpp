@@ -82,8 +82,9 @@ class fiber_memory {
   // Gives a thread without a stack its stack and body.
   void bind(fiber_processor& processor, thread& which) noexcept {
     thread_body& body = *processor.stacks.take(*arena_);
-    body.entry = which.entry;
-    which.closure.copy_to(body.inline_closure);
+    body.entry = which.start.entry;
+    body.inline_closure.words[0] = base::as_one_word(which.start.first_word);
+    body.inline_closure.words[1] = base::as_one_word(which.last_word);
     begin(which, body, reinterpret_cast<std::byte*>(&body));
   }
 
@@ -161,8 +162,7 @@ class fiber_memory {
   // `which` is stopped at the beginning of its run.
   void begin(thread& which, thread_body& body, std::byte* top) noexcept {
     body.closure = &body.inline_closure;
-    body.start = context::make_frame(top, entry_);
-    which.resume = &body.start;
+    which.resume = context::make_frame(top, entry_);
     occupy(which, body);
   }
 

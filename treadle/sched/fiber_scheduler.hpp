@@ -216,7 +216,7 @@ class fiber_scheduler : public scheduler_port {
     return reinterpret_cast<std::uintptr_t>(&which) | static_cast<std::uintptr_t>(action);
   }
 
-  context::frame* prepare(worker& on, thread& next) noexcept;
+  context::resume_point prepare(worker& on, thread& next) noexcept;
   static bool is_calm(const worker& on) noexcept {
     // One test for both words.
     return (reinterpret_cast<std::uintptr_t>(on.exceptions->caught) | on.exceptions->uncaught) == 0;

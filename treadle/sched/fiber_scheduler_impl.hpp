@@ -6,7 +6,7 @@
 namespace treadle::core {
 
 template <class Model>
-[[gnu::always_inline]] inline context::frame* fiber_scheduler<Model>::prepare(
+[[gnu::always_inline]] inline context::resume_point fiber_scheduler<Model>::prepare(
     worker& on, thread& next) noexcept {
   if (!next.bound) [[unlikely]]
     memory_.bind(processor_of(on), next);
@@ -40,10 +40,8 @@ template <class Model>
                                                                        thread* next, after action,
                                                                        after expected) noexcept {
   const int kept_errno = *on.errno_address;
-  context::frame here;
-  self.resume = &here;
   context::fiber_note& note = self.body->note;
-  const context::frame* there;
+  context::resume_point there;
   if (next == nullptr) {
     there = on.idle;
     set_current_thread(nullptr);
@@ -52,7 +50,7 @@ template <class Model>
     there = prepare(on, *next);
     context::leave(note, next->body->note);
   }
-  const std::uintptr_t message = context::jump(here, *there, tag(self, action));
+  const std::uintptr_t message = context::jump(self.resume, there, tag(self, action));
   // From here on perhaps on another worker.
   context::arrive(note);
   worker& now_on = *current_worker_or_null();
@@ -64,7 +62,7 @@ template <class Model>
 template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_for_ever(
     worker& on, thread* next, std::uintptr_t message) noexcept {
-  const context::frame* there;
+  context::resume_point there;
   if (next == nullptr) {
     there = on.idle;
     set_current_thread(nullptr);
@@ -73,17 +71,15 @@ template <class Model>
     there = prepare(on, *next);
     context::leave_for_ever(next->body->note);
   }
-  context::jump_for_ever(*there, message);
+  context::jump_for_ever(there, message);
 }
 
 template <class Model>
 void fiber_scheduler<Model>::run(worker& on, thread& next) noexcept {
-  context::frame here;
-  on.idle = &here;
-  const context::frame* there = prepare(on, next);
+  const context::resume_point there = prepare(on, next);
   context::leave(on.idle_note, next.body->note);
   const std::uintptr_t message =
-      context::jump(here, *there, static_cast<std::uintptr_t>(after::nothing));
+      context::jump(on.idle, there, static_cast<std::uintptr_t>(after::nothing));
   context::arrive(on.idle_note);
   if constexpr (Model::processors_move) {
     if (!model().has_processor(on)) [[unlikely]]
@@ -146,8 +142,7 @@ template <class Model>
     made = memory_.create_at_once(on, processor_of(on));
   if (made != nullptr) [[likely]] {
     made->scheduler = this;
-    made->entry = entry;
-    closure.copy_to(made->closure);
+    made->begin_with(entry, closure);
     transition(*made, thread_state::fresh, thread_state::ready, wait_reason::started);
     processor_of(on).started.add(1);
     model().put_last(on, *made);
@@ -166,8 +161,7 @@ template <class Model>
   error = memory_.create_plain(on, here.processor, made);
   if (error != 0) return nullptr;
   made->scheduler = this;
-  made->entry = entry;
-  closure.copy_to(made->closure);
+  made->begin_with(entry, closure);
   enqueue(on, here.processor, *made);
   return made;
 }
@@ -490,14 +484,12 @@ int fiber_scheduler<Model>::spawn_child(closure_function entry, const child_clos
   transition(*made, thread_state::fresh, thread_state::running, wait_reason::none);
   transition(self, thread_state::running, thread_state::ready, wait_reason::scope);
   const int kept_errno = *on.errno_address;
-  context::frame here;
-  self.resume = &here;
   context::fiber_note& note = self.body->note;
   set_current_thread(made);
   context::leave(note, body.note);
   const std::uintptr_t message =
-      context::jump_to_new(here, reinterpret_cast<std::byte*>(&body), &fiber_scheduler::child_main,
-                           reinterpret_cast<std::uintptr_t>(&self));
+      context::jump_to_new(self.resume, reinterpret_cast<std::byte*>(&body),
+                           &fiber_scheduler::child_main, reinterpret_cast<std::uintptr_t>(&self));
   // From here on perhaps on another worker.
   context::arrive(note);
   worker& now_on = *current_worker_or_null();

@@ -90,7 +90,7 @@ thread& adopt_current() noexcept {
   mine->record = record;
   mine->body.set_name(::getpid() == ::gettid() ? "main" : "foreign");
   record->body = &mine->body;
-  record->resume = nullptr;
+  record->resume = {};
   record->bound = true;
   record->forked = false;
   record->scheduler = mine->self.scheduler;

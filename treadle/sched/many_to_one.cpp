@@ -133,15 +133,14 @@ int many_to_one::open_here() noexcept {
   mine.own_body.set_name("main");
   mine.own_body.note = mine.self.idle_note;
   record->body = &mine.own_body;
-  record->resume = nullptr;
+  record->resume = {};
   record->bound = true;
   record->forked = false;
   record->scheduler = this;
   // relaxed, both: nobody else knows the record yet
   record->completion.store(thread::unjoined, base::relaxed);
   mine.own_body.owner.store(record, base::relaxed);
-  mine.idle_start = context::make_frame(idle_stack.top, &many_to_one::idle_main);
-  mine.self.idle = &mine.idle_start;
+  mine.self.idle = context::make_frame(idle_stack.top, &many_to_one::idle_main);
   mine.self.idle_note.begin(idle_stack.bottom,
                             static_cast<std::size_t>(idle_stack.top - idle_stack.bottom));
   transition(*record, thread_state::fresh, thread_state::running, wait_reason::none);

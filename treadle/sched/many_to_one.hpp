@@ -43,7 +43,6 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
     pthread_t kernel_thread{};
     // Only after open_here(): what the kernel thread's own flow needs as a thread.
     thread_body own_body;
-    context::frame idle_start{};
   };
 
   static processor& of(worker& on) noexcept { return *static_cast<processor*>(on.processor); }

@@ -94,7 +94,7 @@ int one_to_one::create(const creation& wanted, thread*& made) noexcept {
   below = align_down(below - sizeof(seat), alignof(seat));
   body->kernel_seat = ::new (below) seat;
   record->body = body;
-  record->resume = nullptr;
+  record->resume = {};
   record->bound = true;
   record->forked = false;
   record->scheduler = this;

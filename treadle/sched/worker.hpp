@@ -28,10 +28,10 @@ struct worker {
   std::uint32_t number = 0;   // among its scheduler's workers, from 1; see claim
   // Written by the owner, read by who wants its processor: it is at work in the scheduler.
   base::atomic<std::uint32_t> inside{1};
-  context::frame* idle = nullptr;  // where the idle loop stands while a thread runs
-  int* errno_address = nullptr;    // of this kernel thread
+  int* errno_address = nullptr;  // of this kernel thread
   exception_globals* exceptions = nullptr;
   record_cache records;
+  context::resume_point idle{};  // where the idle loop stands while a thread runs
   // Pauses in the longest round of a spin before a lock parks; 0 where the holder cannot run
   // meanwhile.
   unsigned spins_max = 0;

@@ -31,7 +31,6 @@ struct alignas(16) thread_body {
   // Set when the stack is bound; read by the overflow report of any thread.
   base::atomic<thread*> owner{nullptr};
   context::stack stack{};
-  context::frame start{};  // where a thread that has not run yet begins
   closure_function entry = nullptr;
   void* closure = nullptr;  // what entry gets: into `inline_closure`, or further down the stack
   child_closure inline_closure{};

@@ -77,16 +77,23 @@ struct closure_words {
 using small_closure = closure_words<2>;  // travels in the record
 using child_closure = closure_words<4>;  // a scope's child gets a stack at once, and has more room
 
+// What to run and the first word of the closure.
+struct beginning {
+  closure_function entry;
+  std::uintptr_t first_word;
+};
+
 struct alignas(base::cache_line_bytes) thread {
   // Owned by whoever holds the thread: the queue that it is in, or its worker.
   thread* link = nullptr;
+  // Bound to a stack: where to go on when stopped, and the body. Before: what to run.
   union {
-    context::frame* resume;  // stopped: where to go on
-    closure_function entry;  // not yet bound to a stack: what to run
+    context::resume_point resume;
+    beginning start;
   };
   union {
-    thread_body* body;  // bound to a stack
-    small_closure closure;
+    thread_body* body;
+    std::uintptr_t last_word;
   };
 
   // Atomic.
@@ -98,7 +105,7 @@ struct alignas(base::cache_line_bytes) thread {
   base::atomic<situation> now{situation{thread_state::free, wait_reason::none}};
 
   // Fixed after start.
-  bool bound = false;   // `body` and `resume` are meant, not `closure` and `entry`
+  bool bound = false;   // `body` and `resume` are meant, not `start` and `last_word`
   bool forked = false;  // a scope's child: completion holds no joiner, body->fork does
   scheduler_port* scheduler = nullptr;
 
@@ -113,7 +120,14 @@ struct alignas(base::cache_line_bytes) thread {
     return reinterpret_cast<thread*>(completion & ~may_leave);
   }
 
-  thread() noexcept : resume(nullptr), closure{} {}
+  // Not bound to a stack: what it will run.
+  [[gnu::always_inline]] void begin_with(closure_function entry,
+                                         const small_closure& closure) noexcept {
+    start = {entry, base::as_one_word(closure.words[0])};
+    last_word = base::as_one_word(closure.words[1]);
+  }
+
+  thread() noexcept : resume{}, body(nullptr) {}
 };
 
 static_assert(base::atomic<situation>::is_always_lock_free);
