@@ -13,7 +13,8 @@ extern "C" void treadle_context_start();
 
 namespace treadle::context {
 
-static_assert(offsetof(frame, resume) == 0 && offsetof(frame, frame_pointer) == 8,
+static_assert(offsetof(frame, resume) == 0 && offsetof(frame, frame_pointer) == 8 &&
+                  offsetof(resume_point, stack_pointer) == 0 && offsetof(resume_point, rest) == 8,
               "the assembly below names these offsets");
 
 inline resume_point make_frame(std::byte* top, entry_function entry) noexcept {
@@ -44,21 +45,22 @@ inline resume_point make_frame(std::byte* top, entry_function entry) noexcept {
 [[gnu::always_inline]] inline std::uintptr_t jump(resume_point& here, resume_point there,
                                                   std::uintptr_t message) noexcept {
   frame own;
-  here.rest = &own;
+  resume_point* from = &here;
   asm volatile(
+      "leaq %[resume], %%rax\n\t"
+      "movq %%rax, 8(%[from])\n\t"
       "leaq 1f(%%rip), %%rax\n\t"
-      "movq %%rsp, %[stack_pointer]\n\t"
+      "movq %%rsp, 0(%[from])\n\t"
       "movq %%rax, %[resume]\n\t"
       "movq %%rbp, %[frame_pointer]\n\t"
       "movq 8(%[rest]), %%rbp\n\t"
       "movq %[to], %%rsp\n\t"
       "jmpq *0(%[rest])\n"
       "1:\n"
-      : "+D"(message), [to] "+S"(there.stack_pointer), [rest] "+d"(there.rest),
-        [stack_pointer] "=m"(here.stack_pointer), [resume] "=m"(own.resume),
-        [frame_pointer] "=m"(own.frame_pointer)
+      : "+D"(message), [to] "+S"(there.stack_pointer), [rest] "+d"(there.rest), [from] "+c"(from),
+        [resume] "=m"(own.resume), [frame_pointer] "=m"(own.frame_pointer)
       :
-      : TREADLE_JUMP_CLOBBERS, "rcx");
+      : TREADLE_JUMP_CLOBBERS);
   return message;
 }
 
@@ -67,10 +69,12 @@ inline resume_point make_frame(std::byte* top, entry_function entry) noexcept {
                                                          entry_function entry,
                                                          std::uintptr_t message) noexcept {
   frame own;
-  here.rest = &own;
+  resume_point* from = &here;
   asm volatile(
+      "leaq %[resume], %%rax\n\t"
+      "movq %%rax, 8(%[from])\n\t"
       "leaq 1f(%%rip), %%rax\n\t"
-      "movq %%rsp, %[stack_pointer]\n\t"
+      "movq %%rsp, 0(%[from])\n\t"
       "movq %%rax, %[resume]\n\t"
       "movq %%rbp, %[frame_pointer]\n\t"
       "movq %[top], %%rsp\n\t"
@@ -78,11 +82,10 @@ inline resume_point make_frame(std::byte* top, entry_function entry) noexcept {
       "pushq %[entry]\n\t"
       "jmp treadle_context_start\n"
       "1:\n"
-      : "+D"(message), [top] "+S"(top), [entry] "+c"(entry),
-        [stack_pointer] "=m"(here.stack_pointer), [resume] "=m"(own.resume),
-        [frame_pointer] "=m"(own.frame_pointer)
+      : "+D"(message), [top] "+S"(top), [entry] "+c"(entry), [from] "+d"(from),
+        [resume] "=m"(own.resume), [frame_pointer] "=m"(own.frame_pointer)
       :
-      : TREADLE_JUMP_CLOBBERS, "rdx");
+      : TREADLE_JUMP_CLOBBERS);
   return message;
 }
 

@@ -4,9 +4,10 @@
 // A thread that stops picks the next one and switches to it directly; only when there is none it
 // switches to the worker's idle context. What must wait until the old context is saved (publish
 // "parked", queue it, free its stack) travels as the message of the jump and is done on the other
-// side, in after_switch(). errno and the C++ exception state are the thread's: kept in its own
-// frame while it is stopped. Between threads a worker has no exception under way, so a thread that
-// has none either, as nearly all have none, neither saves nor restores any.
+// side, in after_switch(). With one processor nothing must wait: see stop_running(). errno and the
+// C++ exception state are the thread's: kept in its own frame while it is stopped. Between threads a
+// worker has no exception under way, so a thread that has none either, as nearly all have none,
+// neither saves nor restores any.
 //
 // Where processors move, a worker may lose its own when it is outside the scheduler (claim.hpp), so
 // every call announces itself, then looks: `stay` for calls that come back without a switch,
@@ -14,8 +15,9 @@
 // (fiber_guest_impl.hpp): it queues threads as a foreign kernel thread does.
 //
 // Model has: pick(worker&); ready() for woken threads, ready_last() for yielding ones and
-// ready_from_outside(); push_parent() and pop_parent(); wants_idle(worker&); processors_move, and
-// where that is true has_processor(worker&), regain(worker&) and arm_as_guest(thread_body&, until).
+// ready_from_outside(); push_parent() and pop_parent(); wants_idle(worker&); is_alone(), which
+// says that only the worker that is inside runs what is ready; processors_move, and where that is
+// true has_processor(worker&), regain(worker&) and arm_as_guest(thread_body&, until).
 #pragma once
 
 #include <cstdint>
@@ -223,9 +225,12 @@ class fiber_scheduler : public scheduler_port {
   }
   void park_here(thread& self, wait_reason why, after expected) noexcept;
   // `expected`: what the one has most likely left to do who makes us come back.
-  void switch_away(worker& on, thread& self, thread* next, after action, after expected) noexcept;
-  void switch_calm(worker& on, thread& self, thread* next, after action, after expected) noexcept;
-  void switch_while_throwing(worker& on, thread& self, thread* next, after action,
+  std::uintptr_t stop_running(worker& on, thread& self, after action) noexcept;
+  void switch_away(worker& on, thread& self, thread* next, std::uintptr_t message,
+                   after expected) noexcept;
+  void switch_calm(worker& on, thread& self, thread* next, std::uintptr_t message,
+                   after expected) noexcept;
+  void switch_while_throwing(worker& on, thread& self, thread* next, std::uintptr_t message,
                              after expected) noexcept;
   [[noreturn]] void switch_for_ever(worker& on, thread* next, std::uintptr_t message) noexcept;
   void after_switch(worker& on, std::uintptr_t message, after expected) noexcept;

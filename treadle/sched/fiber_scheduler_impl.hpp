@@ -15,29 +15,42 @@ template <class Model>
   return next.resume;
 }
 
+// What the next one finds to do for `self`, which has stopped. Nothing where nobody but this worker
+// could run `self`, for then it is done already, though the context is not yet saved.
+template <class Model>
+[[gnu::always_inline]] inline std::uintptr_t fiber_scheduler<Model>::stop_running(
+    worker& on, thread& self, after action) noexcept {
+  if (!model().is_alone()) return tag(self, action);
+  finish_switch(on, &self, action);
+  return static_cast<std::uintptr_t>(after::nothing);
+}
+
 template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_away(worker& on, thread& self,
-                                                                       thread* next, after action,
+                                                                       thread* next,
+                                                                       std::uintptr_t message,
                                                                        after expected) noexcept {
   if (!is_calm(on)) [[unlikely]]
-    return switch_while_throwing(on, self, next, action, expected);
-  switch_calm(on, self, next, action, expected);
+    return switch_while_throwing(on, self, next, message, expected);
+  switch_calm(on, self, next, message, expected);
 }
 
 // The thread stops amid a throw or a handler. Everybody else finds a calm worker.
 template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::switch_while_throwing(worker& on, thread& self,
-                                                                     thread* next, after action,
+                                                                     thread* next,
+                                                                     std::uintptr_t message,
                                                                      after expected) noexcept {
   const exception_globals kept = *on.exceptions;
   *on.exceptions = exception_globals{};
-  switch_calm(on, self, next, action, expected);
+  switch_calm(on, self, next, message, expected);
   *current_worker_or_null()->exceptions = kept;
 }
 
 template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_calm(worker& on, thread& self,
-                                                                       thread* next, after action,
+                                                                       thread* next,
+                                                                       std::uintptr_t message,
                                                                        after expected) noexcept {
   const int kept_errno = *on.errno_address;
   context::fiber_note& note = self.body->note;
@@ -50,7 +63,7 @@ template <class Model>
     there = prepare(on, *next);
     context::leave(note, next->body->note);
   }
-  const std::uintptr_t message = context::jump(self.resume, there, tag(self, action));
+  message = context::jump(self.resume, there, message);
   // From here on perhaps on another worker.
   context::arrive(note);
   worker& now_on = *current_worker_or_null();
@@ -94,6 +107,7 @@ template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::after_switch(worker& on,
                                                                         std::uintptr_t message,
                                                                         after expected) noexcept {
+  if (message == static_cast<std::uintptr_t>(after::nothing)) return;
   const auto action = static_cast<after>(message & action_mask);
   if (action == expected) [[likely]] {
     finish_switch(on, reinterpret_cast<thread*>(message & ~action_mask), expected);
@@ -365,9 +379,9 @@ template <class Model>
 void fiber_scheduler<Model>::park_until_set(const base::atomic<bool>& flag,
                                             wait_reason why) noexcept {
   thread& self = *current_thread_or_null();
-  if (flag.load(base::acquire)) return;  // pairs with the setter's release, here and below
+  // Without a look at the flag: who has set it leaves a permit behind, or is about to.
   if (!self.permit.consume()) park_here(self, why, after::parked);
-  if (!flag.load(base::acquire)) [[unlikely]]
+  if (!flag.load(base::acquire)) [[unlikely]]  // pairs with the setter's release, here and below
     park_again_until_set(flag, why);
 }
 
@@ -385,7 +399,8 @@ template <class Model>
   if (!enter(on)) [[unlikely]]
     return park_as_guest(on, self, why);
   transition(self, thread_state::running, thread_state::parked, why);
-  switch_away(on, self, model().pick(on), after::parked, expected);
+  thread* next = model().pick(on);
+  switch_away(on, self, next, stop_running(on, self, after::parked), expected);
 }
 
 template <class Model>
@@ -421,7 +436,8 @@ template <class Model>
   } else {
     processor_of(on).timers.arm(*self.body, until);
     transition(self, thread_state::running, thread_state::parked, why);
-    switch_away(on, self, model().pick(on), after::parked, after::parked);
+    thread* next = model().pick(on);
+    switch_away(on, self, next, stop_running(on, self, after::parked), after::parked);
   }
   const bool fired = timer_queue::disarm(*self.body);
   // On a tie the token wins.
@@ -437,7 +453,7 @@ void fiber_scheduler<Model>::yield() noexcept {
   if (next == nullptr && !model().wants_idle(on)) return leave(on);
   thread& self = *current_thread_or_null();
   transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
-  switch_away(on, self, next, after::yielded, after::yielded);
+  switch_away(on, self, next, stop_running(on, self, after::yielded), after::yielded);
 }
 
 template <class Model>
@@ -455,7 +471,7 @@ int fiber_scheduler<Model>::fork(thread& child, fork_point& point) noexcept {
   point.youngest = &child;
   transition(child, thread_state::fresh, thread_state::ready, wait_reason::started);
   transition(self, thread_state::running, thread_state::ready, wait_reason::scope);
-  switch_away(on, self, &child, after::forked, after::nothing);
+  switch_away(on, self, &child, tag(self, after::forked), after::nothing);
   if (point.youngest != nullptr) ++point.left_behind;
   return 0;
 }

@@ -89,6 +89,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   [[gnu::noinline]] bool regain(worker& on) noexcept;
   void arm_as_guest(thread_body& body, deadline until) noexcept;
   void guest_parks() noexcept;
+  bool is_alone() const noexcept { return alone_; }
   // A preempted thread is resumed from the idle context only.
   bool wants_idle(worker&) const noexcept {
     return preempted_count_.load(base::relaxed) != 0;  // relaxed: a guess, made often

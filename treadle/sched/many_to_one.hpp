@@ -50,6 +50,7 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   // What fiber_scheduler asks of a model.
   static constexpr bool processors_move = false;
   static constexpr bool wants_idle(worker&) noexcept { return false; }
+  static constexpr bool is_alone() noexcept { return true; }
   thread* pick(worker& on) noexcept {
     processor& mine = of(on);
     if ((mine.tick() & look_around_mask) == 0) [[unlikely]]
