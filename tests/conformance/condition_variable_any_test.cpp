@@ -9,6 +9,7 @@
 #include <system_error>
 #include <treadle/condition_variable.hpp>
 #include <treadle/mutex.hpp>
+#include <treadle/semaphore.hpp>
 #include <vector>
 
 #include "tests/support/models.hpp"
@@ -260,6 +261,52 @@ TYPED_TEST(ConditionVariableAny, DestroyedRightAfterNotifyAll) {
       changed.reset();
       for (thread& t : threads) t.join();
     }
+  });
+}
+
+// Its unlock() waits, after it has unlocked, until somebody has notified and says so.
+class lingering_lock {
+ public:
+  void lock() { mutex_.lock(); }
+  void unlock() {
+    const bool lingering = lingers;
+    mutex_.unlock();
+    if (!lingering) return;
+    left.release();
+    notified.acquire();
+  }
+  bool lingers = false;  // guarded by itself
+  counting_semaphore<> left{0};
+  counting_semaphore<> notified{0};
+
+ private:
+  mutex mutex_;
+};
+
+// The wait inside unlock() uses up the wake-up that comes with the notification.
+TYPED_TEST(ConditionVariableAny, NotifiedWhileTheUnlockWaits) {
+  this->in([] {
+    lingering_lock m;
+    condition_variable_any changed;
+    bool done = false;
+    thread waiter([&] {
+      m.lock();
+      m.lingers = true;
+      changed.wait(m);
+      EXPECT_TRUE(done);
+      m.lingers = false;
+      m.unlock();
+    });
+    m.left.acquire();
+    this_thread::yield();  // the waiter is in its unlock()'s own wait by now, or soon
+    m.lock();
+    done = true;
+    changed.notify_one();
+    this_thread::yield();
+    m.notified.release();
+    m.lingers = false;
+    m.unlock();
+    waiter.join();
   });
 }
 

@@ -75,7 +75,7 @@ class fiber_scheduler : public scheduler_port {
   void join(thread& which) noexcept final;
   wake park(wait_reason why, deadline until) noexcept final;
   wake park_until(wait_reason why, deadline until) noexcept;
-  void park_until_set(const base::atomic<bool>& flag, wait_reason why) noexcept final;
+  void park_until_set(thread& self, const base::atomic<bool>& flag, wait_reason why) noexcept final;
   TREADLE_INDIRECT_RETURN void yield() noexcept final;
   [[noreturn]] void exit() noexcept final {
     *current_worker_or_null()->exceptions = exception_globals{};  // a handler may have called us

@@ -20,7 +20,8 @@ template <class Model>
 template <class Model>
 [[gnu::always_inline]] inline std::uintptr_t fiber_scheduler<Model>::stop_running(
     worker& on, thread& self, after action) noexcept {
-  if (!model().is_alone()) return tag(self, action);
+  if (!model().is_alone()) [[unlikely]]
+    return tag(self, action);
   finish_switch(on, &self, action);
   return static_cast<std::uintptr_t>(after::nothing);
 }
@@ -107,7 +108,8 @@ template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::after_switch(worker& on,
                                                                         std::uintptr_t message,
                                                                         after expected) noexcept {
-  if (message == static_cast<std::uintptr_t>(after::nothing)) return;
+  if (message == static_cast<std::uintptr_t>(after::nothing)) [[likely]]
+    return;
   const auto action = static_cast<after>(message & action_mask);
   if (action == expected) [[likely]] {
     finish_switch(on, reinterpret_cast<thread*>(message & ~action_mask), expected);
@@ -130,8 +132,9 @@ template <class Model>
     case after::nothing:
       return;
     case after::parked:
-      if (!left->permit.publish_parked()) [[unlikely]]
-        ready_again(on, *left);
+      if (left->permit.publish_parked()) [[likely]]
+        return;
+      ready_again(on, *left);
       return;
     case after::yielded:
       return model().ready_last(on, *left);
@@ -376,12 +379,10 @@ template <class Model>
 }
 
 template <class Model>
-void fiber_scheduler<Model>::park_until_set(const base::atomic<bool>& flag,
+void fiber_scheduler<Model>::park_until_set(thread& self, const base::atomic<bool>& flag,
                                             wait_reason why) noexcept {
-  thread& self = *current_thread_or_null();
-  // Without a look at the flag: who has set it leaves a permit behind, or is about to.
   if (!self.permit.consume()) park_here(self, why, after::parked);
-  if (!flag.load(base::acquire)) [[unlikely]]  // pairs with the setter's release, here and below
+  if (!flag.load(base::acquire)) [[unlikely]]  // pairs with the setter's release
     park_again_until_set(flag, why);
 }
 

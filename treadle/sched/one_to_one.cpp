@@ -262,7 +262,7 @@ wake one_to_one::park(wait_reason why, deadline until) noexcept {
   return outcome;
 }
 
-void one_to_one::park_until_set(const base::atomic<bool>& flag, wait_reason why) noexcept {
+void one_to_one::park_until_set(thread&, const base::atomic<bool>& flag, wait_reason why) noexcept {
   // acquire: pairs with the setter's release
   while (!flag.load(base::acquire)) static_cast<void>(park(why, deadline::never()));
 }

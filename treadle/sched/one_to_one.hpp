@@ -35,7 +35,7 @@ class one_to_one final : public scheduler_port {
   thread* spawn(closure_function entry, small_closure closure, int& error) noexcept final;
   int start(thread& fresh) noexcept final;
   wake park(wait_reason why, deadline until) noexcept final;
-  void park_until_set(const base::atomic<bool>& flag, wait_reason why) noexcept final;
+  void park_until_set(thread& self, const base::atomic<bool>& flag, wait_reason why) noexcept final;
   void yield() noexcept final;
   [[noreturn]] void exit() noexcept final;
   int fork(thread& child, fork_point& point) noexcept final;

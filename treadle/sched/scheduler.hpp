@@ -99,8 +99,10 @@ class scheduler_port {
   [[nodiscard]] virtual int start(thread& fresh) noexcept = 0;
   virtual wake park(wait_reason why, deadline until) noexcept = 0;
   // Parks the caller, a thread of this scheduler, until `flag`, which its setter sets before it
-  // unparks. Looks before it parks: the token that came with the flag may have been used up.
-  virtual void park_until_set(const base::atomic<bool>& flag, wait_reason why) noexcept = 0;
+  // unparks. Does not look before it parks: the caller has not parked since the setter could know
+  // of it, or has looked itself, for such a park uses up the token that comes with the flag.
+  virtual void park_until_set(thread& self, const base::atomic<bool>& flag,
+                              wait_reason why) noexcept = 0;
   // For whoever has just claimed a parked thread. Kernel threads are woken through their futex.
   virtual void make_ready([[maybe_unused]] thread& claimed) noexcept {
     TREADLE_CHECK(false, "a kernel thread cannot be claimed");
