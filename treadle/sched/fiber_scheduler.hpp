@@ -5,8 +5,8 @@
 // switches to the worker's idle context. What must wait until the old context is saved (publish
 // "parked", queue it, free its stack) travels as the message of the jump and is done on the other
 // side, in after_switch(). With one processor nothing must wait: see stop_running(). errno and the
-// C++ exception state are the thread's: kept in its own frame while it is stopped. Between threads a
-// worker has no exception under way, so a thread that has none either, as nearly all have none,
+// C++ exception state are the thread's: kept in its own frame while it is stopped. Between threads
+// a worker has no exception under way, so a thread that has none either, as nearly all have none,
 // neither saves nor restores any.
 //
 // Where processors move, a worker may lose its own when it is outside the scheduler (claim.hpp), so
