@@ -81,11 +81,19 @@ class fiber_memory {
 
   // Gives a thread without a stack its stack and body.
   void bind(fiber_processor& processor, thread& which) noexcept {
+    thread_body& body = bind_to_run(processor, which);
+    which.resume = context::make_frame(reinterpret_cast<std::byte*>(&body), entry_);
+  }
+  // The same for one that is started below its body at once.
+  [[gnu::always_inline]] thread_body& bind_to_run(fiber_processor& processor,
+                                                  thread& which) noexcept {
     thread_body& body = *processor.stacks.take(*arena_);
     body.entry = which.start.entry;
     body.inline_closure.words[0] = base::as_one_word(which.start.first_word);
     body.inline_closure.words[1] = base::as_one_word(which.last_word);
-    begin(which, body, reinterpret_cast<std::byte*>(&body));
+    body.closure = &body.inline_closure;
+    occupy(which, body);
+    return body;
   }
 
   // Frees the stack of a thread that has left it.
@@ -104,11 +112,13 @@ class fiber_memory {
   [[nodiscard, gnu::always_inline]] bool unbind_running(fiber_processor& processor,
                                                         thread& ending) noexcept {
     thread_body& body = *ending.body;
-    if (!context::fiber_note::may_end_itself || body.stack.arena != arena_) [[unlikely]]
+    if (!context::fiber_note::may_end_itself || body.stack.arena != arena_ ||
+        processor.stacks.is_full() || processor.promises + 1 >= 2 * promise_batch) [[unlikely]]
       return false;
     // relaxed: as in unbind()
     body.owner.store(nullptr, base::relaxed);
-    keep(processor, body);
+    processor.stacks.put_into_room(&body);
+    ++processor.promises;
     return true;
   }
 

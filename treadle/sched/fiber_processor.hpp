@@ -48,6 +48,11 @@ class stack_cache {
     bodies_[count_++] = warm;
   }
 
+  bool is_full() const noexcept { return count_ == capacity; }
+  [[gnu::always_inline]] void put_into_room(thread_body* warm) noexcept {
+    bodies_[count_++] = warm;
+  }
+
   void drain(context::stack_arena& arena) noexcept;
 
   // A promised stack with a body, not from a cache.

@@ -79,7 +79,7 @@ class fiber_scheduler : public scheduler_port {
   TREADLE_INDIRECT_RETURN void yield() noexcept final;
   [[noreturn]] void exit() noexcept final {
     *current_worker_or_null()->exceptions = exception_globals{};  // a handler may have called us
-    end_thread();
+    end_thread(*current_thread_or_null());
   }
   int fork(thread& child, fork_point& point) noexcept final;
   int spawn_child(closure_function entry, const child_closure& closure,
@@ -219,6 +219,7 @@ class fiber_scheduler : public scheduler_port {
   }
 
   context::resume_point prepare(worker& on, thread& next) noexcept;
+  context::resume_point prepare_bound(thread& next) noexcept;
   static bool is_calm(const worker& on) noexcept {
     // One test for both words.
     return (reinterpret_cast<std::uintptr_t>(on.exceptions->caught) | on.exceptions->uncaught) == 0;
@@ -239,7 +240,9 @@ class fiber_scheduler : public scheduler_port {
   thread* spawn_at_once(worker& on, closure_function entry, small_closure closure) noexcept;
   thread* spawn_slowly(closure_function entry, small_closure closure, int& error) noexcept;
   void make_ready_slowly(thread& claimed) noexcept;
-  void park_until_ended(thread& which) noexcept;
+  void lend_to(worker& on, thread& self, thread& which) noexcept;
+  void start_from(worker& on, thread& self, thread& fresh) noexcept;
+  void join_by_permit(thread& which) noexcept;
   void park_again_until_set(const base::atomic<bool>& flag, wait_reason why) noexcept;
   void ready_again(worker& on, thread& left) noexcept;
   void publish_parent(worker& on, thread& parent) noexcept;
@@ -248,7 +251,11 @@ class fiber_scheduler : public scheduler_port {
   void retire(worker& on, thread& ended, after action) noexcept;
   void publish_end(worker& on, thread& ended) noexcept;
   thread* end_of_child(thread& self, thread* popped) noexcept;
-  [[noreturn]] void end_thread() noexcept;
+  [[noreturn]] void end_thread(thread& self) noexcept;
+  [[noreturn]] void end_for_anybody(worker& on, thread& self, std::uintptr_t waiting) noexcept;
+  [[noreturn]] void end_as_guest_or_later(worker& on, thread& self) noexcept;
+  [[noreturn]] void end_late_child() noexcept;
+  [[noreturn]] void end_slowly(worker& on, thread& next, std::uintptr_t message) noexcept;
   [[noreturn]] void end_child() noexcept;
   [[noreturn]] void end_child_slowly(worker& on, thread& self, thread* popped) noexcept;
   [[noreturn]] void end_for(worker& on, thread& self, thread& next, after action) noexcept;
@@ -259,6 +266,9 @@ class fiber_scheduler : public scheduler_port {
   [[noreturn]] void end_as_guest(worker& on, thread& self) noexcept;
   [[noreturn]] static void thread_main(std::uintptr_t message);
   [[noreturn]] static void child_main(std::uintptr_t parent);
+  [[noreturn]] static void start_after(std::uintptr_t message) noexcept;
+  [[noreturn]] static void run_thread(worker& on, thread& self);
+  [[noreturn]] static void destroy_specific_and_end();
   static void destroy_specific(thread& self);
 };
 

@@ -10,6 +10,12 @@ template <class Model>
     worker& on, thread& next) noexcept {
   if (!next.bound) [[unlikely]]
     memory_.bind(processor_of(on), next);
+  return prepare_bound(next);
+}
+
+template <class Model>
+[[gnu::always_inline]] inline context::resume_point fiber_scheduler<Model>::prepare_bound(
+    thread& next) noexcept {
   transition(next, thread_state::ready, thread_state::running, wait_reason::none);
   set_current_thread(&next);
   return next.resume;
@@ -239,6 +245,8 @@ void fiber_scheduler<Model>::publish_end(worker& on, thread& ended) noexcept {
   const std::uintptr_t before = ended.completion.exchange(thread::has_finished, base::acq_rel);
   if (before == thread::detached) {
     record_pool::release(on.records, ended);
+  } else if ((before & thread::lent) != 0) {
+    make_ready(*thread::joiner_in(before));
   } else if (before != thread::unjoined) {
     scheduler_port::unpark(*thread::joiner_in(before));
   }
@@ -278,9 +286,17 @@ template <class Model>
                                                                    thread& next,
                                                                    after action) noexcept {
   if (!memory_.unbind_running(processor_of(on), self)) [[unlikely]]
-    switch_for_ever(on, &next, tag(self, action));
+    end_slowly(on, next, tag(self, action));
   retire(on, self, action);
-  switch_for_ever(on, &next, static_cast<std::uintptr_t>(after::nothing));
+  const context::resume_point there = prepare_bound(next);
+  context::leave_for_ever(next.body->note);
+  context::jump_for_ever(there, static_cast<std::uintptr_t>(after::nothing));
+}
+
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::end_slowly(worker& on, thread& next,
+                                                          std::uintptr_t message) noexcept {
+  switch_for_ever(on, &next, message);
 }
 
 template <class Model>
@@ -308,17 +324,41 @@ template <class Model>
 }
 
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_thread() noexcept {
-  thread& self = *current_thread_or_null();
-  if (self.forked) [[unlikely]]
-    end_child();
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_thread(thread& self) noexcept {
   worker& on = *current_worker_or_null();
-  if (!enter(on)) [[unlikely]]
-    end_as_guest(on, self);
+  if (self.forked) [[unlikely]]
+    end_late_child();
+  if (!enter_at_once(on)) [[unlikely]]
+    end_as_guest_or_later(on, self);
   // acquire: pairs with join(), makes the joiner's record readable
   const std::uintptr_t waiting = self.completion.load(base::acquire);
-  // Signed: not one that may leave.
-  if (static_cast<std::intptr_t>(waiting) > static_cast<std::intptr_t>(thread::detached)) {
+  if ((waiting & thread::lent) == 0) [[unlikely]]
+    end_for_anybody(on, self, waiting);
+  thread& joiner = *reinterpret_cast<thread*>(waiting - thread::lent);
+  transition(joiner, thread_state::parked, thread_state::ready, wait_reason::join);
+  end_for(on, self, joiner, after::ended_joined);
+}
+
+// A child that has been left behind by its parent.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::end_late_child() noexcept {
+  end_child();
+}
+
+// The worker's processor is not simply its own.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::end_as_guest_or_later(worker& on,
+                                                                     thread& self) noexcept {
+  if (!enter(on)) end_as_guest(on, self);
+  // acquire: as in end_thread()
+  end_for_anybody(on, self, self.completion.load(base::acquire));
+}
+
+// `waiting` is what `completion` was a moment ago.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::end_for_anybody(worker& on, thread& self,
+                                                               std::uintptr_t waiting) noexcept {
+  if (waiting > thread::detached && (waiting & (thread::may_leave | thread::lent)) == 0) {
     auto* joiner = reinterpret_cast<thread*>(waiting);
     if (joiner->scheduler == this && joiner->permit.claim_parked()) {
       transition(*joiner, thread_state::parked, thread_state::ready, wait_reason::join);
@@ -337,16 +377,39 @@ template <class Model>
 
 template <class Model>
 void fiber_scheduler<Model>::thread_main(std::uintptr_t message) {
-  thread* self = current_thread_or_null();
-  worker* on = current_worker_or_null();
-  auto* scheduler = static_cast<fiber_scheduler*>(self->scheduler);
-  context::arrive(self->body->note);
-  scheduler->after_switch(*on, message, after::parked);
-  *on->errno_address = 0;
-  leave(*on);
-  self->body->entry(self->body->closure);
-  destroy_specific(*self);
-  scheduler->end_thread();
+  if (message != static_cast<std::uintptr_t>(after::nothing)) [[unlikely]]
+    start_after(message);
+  thread& self = *current_thread_or_null();
+  context::arrive(self.body->note);
+  run_thread(*current_worker_or_null(), self);
+}
+
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::start_after(std::uintptr_t message) noexcept {
+  thread& self = *current_thread_or_null();
+  context::arrive(self.body->note);
+  worker& on = *current_worker_or_null();
+  static_cast<fiber_scheduler*>(self.scheduler)->after_any_switch(on, message);
+  run_thread(on, self);
+}
+
+// Nothing is kept over a call here, so that no register need be saved first.
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::run_thread(worker& on, thread& self) {
+  *on.errno_address = 0;
+  leave(on);
+  self.body->entry(self.body->closure);
+  thread& ended = *current_thread_or_null();
+  if (ended.body->specific.destroy != nullptr) [[unlikely]]
+    destroy_specific_and_end();
+  static_cast<fiber_scheduler*>(ended.scheduler)->end_thread(ended);
+}
+
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::destroy_specific_and_end() {
+  thread& self = *current_thread_or_null();
+  destroy_specific(self);
+  static_cast<fiber_scheduler*>(self.scheduler)->end_thread(self);
 }
 
 // What a child starts with that runs before its parent goes on.
@@ -374,8 +437,17 @@ wake fiber_scheduler<Model>::park(wait_reason why, deadline until) noexcept {
 }
 
 template <class Model>
-[[gnu::noinline]] void fiber_scheduler<Model>::park_until_ended(thread& which) noexcept {
-  while (!has_ended(which)) static_cast<void>(park(wait_reason::join, deadline::never()));
+[[gnu::noinline]] void fiber_scheduler<Model>::join_by_permit(thread& which) noexcept {
+  thread& self = *current_thread_or_null();
+  if (!has_ended(which) && become_joiner(which, self)) {
+    if (!self.permit.consume()) park_here(self, wait_reason::join, after::nothing);
+    while (!has_ended(which)) static_cast<void>(park(wait_reason::join, deadline::never()));
+  }
+  if (which.scheduler == this) [[likely]] {
+    record_pool::release(current_worker_or_null()->records, which);
+  } else {
+    which.scheduler->reap(which);
+  }
 }
 
 template <class Model>
@@ -404,20 +476,58 @@ template <class Model>
   switch_away(on, self, next, stop_running(on, self, after::parked), expected);
 }
 
+// With one processor a joiner needs no permit to wait by: whoever ends `which` makes it ready, and
+// it cannot be resumed before it has left this processor. The worker is inside.
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::lend_to(worker& on, thread& self,
+                                                                   thread& which) noexcept {
+  thread* next = model().pick(on);
+  if (!lend(which, self)) [[unlikely]] {
+    if (next != nullptr) model().ready(on, *next);
+    return leave(on);
+  }
+  transition(self, thread_state::running, thread_state::parked, wait_reason::join);
+  if (next != nullptr && !next->bound && is_calm(on)) [[likely]] {
+    start_from(on, self, *next);
+  } else {
+    switch_away(on, self, next, static_cast<std::uintptr_t>(after::nothing), after::nothing);
+  }
+}
+
+// A switch to a thread that has not run yet, from a calm worker.
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::start_from(worker& on, thread& self,
+                                                                      thread& fresh) noexcept {
+  const int kept_errno = *on.errno_address;
+  thread_body& body = memory_.bind_to_run(processor_of(on), fresh);
+  transition(fresh, thread_state::ready, thread_state::running, wait_reason::none);
+  set_current_thread(&fresh);
+  context::fiber_note& note = self.body->note;
+  context::leave(note, body.note);
+  const std::uintptr_t message = context::jump_to_new(
+      self.resume, reinterpret_cast<std::byte*>(&body), &fiber_scheduler::thread_main,
+      static_cast<std::uintptr_t>(after::nothing));
+  // From here on perhaps on another worker.
+  context::arrive(note);
+  worker& now_on = *current_worker_or_null();
+  after_switch(now_on, message, after::nothing);
+  *now_on.errno_address = kept_errno;
+  leave(now_on);
+}
+
 template <class Model>
 void fiber_scheduler<Model>::join(thread& which) noexcept {
-  thread& self = *current_thread_or_null();
-  if (become_joiner(which, self) && !self.permit.consume()) {
-    park_here(self, wait_reason::join, after::nothing);
+  if (!model().is_alone() || which.scheduler != this) [[unlikely]]
+    return join_by_permit(which);
+  if (!has_ended(which)) {
+    worker& on = *current_worker_or_null();
+    if (!enter_at_once(on)) [[unlikely]] {
+      leave(on);
+      return join_by_permit(which);
+    }
+    lend_to(on, *current_thread_or_null(), which);
   }
-  // As in park_until_set().
-  if (!has_ended(which)) [[unlikely]]
-    park_until_ended(which);
-  if (which.scheduler == this) [[likely]] {
-    record_pool::release(current_worker_or_null()->records, which);
-  } else {
-    which.scheduler->reap(which);
-  }
+  record_pool::release(current_worker_or_null()->records, which);
 }
 
 template <class Model>

@@ -22,6 +22,16 @@ inline bool has_ended(const thread& which) noexcept {
                                                   base::acq_rel, base::acquire);
 }
 
+// The same for a joiner that parks without its permit (thread::lent).
+[[gnu::always_inline]] inline bool lend(thread& which, thread& self) noexcept {
+  const std::uintptr_t mine = reinterpret_cast<std::uintptr_t>(&self) | thread::lent;
+  if (base::swap_if_alone(which.completion, thread::unjoined, mine)) [[likely]]
+    return true;
+  std::uintptr_t expected = thread::unjoined;
+  // acq_rel: as in become_joiner()
+  return which.completion.compare_exchange_strong(expected, mine, base::acq_rel, base::acquire);
+}
+
 // Parks the caller until `which` has left its stack, then frees its record, all within a limit.
 // False when that came first: `which` can still be joined then.
 inline bool join_within(thread& which, const base::wait_limit& limit) noexcept {

@@ -100,7 +100,7 @@ struct alignas(base::cache_line_bytes) thread {
   park_token permit;
   std::uint32_t id = 0;  // fixed after start
   // unjoined, has_finished, detached, or the record of the thread that waits in join; with the bit
-  // `may_leave` when that one may give up waiting.
+  // `may_leave` when that one may give up waiting, or `lent` when it waits for nothing else at all.
   base::biased<std::uintptr_t> completion{0};
   base::atomic<situation> now{situation{thread_state::free, wait_reason::none}};
 
@@ -112,12 +112,13 @@ struct alignas(base::cache_line_bytes) thread {
   static constexpr std::uintptr_t unjoined = 0;
   static constexpr std::uintptr_t has_finished = 1;
   static constexpr std::uintptr_t detached = 2;
-  // The sign bit, which no address has: a thread that ends hands over to a joiner without a
-  // read-modify-write, and tells by the sign that it must not.
-  static constexpr std::uintptr_t may_leave = ~(~std::uintptr_t{0} >> 1);
+  // Bits that no record's address has.
+  static constexpr std::uintptr_t may_leave = 4;
+  // The joiner is parked without its permit: who ends the thread owns it, and makes it ready.
+  static constexpr std::uintptr_t lent = 8;
 
   static thread* joiner_in(std::uintptr_t completion) noexcept {
-    return reinterpret_cast<thread*>(completion & ~may_leave);
+    return reinterpret_cast<thread*>(completion & ~(may_leave | lent));
   }
 
   // Not bound to a stack: what it will run.
