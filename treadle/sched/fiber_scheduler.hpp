@@ -274,5 +274,6 @@ class fiber_scheduler : public scheduler_port {
 
 }  // namespace treadle::core
 
+#include "treadle/sched/fiber_end_impl.hpp"
 #include "treadle/sched/fiber_guest_impl.hpp"
 #include "treadle/sched/fiber_scheduler_impl.hpp"

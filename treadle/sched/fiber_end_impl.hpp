@@ -1,0 +1,220 @@
+// The first and the last that a thread does, on fiber_scheduler. Included by fiber_scheduler.hpp
+// only.
+#pragma once
+
+#include "treadle/sched/fiber_scheduler.hpp"
+
+namespace treadle::core {
+
+// The end of a thread that nobody was parked in join for.
+template <class Model>
+void fiber_scheduler<Model>::finish(worker& on, thread& ended) noexcept {
+  processor_of(on).finished.add(1);
+  memory_.unbind(processor_of(on), ended);
+  publish_end(on, ended);
+}
+
+// The end of a thread that has handed over to who waited for it.
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::retire(worker& on, thread& ended,
+                                                                  after action) noexcept {
+  processor_of(on).finished.add(1);
+  transition(ended, thread_state::running, thread_state::finished, wait_reason::exited);
+  if (action == after::ended_joined) {
+    // release: pairs with the joiner's acquire; the joiner alone touches the record after this
+    ended.completion.store(thread::has_finished, base::release);
+  } else {
+    record_pool::release(on.records, ended);
+  }
+}
+
+template <class Model>
+void fiber_scheduler<Model>::publish_end(worker& on, thread& ended) noexcept {
+  transition(ended, thread_state::running, thread_state::finished, wait_reason::exited);
+  // acq_rel: release what the thread did to its joiner; acquire the joiner's record
+  const std::uintptr_t before = ended.completion.exchange(thread::has_finished, base::acq_rel);
+  if (before == thread::detached) {
+    record_pool::release(on.records, ended);
+  } else if ((before & thread::lent) != 0) {
+    make_ready(*thread::joiner_in(before));
+  } else if (before != thread::unjoined) {
+    scheduler_port::unpark(*thread::joiner_in(before));
+  }
+}
+
+// Whom the end of a scope's child hands over to, who has taken `popped` from the deque; null when
+// any ready thread will do.
+template <class Model>
+thread* fiber_scheduler<Model>::end_of_child(thread& self, thread* popped) noexcept {
+  fork_point& point = *self.body->fork;
+  thread* parent = point.parent;
+  // acq_rel: what all children did is released to the parent through this counter
+  if (point.outstanding.fetch_sub(1, base::acq_rel) == 1) {
+    // The fork point may be gone now, and the parent's record another thread's: only a claim makes
+    // it safe to look at.
+    if (popped == nullptr && parent->permit.claim_parked()) {
+      if (parent->scheduler == this) {
+        transition(*parent, thread_state::parked, thread_state::ready, wait_reason::scope);
+        return parent;
+      }
+      parent->scheduler->make_ready(*parent);
+    } else {
+      scheduler_port::unpark(*parent);
+    }
+  }
+  return popped;
+}
+
+// The ends are inlined into the functions that every thread starts with: a thread that ends has
+// made no call that it does not return from, so the return predictor is right for the thread that
+// goes on (12 ns a miss, bench spawn_join).
+
+// The end of a thread that hands over to `next`. Its stack and record are free before it has left
+// them, for nobody but this worker can take them, and the worker's next step is off the stack.
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_for(worker& on, thread& self,
+                                                                   thread& next,
+                                                                   after action) noexcept {
+  if (!memory_.unbind_running(processor_of(on), self)) [[unlikely]]
+    end_slowly(on, next, tag(self, action));
+  retire(on, self, action);
+  const context::resume_point there = prepare_bound(next);
+  context::leave_for_ever(next.body->note);
+  context::jump_for_ever(there, static_cast<std::uintptr_t>(after::nothing));
+}
+
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::end_slowly(worker& on, thread& next,
+                                                          std::uintptr_t message) noexcept {
+  switch_for_ever(on, &next, message);
+}
+
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_child() noexcept {
+  thread& self = *current_thread_or_null();
+  worker& on = *current_worker_or_null();
+  if (!enter(on)) [[unlikely]]
+    end_as_guest(on, self);
+  fork_point& point = *self.body->fork;
+  thread* popped = model().pop_parent(on);
+  // Whoever holds the parent may touch the fork point: the parent is not running.
+  if (popped == point.parent && point.youngest == &self) [[likely]] {
+    point.youngest = nullptr;
+    end_for(on, self, *popped, after::ended_child);
+  }
+  end_child_slowly(on, self, popped);
+}
+
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::end_child_slowly(worker& on, thread& self,
+                                                                thread* popped) noexcept {
+  thread* next = end_of_child(self, popped);
+  if (next == nullptr) next = model().pick(on);
+  switch_for_ever(on, next, tag(self, after::ended_child));
+}
+
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_thread(thread& self) noexcept {
+  worker& on = *current_worker_or_null();
+  if (self.forked) [[unlikely]]
+    end_late_child();
+  if (!enter_at_once(on)) [[unlikely]]
+    end_as_guest_or_later(on, self);
+  // acquire: pairs with join(), makes the joiner's record readable
+  const std::uintptr_t waiting = self.completion.load(base::acquire);
+  if ((waiting & thread::lent) == 0) [[unlikely]]
+    end_for_anybody(on, self, waiting);
+  thread& joiner = *reinterpret_cast<thread*>(waiting - thread::lent);
+  transition(joiner, thread_state::parked, thread_state::ready, wait_reason::join);
+  end_for(on, self, joiner, after::ended_joined);
+}
+
+// A child that has been left behind by its parent.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::end_late_child() noexcept {
+  end_child();
+}
+
+// The worker's processor is not simply its own.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::end_as_guest_or_later(worker& on,
+                                                                     thread& self) noexcept {
+  if (!enter(on)) end_as_guest(on, self);
+  // acquire: as in end_thread()
+  end_for_anybody(on, self, self.completion.load(base::acquire));
+}
+
+// `waiting` is what `completion` was a moment ago.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::end_for_anybody(worker& on, thread& self,
+                                                               std::uintptr_t waiting) noexcept {
+  if (waiting > thread::detached && (waiting & (thread::may_leave | thread::lent)) == 0) {
+    auto* joiner = reinterpret_cast<thread*>(waiting);
+    if (joiner->scheduler == this && joiner->permit.claim_parked()) {
+      transition(*joiner, thread_state::parked, thread_state::ready, wait_reason::join);
+      end_for(on, self, *joiner, after::ended_joined);
+    }
+  }
+  switch_for_ever(on, model().pick(on), tag(self, after::ended));
+}
+
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::destroy_specific(thread& self) {
+  if (self.body->specific.destroy != nullptr) {
+    self.body->specific.destroy(self.body->specific.values);
+  }
+}
+
+template <class Model>
+void fiber_scheduler<Model>::thread_main(std::uintptr_t message) {
+  if (message != static_cast<std::uintptr_t>(after::nothing)) [[unlikely]]
+    start_after(message);
+  thread& self = *current_thread_or_null();
+  context::arrive(self.body->note);
+  run_thread(*current_worker_or_null(), self);
+}
+
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::start_after(std::uintptr_t message) noexcept {
+  thread& self = *current_thread_or_null();
+  context::arrive(self.body->note);
+  worker& on = *current_worker_or_null();
+  static_cast<fiber_scheduler*>(self.scheduler)->after_any_switch(on, message);
+  run_thread(on, self);
+}
+
+// Nothing is kept over a call here, so that no register need be saved first.
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::run_thread(worker& on, thread& self) {
+  *on.errno_address = 0;
+  leave(on);
+  self.body->entry(self.body->closure);
+  thread& ended = *current_thread_or_null();
+  if (ended.body->specific.destroy != nullptr) [[unlikely]]
+    destroy_specific_and_end();
+  static_cast<fiber_scheduler*>(ended.scheduler)->end_thread(ended);
+}
+
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::destroy_specific_and_end() {
+  thread& self = *current_thread_or_null();
+  destroy_specific(self);
+  static_cast<fiber_scheduler*>(self.scheduler)->end_thread(self);
+}
+
+// What a child starts with that runs before its parent goes on.
+template <class Model>
+void fiber_scheduler<Model>::child_main(std::uintptr_t parent) {
+  thread* self = current_thread_or_null();
+  worker* on = current_worker_or_null();
+  auto* scheduler = static_cast<fiber_scheduler*>(self->scheduler);
+  context::arrive(self->body->note);
+  scheduler->publish_parent(*on, *reinterpret_cast<thread*>(parent));
+  *on->errno_address = 0;
+  leave(*on);
+  self->body->entry(&self->body->inline_closure);
+  destroy_specific(*self);
+  scheduler->end_child();
+}
+
+}  // namespace treadle::core
