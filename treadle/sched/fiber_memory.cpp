@@ -17,14 +17,21 @@ thread_body* stack_cache::fetch(context::stack_arena& arena) noexcept {
 void stack_cache::spill(context::stack_arena& arena) noexcept {
   constexpr std::size_t half = capacity / 2;
   context::stack old[half];
-  for (std::size_t i = 0; i < half; ++i) old[i] = bodies_[i]->stack;
+  for (std::size_t i = 0; i < half; ++i) {
+    timer_queue::forget(*bodies_[i]);
+    old[i] = bodies_[i]->stack;
+  }
   arena.put(old, half);
   count_ = half;
   for (std::size_t i = 0; i < half; ++i) bodies_[i] = bodies_[i + half];
 }
 
 void stack_cache::drain(context::stack_arena& arena) noexcept {
-  while (count_ > 0) arena.put(&bodies_[--count_]->stack, 1);
+  while (count_ > 0) {
+    thread_body& body = *bodies_[--count_];
+    timer_queue::forget(body);
+    arena.put(&body.stack, 1);
+  }
 }
 
 int fiber_memory::promise_one(fiber_processor* processor, context::stack_arena& arena) noexcept {
@@ -67,6 +74,7 @@ int fiber_memory::create_slowly(worker& on, fiber_processor* processor, const cr
 }
 
 void fiber_memory::give_back(thread_body& body) noexcept {
+  timer_queue::forget(body);
   const context::stack memory = body.stack;
   memory.arena->put(&memory, 1);
   memory.arena->give_up(1);

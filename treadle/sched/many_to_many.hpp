@@ -87,7 +87,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   bool has_processor(const worker& on) const noexcept { return on.processor != &nowhere_; }
   // The worker's processor is not simply its own: true when it is again.
   [[gnu::noinline]] bool regain(worker& on) noexcept;
-  void arm_as_guest(thread_body& body, deadline until) noexcept;
+  void arm_as_guest(thread_body& body, deadline until, std::int64_t now) noexcept;
   void guest_parks() noexcept;
   bool is_alone() const noexcept { return alone_; }
   // A preempted thread is resumed from the idle context only.
