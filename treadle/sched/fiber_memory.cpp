@@ -5,13 +5,31 @@
 
 namespace treadle::core {
 
+namespace {
+
+thread_body* body_on(const context::stack& memory) noexcept {
+  auto* body = ::new (memory.top - sizeof(thread_body)) thread_body;
+  body->stack = memory;
+  return body;
+}
+
+}  // namespace
+
 thread_body* stack_cache::fetch(context::stack_arena& arena) noexcept {
   context::stack memory;
   const std::size_t taken = arena.take(&memory, 1);
   TREADLE_CHECK(taken == 1, "a promised stack is missing");
-  auto* body = ::new (memory.top - sizeof(thread_body)) thread_body;
-  body->stack = memory;
-  return body;
+  return body_on(memory);
+}
+
+// Those beyond the promised one are of the slack that every cache has.
+void stack_cache::refill(context::stack_arena& arena) noexcept {
+  context::stack fresh[refill_max];
+  const std::size_t taken = arena.take(fresh, next_refill_);
+  TREADLE_CHECK(taken >= 1, "a promised stack is missing");
+  // The arena's first is its warmest, and ours is the last.
+  for (std::size_t i = taken; i > 0; --i) bodies_[count_++] = body_on(fresh[i - 1]);
+  if (next_refill_ < refill_max) next_refill_ *= 2;
 }
 
 void stack_cache::spill(context::stack_arena& arena) noexcept {
@@ -22,6 +40,7 @@ void stack_cache::spill(context::stack_arena& arena) noexcept {
     old[i] = bodies_[i]->stack;
   }
   arena.put(old, half);
+  next_refill_ = 1;
   count_ = half;
   for (std::size_t i = 0; i < half; ++i) bodies_[i] = bodies_[i + half];
 }
