@@ -11,6 +11,9 @@
 // inject queue, whose size is sequentially consistent with `sleepers`.
 // Of the sleepers one at most has the poller's seat: it waits for events instead of on its futex,
 // and is woken last, as somebody else would have to take its place.
+// Of the sleepers one also has the watch: it gets up when the earliest timer is due, whosever that
+// is. Otherwise all would get up for each. The others follow a doze later, in case that it is busy
+// by then.
 // A worker may also rest: it went idle because its threads wait for locks that others hold, and
 // would only fight for them (decision 0005). Then nobody's surplus wakes it, only work from
 // outside, and it rests no longer than a doze.
@@ -56,6 +59,12 @@ class idle_workers {
   }
   // seq_cst: before the last look at the queues; see inject_queue::size().
   void stop_spinning() noexcept { spinners_.fetch_sub(1, base::seq_cst); }
+
+  // Whether others than the caller, who is awake, are up: nobody else makes threads ready, but for
+  // timers and the outside.
+  bool others_are_up(unsigned width) const noexcept {
+    return sleepers_.load(base::relaxed) + 1 < width;  // relaxed: a guess
+  }
 
   // Wakes one sleeper, which starts as the spinner, and says which; -1 when there is none, or one
   // spins.
@@ -134,6 +143,14 @@ class idle_workers {
     return (asleep_[index / 64].load(base::seq_cst) & bit(index)) != 0;
   }
 
+  // True when the caller has the watch now, until leave_watch(). Before it looks at the timers.
+  bool take_watch() noexcept {
+    // relaxed: a look before the dear part. seq_cst: before the look at the timers; who arms one
+    // and lies down after that finds the watch taken, or its timer is seen
+    return !watched_.load(base::relaxed) && !watched_.exchange(true, base::seq_cst);
+  }
+  void leave_watch() noexcept { watched_.store(false, base::release); }  // pairs with take_watch()
+
   // After lie_down(), slept or not. True when somebody woke us: we are the spinner then.
   bool get_up(std::uint32_t index) noexcept {
     sleepers_.fetch_sub(1, base::seq_cst);
@@ -183,6 +200,7 @@ class idle_workers {
   base::atomic<std::uint64_t> wakeups_{0};
   // Who may call poll().
   base::atomic<std::uint32_t> seat_{nobody};
+  base::atomic<bool> watched_{false};
   alignas(base::false_sharing_bytes) base::atomic<std::uint64_t> asleep_[words] = {};
   base::atomic<std::uint64_t> resting_[words] = {};
   bed beds_[workers_max];
