@@ -72,6 +72,7 @@ thread* many_to_many::find_work(processor& mine) noexcept {
   // Before any rest: the last thread may have been woken while it was about to park.
   if (thread* found = pick_local(mine)) return found;
   if (mine.idle.busy_since != 0) end_busy(mine);
+  mine.idle.fired = false;
   judge(mine);
   mine.seen.victim = sighting::nobody;
   base::absence away;
@@ -245,22 +246,21 @@ bool many_to_many::fire_quietly(processor& mine, timer_queue& timers, std::int64
 
 // Shares what was found by itself. A few threads that a timer woke and that, by the last ones, will
 // be done before another worker is awake, are not worth it: with many sleepers it would be woken
-// for every few of them. Should they last, who has no watch sees them a doze later.
+// for every few of them. Should they last, who follows the watch sees them a doze later.
 void many_to_many::offer_found(processor& mine, bool napped) noexcept {
+  if (alone_) return;
   const std::size_t more = mine.ring.size();
-  const bool fired = mine.idle.fired;
-  mine.idle.fired = false;
-  if (fired) {
-    mine.idle.busy_since = base::monotonic_now();
-    mine.idle.busy_since_tick = mine.ticks.load(base::relaxed);  // relaxed: our own
-  }
   // Who lay down while we were leaving the poller may have taken us for its keeper.
-  if (!fired || idle_.has_events() || !injected_.looks_empty()) {
-    if (napped || fired) offer(more != 0);
-    return;
+  bool offers = napped;
+  if (mine.idle.fired) {
+    const std::int64_t now = base::monotonic_now();
+    mine.idle.busy_since = now;
+    mine.idle.busy_since_tick = mine.ticks.load(base::relaxed);  // relaxed: our own
+    const auto all = static_cast<std::int64_t>(more + 1);
+    offers = mine.idle.thread_nanoseconds > spin_nanoseconds / all || idle_.has_events() ||
+             !injected_.looks_empty() || !idle_.somebody_follows(now + 2 * doze_max_nanoseconds);
   }
-  const auto all = static_cast<std::int64_t>(more + 1);
-  if (mine.idle.thread_nanoseconds > spin_nanoseconds / all) offer(more != 0);
+  if (offers) offer(more != 0);
 }
 
 thread* many_to_many::steal_from(processor& mine, processor& victim, std::int64_t now) noexcept {
@@ -304,21 +304,21 @@ bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away)
   // The last look: what came in before we lay down is seen here, and whoever queues from now on
   // sees us.
   if (injected_.looks_empty() && !somebody_is_preempted() && !closing_.load(base::seq_cst)) {
-    const bool watches = idle_.take_watch();
-    deadline until = earliest_timer();
-    if (!watches && until.nanoseconds() < timer_queue::no_deadline - doze_max_nanoseconds) {
-      until = deadline::at(until.nanoseconds() + doze_max_nanoseconds);
-    }
+    std::int64_t until = earliest_timer().nanoseconds();
+    const bool follows =
+        idle_.somebody_watches(until) && until < timer_queue::no_deadline - doze_max_nanoseconds;
+    if (follows) until += doze_max_nanoseconds;
     if (dozing) {
       const std::int64_t at = base::monotonic_now() + (resting ? mine.idle.rest : doze);
-      if (at < until.nanoseconds()) until = deadline::at(at);
+      if (at < until) until = at;
       if (!resting && doze < doze_max_nanoseconds) doze *= 2;
     }
     mine.sleeps.add(1);
     if (resting) idle_.begin_rest(mine.index);
-    idle_.sleep(mine.index, until, dozing, away);
+    follows ? idle_.begin_following(until) : idle_.begin_watch(until);
+    idle_.sleep(mine.index, deadline::at(until), dozing, away);
+    follows ? idle_.end_following(until) : idle_.end_watch(until);
     if (resting) idle_.end_rest(mine.index);
-    if (watches) idle_.leave_watch();
   }
   const bool woken = idle_.get_up(mine.index);
   vigil_->stir();

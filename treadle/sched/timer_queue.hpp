@@ -113,7 +113,7 @@ struct timer_queue {
 
   // A sleeper's stack is cold: its frames, of which most have few, come in while others are woken.
   static void fetch_frames(const thread_body& body) noexcept {
-    // Measured (bench sleepers): from the body to the registers that a sleeper has saved.
+    // Guess: the frames from the thread's function to the switch, when the function is simple.
     constexpr std::size_t bytes = 512;
     const auto* const top = reinterpret_cast<const std::byte*>(&body);
     for (std::size_t at = base::cache_line_bytes; at <= bytes; at += base::cache_line_bytes) {
