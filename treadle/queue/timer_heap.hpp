@@ -1,8 +1,7 @@
-// Timers by deadline: an intrusive pairing heap, so that a sleeping thread brings its own node.
+// Timers by deadline: an intrusive pairing heap, for the few that are due soon (timer_wheel.hpp).
 //
-// insert() O(1), remove_first() and remove() O(log n) amortised; nothing is allocated. Not
-// thread-safe: the processor's timer lock guards it. Rejected: a binary heap in an array (must
-// grow, which allocates) and timing wheels (round deadlines, cost when idle).
+// insert() O(1), remove() O(log n) amortised; nothing is allocated. Not thread-safe.
+// Rejected: a binary heap in an array (must grow, which allocates).
 // Source: Fredman, Sedgewick, Sleator and Tarjan, "The pairing heap", Algorithmica 1986.
 #pragma once
 
@@ -17,7 +16,6 @@ class timer_heap {
 
   void insert(base::timer_node* node) noexcept {
     node->child = node->next = node->back = nullptr;
-    node->queued = true;
     root_ = meld(root_, node);
   }
 
@@ -35,7 +33,6 @@ class timer_heap {
       root_ = meld(root_, children);
     }
     node->child = node->next = node->back = nullptr;
-    node->queued = false;
   }
 
  private:

@@ -5,26 +5,52 @@
 
 namespace treadle::core {
 
-thread_body* stack_cache::fetch(context::stack_arena& arena) noexcept {
-  context::stack memory;
-  const std::size_t taken = arena.take(&memory, 1);
-  TREADLE_CHECK(taken == 1, "a promised stack is missing");
+namespace {
+
+thread_body* body_on(const context::stack& memory) noexcept {
   auto* body = ::new (memory.top - sizeof(thread_body)) thread_body;
   body->stack = memory;
   return body;
 }
 
+}  // namespace
+
+thread_body* stack_cache::fetch(context::stack_arena& arena) noexcept {
+  context::stack memory;
+  const std::size_t taken = arena.take(&memory, 1);
+  TREADLE_CHECK(taken == 1, "a promised stack is missing");
+  return body_on(memory);
+}
+
+// Those beyond the promised one are of the slack that every cache has.
+void stack_cache::refill(context::stack_arena& arena) noexcept {
+  context::stack fresh[refill_max];
+  const std::size_t taken = arena.take(fresh, next_refill_);
+  TREADLE_CHECK(taken >= 1, "a promised stack is missing");
+  // The arena's first is its warmest, and ours is the last.
+  for (std::size_t i = taken; i > 0; --i) bodies_[count_++] = body_on(fresh[i - 1]);
+  if (next_refill_ < refill_max) next_refill_ *= 2;
+}
+
 void stack_cache::spill(context::stack_arena& arena) noexcept {
   constexpr std::size_t half = capacity / 2;
   context::stack old[half];
-  for (std::size_t i = 0; i < half; ++i) old[i] = bodies_[i]->stack;
+  for (std::size_t i = 0; i < half; ++i) {
+    timer_queue::forget(*bodies_[i]);
+    old[i] = bodies_[i]->stack;
+  }
   arena.put(old, half);
+  next_refill_ = 1;
   count_ = half;
   for (std::size_t i = 0; i < half; ++i) bodies_[i] = bodies_[i + half];
 }
 
 void stack_cache::drain(context::stack_arena& arena) noexcept {
-  while (count_ > 0) arena.put(&bodies_[--count_]->stack, 1);
+  while (count_ > 0) {
+    thread_body& body = *bodies_[--count_];
+    timer_queue::forget(body);
+    arena.put(&body.stack, 1);
+  }
 }
 
 int fiber_memory::promise_one(fiber_processor* processor, context::stack_arena& arena) noexcept {
@@ -67,6 +93,7 @@ int fiber_memory::create_slowly(worker& on, fiber_processor* processor, const cr
 }
 
 void fiber_memory::give_back(thread_body& body) noexcept {
+  timer_queue::forget(body);
   const context::stack memory = body.stack;
   memory.arena->put(&memory, 1);
   memory.arena->give_up(1);

@@ -38,7 +38,7 @@ class stack_cache {
   // Cannot fail: the arena has promised a stack for each thread.
   [[gnu::always_inline]] thread_body* take(context::stack_arena& arena) noexcept {
     if (count_ == 0) [[unlikely]]
-      return fetch(arena);
+      refill(arena);
     return bodies_[--count_];
   }
 
@@ -59,9 +59,17 @@ class stack_cache {
   static thread_body* fetch(context::stack_arena& arena) noexcept;
 
  private:
+  // Measured (bench sleepers): 32 stacks that were never used cost 1.05 us each to bring in at
+  // once, 1.5 us one by one; more at once gain nothing.
+  static constexpr std::size_t refill_max = 32;
+  static_assert(refill_max <= capacity);
+
+  // At least one; twice as many each time, as who needs many soon needs more.
+  void refill(context::stack_arena& arena) noexcept;
   // The older half goes: the younger stacks are the warm ones.
   void spill(context::stack_arena& arena) noexcept;
 
+  std::size_t next_refill_ = 1;
   std::size_t count_ = 0;
   thread_body* bodies_[capacity];
 };

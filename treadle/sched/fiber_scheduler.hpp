@@ -17,7 +17,7 @@
 // Model has: pick(worker&); ready() for woken threads, ready_last() for yielding ones and
 // ready_from_outside(); push_parent() and pop_parent(); wants_idle(worker&); is_alone(), which
 // says that only the worker that is inside runs what is ready; processors_move, and where that is
-// true has_processor(worker&), regain(worker&) and arm_as_guest(thread_body&, until).
+// true has_processor(worker&), regain(worker&) and arm_as_guest(thread_body&, until, now).
 #pragma once
 
 #include <cstdint>

@@ -324,17 +324,18 @@ template <class Model>
                                                           deadline until) noexcept {
   thread& self = *current_thread_or_null();
   worker& on = *current_worker_or_null();
-  if (until.has_passed()) {
+  const std::int64_t now = base::monotonic_now();
+  if (until.nanoseconds() <= now) {
     // A scheduling point all the same: a loop of waits too short to begin must not keep the one
     // that it waits for from running.
     yield();
     return self.permit.consume() ? wake::token : wake::timed_out;
   }
   if (!enter(on)) [[unlikely]] {
-    if constexpr (Model::processors_move) model().arm_as_guest(*self.body, until);
+    if constexpr (Model::processors_move) model().arm_as_guest(*self.body, until, now);
     park_as_guest(on, self, why);
   } else {
-    processor_of(on).timers.arm(*self.body, until);
+    processor_of(on).timers.arm(*self.body, until, now);
     transition(self, thread_state::running, thread_state::parked, why);
     thread* next = model().pick(on);
     switch_away(on, self, next, stop_running(on, self, after::parked), after::parked);
@@ -419,12 +420,15 @@ int fiber_scheduler<Model>::spawn_child(closure_function entry, const child_clos
 
 template <class Model>
 bool fiber_scheduler<Model>::fire(timer_queue& timers, std::int64_t now) noexcept {
+  // Guess: many for one lock and one publication, few to keep others out for.
+  constexpr std::size_t at_once = 32;
+  thread* due[at_once];
   bool any = false;
   while (timers.has_expired(now)) {
-    thread* sleeper = timers.pop_expired(now);
-    if (sleeper == nullptr) break;
-    scheduler_port::unpark(*sleeper);
-    any = true;
+    const std::size_t count = timers.pop_expired(now, due, at_once);
+    for (std::size_t i = 0; i < count; ++i) __builtin_prefetch(due[i]);
+    for (std::size_t i = 0; i < count; ++i) scheduler_port::unpark(*due[i]);
+    any = any || count != 0;
   }
   return any;
 }

@@ -11,6 +11,9 @@
 // inject queue, whose size is sequentially consistent with `sleepers`.
 // Of the sleepers one at most has the poller's seat: it waits for events instead of on its futex,
 // and is woken last, as somebody else would have to take its place.
+// One of the sleepers also has the watch: it gets up when the earliest timer is due, whosever that
+// is, or before. Otherwise all would get up for each. The others follow a doze later, in case that
+// it is busy by then.
 // A worker may also rest: it went idle because its threads wait for locks that others hold, and
 // would only fight for them (decision 0005). Then nobody's surplus wakes it, only work from
 // outside, and it rests no longer than a doze.
@@ -56,6 +59,12 @@ class idle_workers {
   }
   // seq_cst: before the last look at the queues; see inject_queue::size().
   void stop_spinning() noexcept { spinners_.fetch_sub(1, base::seq_cst); }
+
+  // Whether others than the caller, who is awake, are up: nobody else makes threads ready, but for
+  // timers and the outside.
+  bool others_are_up(unsigned width) const noexcept {
+    return sleepers_.load(base::relaxed) + 1 < width;  // relaxed: a guess
+  }
 
   // Wakes one sleeper, which starts as the spinner, and says which; -1 when there is none, or one
   // spins.
@@ -134,6 +143,24 @@ class idle_workers {
     return (asleep_[index / 64].load(base::seq_cst) & bit(index)) != 0;
   }
 
+  // The watch. Before lying down to sleep: whether somebody else gets up by `earliest`.
+  bool somebody_watches(std::int64_t earliest) const noexcept {
+    // seq_cst: after lie_down(). What is seen may be gone at once, and then its owner is awake.
+    return watched_until_.load(base::seq_cst) <= earliest;
+  }
+  // The caller sleeps until then, as the watch or as one who follows it. Either may be overwritten
+  // by another's: one watch too many, or a follower that is not seen, does no harm.
+  void begin_watch(std::int64_t until) noexcept { watched_until_.store(until, base::seq_cst); }
+  void end_watch(std::int64_t until) noexcept { clear(watched_until_, until); }
+  void begin_following(std::int64_t until) noexcept {
+    followed_until_.store(until, base::relaxed);  // relaxed: a guess for who wakes nobody
+  }
+  void end_following(std::int64_t until) noexcept { clear(followed_until_, until); }
+  // A guess: somebody sleeps, but no longer than that.
+  bool somebody_follows(std::int64_t at_most) const noexcept {
+    return followed_until_.load(base::relaxed) <= at_most;
+  }
+
   // After lie_down(), slept or not. True when somebody woke us: we are the spinner then.
   bool get_up(std::uint32_t index) noexcept {
     sleepers_.fetch_sub(1, base::seq_cst);
@@ -144,6 +171,7 @@ class idle_workers {
  private:
   static constexpr std::uint32_t words = workers_max / 64;
   static constexpr std::uint32_t nobody = ~std::uint32_t{0};
+  static constexpr std::int64_t never = base::deadline::never().nanoseconds();
   static std::uint64_t bit(std::uint32_t index) noexcept { return std::uint64_t{1} << index % 64; }
 
   // True when the worker slept: it is woken now.
@@ -162,6 +190,11 @@ class idle_workers {
     } else {
       base::futex_wake(beds_[index].word);
     }
+  }
+
+  static void clear(base::atomic<std::int64_t>& word, std::int64_t own) noexcept {
+    // relaxed, both: whoever finds the old value sleeps a doze too long at most
+    word.compare_exchange_strong(own, never, base::relaxed, base::relaxed);
   }
 
   bool take_seat(std::uint32_t index) noexcept {
@@ -183,6 +216,8 @@ class idle_workers {
   base::atomic<std::uint64_t> wakeups_{0};
   // Who may call poll().
   base::atomic<std::uint32_t> seat_{nobody};
+  base::atomic<std::int64_t> watched_until_{never};
+  base::atomic<std::int64_t> followed_until_{never};
   alignas(base::false_sharing_bytes) base::atomic<std::uint64_t> asleep_[words] = {};
   base::atomic<std::uint64_t> resting_[words] = {};
   bed beds_[workers_max];

@@ -60,6 +60,12 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   struct idle_times {
     std::int64_t rest = 0;       // how long to sleep before looking for work; mostly 0
     std::int64_t last_rest = 0;  // the last one, if it was the last time that this was idle
+    // Of the last time that timers had made threads ready here: when it began, or 0 when it is
+    // over; at which tick; and how long each thread took, at first for ever.
+    std::int64_t busy_since = 0;
+    unsigned busy_since_tick = 0;
+    std::int64_t thread_nanoseconds = timer_queue::no_deadline;
+    bool fired = false;  // timers, since nobody was offered what they made ready
   };
 
   struct vigil;
@@ -87,7 +93,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   bool has_processor(const worker& on) const noexcept { return on.processor != &nowhere_; }
   // The worker's processor is not simply its own: true when it is again.
   [[gnu::noinline]] bool regain(worker& on) noexcept;
-  void arm_as_guest(thread_body& body, deadline until) noexcept;
+  void arm_as_guest(thread_body& body, deadline until, std::int64_t now) noexcept;
   void guest_parks() noexcept;
   bool is_alone() const noexcept { return alone_; }
   // A preempted thread is resumed from the idle context only.
@@ -220,6 +226,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   void work(crew_member& me) noexcept;
   thread* find_work(processor& mine) noexcept;
   thread* look_everywhere(processor& mine) noexcept;
+  bool fire_quietly(processor& mine, timer_queue& timers, std::int64_t now) noexcept;
+  void offer_found(processor& mine, bool napped) noexcept;
   thread* steal_from(processor& mine, processor& victim, std::int64_t now) noexcept;
   thread* steal_lone(processor& mine, processor& victim, std::int64_t now) noexcept;
   enum class outlook { nothing, perhaps, work };
@@ -228,6 +236,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   thread* spin(processor& mine, base::absence& away) noexcept;
   bool nap(processor& mine, std::int64_t& doze, base::absence& away) noexcept;
   void judge(processor& mine) noexcept;
+  static void end_busy(processor& mine) noexcept;
   deadline earliest_timer() const noexcept;
 
   // Sourced: Go looks at its global queue every 61 threads; a power of two is cheaper. It is also

@@ -188,8 +188,8 @@ bool many_to_many::wait_for_processor(crew_member& me) noexcept {
 
 // A sleeper without a processor. Whoever is awake looks at these timers, and who sleeps beside
 // nobody awake must look again for how long.
-void many_to_many::arm_as_guest(thread_body& body, deadline until) noexcept {
-  guest_timers_.arm(body, until);
+void many_to_many::arm_as_guest(thread_body& body, deadline until, std::int64_t now) noexcept {
+  guest_timers_.arm(body, until, now);
   if (idle_.anybody_sleeps()) wake_one(true);
 }
 

@@ -71,6 +71,8 @@ thread* many_to_many::find_work(processor& mine) noexcept {
   if ((mine.preempted_next || preempted_is_due(mine)) && resume_preempted(mine)) return nullptr;
   // Before any rest: the last thread may have been woken while it was about to park.
   if (thread* found = pick_local(mine)) return found;
+  if (mine.idle.busy_since != 0) end_busy(mine);
+  mine.idle.fired = false;
   judge(mine);
   mine.seen.victim = sighting::nobody;
   base::absence away;
@@ -81,8 +83,7 @@ thread* many_to_many::find_work(processor& mine) noexcept {
     if (mine.idle.rest == 0) {
       thread* found = away.is_away() ? nullptr : look_everywhere(mine);
       if (found != nullptr && !woken) {
-        // Who lay down while we were leaving the poller may have taken us for its keeper.
-        if (napped) offer(mine.ring.size() != 0);
+        offer_found(mine, napped);
         return found;
       }
       if (found == nullptr && !away.is_away() && somebody_is_preempted()) {
@@ -91,7 +92,9 @@ thread* many_to_many::find_work(processor& mine) noexcept {
         if (resume_preempted(mine)) return nullptr;
       }
       if (found == nullptr && closing_.load(base::acquire)) return nullptr;  // see end_workers()
-      if (woken || (!alone_ && idle_.start_spinning())) {
+      // With all others asleep a spinner would wait for timers and the outside, which wake us.
+      const bool hopeful = idle_.others_are_up(width_) || idle_.has_events();
+      if (woken || (!alone_ && hopeful && idle_.start_spinning())) {
         if (found == nullptr) found = spin(mine, away);
         idle_.stop_spinning();
         woken = false;
@@ -156,6 +159,14 @@ void many_to_many::judge(processor& mine) noexcept {
   mine.idle.rest = mine.idle.last_rest = rest;
 }
 
+// What timers made ready has run: how long did each take?
+void many_to_many::end_busy(processor& mine) noexcept {
+  const std::int64_t span = base::monotonic_now() - mine.idle.busy_since;
+  const unsigned threads = mine.ticks.load(base::relaxed) - mine.idle.busy_since_tick;  // ours
+  mine.idle.thread_nanoseconds = span / (threads != 0 ? threads : 1);
+  mine.idle.busy_since = 0;
+}
+
 // What an idle worker can see without touching anything.
 many_to_many::outlook many_to_many::look_from_afar(processor& mine, std::int64_t now) noexcept {
   if (closing_.load(base::acquire) || !injected_.looks_empty() || somebody_is_preempted()) {
@@ -206,8 +217,8 @@ many_to_many::outlook many_to_many::watch(processor& mine, processor& victim,
 // Own queue, the queue for all, timers of everybody, then other processors from a random one on.
 thread* many_to_many::look_everywhere(processor& mine) noexcept {
   const std::int64_t now = base::monotonic_now();
-  fire(mine.timers, now);
-  fire(guest_timers_, now);
+  fire_quietly(mine, mine.timers, now);
+  fire_quietly(mine, guest_timers_, now);
   if (thread* found = pick_local(mine)) return found;
   if (alone_) return nullptr;
   mine.random = mine.random * 1664525 + 1013904223;  // sourced: Numerical Recipes' generator
@@ -215,12 +226,41 @@ thread* many_to_many::look_everywhere(processor& mine) noexcept {
   for (unsigned i = 0; i < width_; ++i) {
     processor& victim = processors_[(first + i) % width_];
     if (&victim == &mine) continue;
-    if (fire(victim.timers, now)) {
+    if (fire_quietly(mine, victim.timers, now)) {
       if (thread* found = pick_local(mine)) return found;
     }
     if (thread* found = steal_from(mine, victim, now)) return found;
   }
   return nullptr;
+}
+
+// Wakes sleeping threads, but no worker for them: as one who spins, for the time being.
+bool many_to_many::fire_quietly(processor& mine, timer_queue& timers, std::int64_t now) noexcept {
+  if (!timers.has_expired(now)) return false;
+  const bool spins = !alone_ && idle_.start_spinning();
+  const bool any = fire(timers, now);
+  if (spins) idle_.stop_spinning();
+  mine.idle.fired = mine.idle.fired || any;
+  return any;
+}
+
+// Shares what was found by itself. A few threads that a timer woke and that, by the last ones, will
+// be done before another worker is awake, are not worth it: with many sleepers it would be woken
+// for every few of them. Should they last, who follows the watch sees them a doze later.
+void many_to_many::offer_found(processor& mine, bool napped) noexcept {
+  if (alone_) return;
+  const std::size_t more = mine.ring.size();
+  // Who lay down while we were leaving the poller may have taken us for its keeper.
+  bool offers = napped;
+  if (mine.idle.fired) {
+    const std::int64_t now = base::monotonic_now();
+    mine.idle.busy_since = now;
+    mine.idle.busy_since_tick = mine.ticks.load(base::relaxed);  // relaxed: our own
+    const auto all = static_cast<std::int64_t>(more + 1);
+    offers = mine.idle.thread_nanoseconds > spin_nanoseconds / all || idle_.has_events() ||
+             !injected_.looks_empty() || !idle_.somebody_follows(now + 2 * doze_max_nanoseconds);
+  }
+  if (offers) offer(more != 0);
 }
 
 thread* many_to_many::steal_from(processor& mine, processor& victim, std::int64_t now) noexcept {
@@ -264,15 +304,20 @@ bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away)
   // The last look: what came in before we lay down is seen here, and whoever queues from now on
   // sees us.
   if (injected_.looks_empty() && !somebody_is_preempted() && !closing_.load(base::seq_cst)) {
-    deadline until = earliest_timer();
+    std::int64_t until = earliest_timer().nanoseconds();
+    const bool follows =
+        idle_.somebody_watches(until) && until < timer_queue::no_deadline - doze_max_nanoseconds;
+    if (follows) until += doze_max_nanoseconds;
     if (dozing) {
       const std::int64_t at = base::monotonic_now() + (resting ? mine.idle.rest : doze);
-      if (at < until.nanoseconds()) until = deadline::at(at);
+      if (at < until) until = at;
       if (!resting && doze < doze_max_nanoseconds) doze *= 2;
     }
     mine.sleeps.add(1);
     if (resting) idle_.begin_rest(mine.index);
-    idle_.sleep(mine.index, until, dozing, away);
+    follows ? idle_.begin_following(until) : idle_.begin_watch(until);
+    idle_.sleep(mine.index, deadline::at(until), dozing, away);
+    follows ? idle_.end_following(until) : idle_.end_watch(until);
     if (resting) idle_.end_rest(mine.index);
   }
   const bool woken = idle_.get_up(mine.index);

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <stop_token>
 #include <string_view>
 
 #include "treadle/base/atomic.hpp"
+#include "treadle/base/cache_line.hpp"
 #include "treadle/base/timer_node.hpp"
 #include "treadle/context/fiber_note.hpp"
 #include "treadle/context/stack_arena.hpp"
@@ -26,10 +28,17 @@ struct specific_table {
   void (*destroy)(void* values) noexcept = nullptr;
 };
 
-// Its size keeps the thread's first frame aligned to 16.
-struct alignas(16) thread_body {
+// Its size keeps the thread's first frame aligned to 16, and its first cache line is all that a
+// timer needs of a sleeper whose stack is cold.
+struct alignas(base::cache_line_bytes) thread_body {
   // Set when the stack is bound; read by the overflow report of any thread.
   base::atomic<thread*> owner{nullptr};
+  // Guarded by the lock of `timers`, the queue that the node is in (sched/timer_queue.hpp).
+  base::timer_node timer;
+  std::int64_t timer_until = 0;  // when to wake the thread; the node's deadline may be earlier
+  // The thread's own: null when the node is in none for sure.
+  timer_queue* timers = nullptr;
+
   context::stack stack{};
   closure_function entry = nullptr;
   void* closure = nullptr;  // what entry gets: into `inline_closure`, or further down the stack
@@ -42,10 +51,6 @@ struct alignas(16) thread_body {
   fork_point* fork = nullptr;
   specific_table specific;
   void* kernel_seat = nullptr;  // model 1:1 keeps its kernel thread here
-
-  // Guarded by the lock of `timers`, the queue that the node was last put in.
-  base::timer_node timer;
-  timer_queue* timers = nullptr;
 
   // The thread's own: a jthread's token while its function runs, an empty one while it is shielded,
   // else null. It is put back by who sets it, so that a thread on a used stack need not clear it.
