@@ -112,10 +112,11 @@ void exclude(std::size_t threads_count, std::size_t rounds, std::size_t reads_ea
 
 TYPED_TEST(SharedMutex, WritersExcludeEverybody) {
   this->in([] {
-    exclude<shared_mutex>(16, scaled(1500), 2);
-    exclude<shared_mutex>(16, scaled(1500), 50);
-    exclude<shared_timed_mutex>(16, scaled(1500), 10);
-    exclude<shared_mutex>(200, scaled(100), 10);
+    const std::size_t rounds = scaled(500, TestFixture::own_kernel_threads);
+    exclude<shared_mutex>(16, rounds, 2);
+    exclude<shared_mutex>(16, rounds, 50);
+    exclude<shared_timed_mutex>(16, rounds, 10);
+    exclude<shared_mutex>(200, scaled(50, TestFixture::own_kernel_threads), 10);
   });
 }
 
@@ -253,7 +254,7 @@ TYPED_TEST(SharedMutex, TimedWaitersComeAndGo) {
     std::vector<thread> threads;
     for (unsigned t = 0; t < 12; ++t) {
       threads.emplace_back([&, t] {
-        for (std::size_t i = 0; i < scaled(150); ++i) {
+        for (std::size_t i = 0; i < scaled(100, TestFixture::own_kernel_threads); ++i) {
           const auto patience = std::chrono::microseconds((i * 13 + t) % 40);
           if (t % 3 == 0) {
             if (!lock.try_lock_shared_for(patience)) continue;
@@ -437,7 +438,7 @@ TYPED_TEST(SharedMutex, ExceptionsUnlock) {
 
 TYPED_TEST(SharedMutex, ForeignKernelThreadsTakePart) {
   playground<shared_mutex> ground;
-  const std::size_t rounds = scaled(1000);
+  const std::size_t rounds = scaled(200);
   std::vector<std::thread> foreign;
   for (std::size_t i = 0; i < 3; ++i) {
     foreign.emplace_back([&, i] { ground.work(i, rounds, 8); });
@@ -460,7 +461,7 @@ TYPED_TEST(SharedMutex, DestroyedRightAfterTheLastUnlock) {
       shared_mutex lock;
       std::atomic<int> read{0};
     };
-    for (std::size_t i = 0; i < scaled(1000, true); ++i) {
+    for (std::size_t i = 0; i < scaled(500, true); ++i) {
       auto shared = std::make_unique<object>();
       const auto read = [it = shared.get()] {
         const shared_lock hold(it->lock);

@@ -102,7 +102,7 @@ TYPED_TEST(Spinlock, ParksBetween) {
 
 TYPED_TEST(Spinlock, ForeignKernelThreadsTakePart) {
   counted it;
-  const std::size_t rounds = scaled(500);
+  const std::size_t rounds = scaled(100);
   std::vector<std::thread> foreign;
   for (int i = 0; i < 3; ++i) foreign.emplace_back([&] { it.work(rounds, 8); });
   this->in([&] {

@@ -18,9 +18,8 @@
 namespace treadle::sync {
 
 struct spinlock_ground : ground<core::wait_reason::none> {
-  // Looks between two times of giving way: none where the holder waits for our processor.
+  // Looks between two times of giving way: few where the holder waits for our processor.
   static unsigned looks() noexcept { return core::current_worker().spins_max; }
-  static void spin_hint() noexcept { base::spin_hint(); }
   // How many the thread holds, for the check when it parks; see core::check_holds_no_spinlock().
   static void count([[maybe_unused]] core::thread& self, [[maybe_unused]] int change) noexcept {
 #if defined(TREADLE_ASSERTIONS)
@@ -85,13 +84,15 @@ void basic_spinlock<Ground>::lock_slowly(core::thread& self) noexcept {
   if (word_.load(base::relaxed) == name_of(self)) {
     base::fail_misuse("spinlock::lock", "the calling thread holds it already");
   }
+  // Gives the CPU away, too, now and then: the holder's kernel thread may be waiting for it.
+  typename Ground::pause pause;
   for (;;) {
-    for (unsigned looks = Ground::looks(); looks > 0; --looks) {
+    unsigned looks = Ground::looks();
+    do {
       if (word_.load(base::relaxed) == 0 && take(self)) return;
-      Ground::spin_hint();
-    }
+      pause.once();
+    } while (looks-- > 0);
     Ground::give_way();
-    if (word_.load(base::relaxed) == 0 && take(self)) return;
   }
 }
 

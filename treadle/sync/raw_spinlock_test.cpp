@@ -29,7 +29,6 @@ struct ground : interleave::explored_ground<> {
     held.fill(0);
   }
   static unsigned looks() { return 1; }
-  static void spin_hint() {}
   static void count(core::thread& self, int change) {
     held[static_cast<std::size_t>(&self - records.data())] += change;
   }
