@@ -64,6 +64,10 @@ std::vector<workload> make_catalogue() {
       on_cpu_time(among({"cas-pair", "treadle", "treadle-m:1", "nptl", "boost.fiber"},
                         make("mutex_uncontended", "lock and unlock by one thread", nanoseconds_each,
                              {{1, 1.5, cas_pairs}, {2, 1.5, cas_pairs}}))),
+      // Two that read may cost 1.3 x of what one may.
+      on_cpu_time(among({"cas-pair", "treadle", "treadle-m:1", "nptl"},
+                        make("shared_mutex_read", "lock_shared, unlock_shared, a thread a worker",
+                             nanoseconds_each, {{1, 2, cas_pairs}, {2, 2.6, cas_pairs}}))),
       make("mutex_64_L0", "64 threads, one mutex, nothing inside", millions_a_second,
            {{1, 200, millions_at_reference}, {2, 110, millions_at_reference}}),
       make("mutex_64_L100", "64 threads, one mutex, 100 ns inside", millions_a_second,

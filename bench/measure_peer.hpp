@@ -54,6 +54,9 @@ repetition measure_once(const child_order& order, std::uint64_t turns) {
     return hand_over<P>(hand_over_rounds / P::step_divisor / less);
   }
   if (name == "mutex_uncontended") return lock_alone<P>(lock_pairs / less);
+  if constexpr (requires { typename P::shared_mutex; }) {
+    if (name == "shared_mutex_read") return read_together<P>(lock_pairs / less, order.workers);
+  }
   if (name == "mutex_64_L0") return lock_by_64<P>(locks_each / less, 0);
   if (name == "mutex_64_L100") return lock_by_64<P>(locks_each / less, turns);
   if (name == "sleepers") return sleep_in_a_crowd<P>(P::bulk_threads / less);

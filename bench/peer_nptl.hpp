@@ -68,6 +68,12 @@ struct peer_nptl {
     void unlock() { pthread_mutex_unlock(&native); }
   };
 
+  struct shared_mutex {
+    pthread_rwlock_t native = PTHREAD_RWLOCK_INITIALIZER;
+    void lock_shared() { pthread_rwlock_rdlock(&native); }
+    void unlock_shared() { pthread_rwlock_unlock(&native); }
+  };
+
   struct semaphore {
     sem_t native;
     semaphore() { sem_init(&native, 0, 0); }

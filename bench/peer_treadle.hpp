@@ -16,6 +16,7 @@ template <treadle::model Model>
 struct peer_treadle {
   using thread = treadle::thread;
   using mutex = treadle::mutex;
+  using shared_mutex = treadle::shared_mutex;
   using scope = treadle::scope;
   static constexpr long spawn_divisor = 1;
   static constexpr long step_divisor = 1;

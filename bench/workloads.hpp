@@ -5,6 +5,7 @@
 //   spawn_detached(f)  a thread that nobody joins, held as cheaply as the peer can
 //   yield()            gives way to another thread of the peer
 //   mutex, semaphore   lock/unlock; acquire/release, starting at 0
+//   shared_mutex       lock_shared/unlock_shared; a peer may have none
 //   scope              spawn(f), join(): the peer's best way to fork and join
 //   enter(workers, stack_bytes, f)   runs f as a thread of the peer
 //   spawn_divisor, step_divisor      how much less a slow peer does, so that all last about as long
@@ -100,6 +101,24 @@ repetition lock_alone(long pairs) {
     lock.unlock();
   }
   return watch.stop(static_cast<double>(pairs));
+}
+
+/// One thread for each worker, all reading; nobody ever writes.
+template <class P>
+repetition read_together(long pairs, unsigned workers) {
+  typename P::shared_mutex lock;
+  std::vector<typename P::thread> readers;
+  const stopwatch watch;
+  for (unsigned made = 0; made < workers; ++made) {
+    readers.push_back(P::spawn([&lock, pairs] {
+      for (long pair = 0; pair < pairs; ++pair) {
+        lock.lock_shared();
+        lock.unlock_shared();
+      }
+    }));
+  }
+  for (auto& reader : readers) P::join(reader);
+  return watch.stop(static_cast<double>(pairs) * workers);
 }
 
 /// 64 threads x `each` times: lock, count, spend `turns`, unlock. The count proves the exclusion.

@@ -1,4 +1,4 @@
-"""Prose that must stay true: names in the docs exist, and the README's program is an example.
+"""Prose that must stay true: names in the docs exist, and programs in them are examples.
 
 Looked at: README.md, HACKING.md and docs/*.md. Not the changelog and not docs/decisions, which
 speak of the past and of what was rejected.
@@ -8,6 +8,10 @@ import re
 
 EXAMPLE = "examples/hello.cpp"
 EXAMPLE_REGION = re.compile(r"^// readme: begin\n(.*?)^// readme: end$", re.M | re.DOTALL)
+
+# What stands in C++ blocks of docs/*.md: such regions of any example.
+DOCS_REGION = re.compile(r"^// docs: begin\n(.*?)^// docs: end$", re.M | re.DOTALL)
+CPP_BLOCK = re.compile(r"^```cpp\n(.*?)^```$", re.M | re.DOTALL)
 
 _SUFFIXES = r"(?:hpp|cpp|S|md|py|sh|cmake|txt|json)"
 _PATH = re.compile(r"^[\w.*-]+(?:/[\w.*-]+)+/?$|^[\w.-]+\." + _SUFFIXES + r"$")
@@ -69,7 +73,7 @@ def problem_with(root, words, everything, span):
 
 def check_example(root, text):
     """The README's C++ block is the region of the example, to the letter."""
-    blocks = re.findall(r"^```cpp\n(.*?)^```$", text, re.M | re.DOTALL)
+    blocks = CPP_BLOCK.findall(text)
     example = root / EXAMPLE
     source = example.read_text(encoding="utf-8") if example.is_file() else ""
     region = EXAMPLE_REGION.search(source)
@@ -78,6 +82,20 @@ def check_example(root, text):
     if region.group(1) not in blocks:
         return f"no C++ block here is the same as the region of {EXAMPLE}"
     return None
+
+
+def check_blocks(root):
+    """Every C++ block of docs/*.md is a region of an example, to the letter."""
+    regions = set()
+    for example in sorted((root / "examples").glob("*.cpp")):
+        regions.update(DOCS_REGION.findall(example.read_text(encoding="utf-8")))
+    for path in sorted((root / "docs").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        for match in CPP_BLOCK.finditer(text):
+            if match.group(1) not in regions:
+                line = text.count("\n", 0, match.start()) + 1
+                yield (path.relative_to(root).as_posix(), line,
+                       "this C++ block is no region '// docs: begin' of an example")
 
 
 def problems(root, sources):
@@ -92,3 +110,4 @@ def problems(root, sources):
     if readme.is_file():
         if what := check_example(root, readme.read_text(encoding="utf-8")):
             yield "README.md", 1, what
+    yield from check_blocks(root)

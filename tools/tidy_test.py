@@ -153,6 +153,16 @@ class Docs(unittest.TestCase):
         self.assertEqual(["no C++ block here is the same as the region of " + tidy_docs.EXAMPLE],
                          found)
 
+    def test_the_snippets_of_the_docs_are_examples(self):
+        region = "// docs: begin\nint {};\n// docs: end\n"
+        example = HEAD + region.format("a") + region.format("b")
+        for block, problems in (("int a;", 0), ("int b;", 0), ("int c;", 1)):
+            found = Tree(**{
+                "docs/x.md": "```cpp\n" + block + "\n```\n",
+                "examples/x.cpp": example,
+            }).problems()
+            self.assertEqual(problems, len(found), found)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,15 +1,20 @@
 // Everything in the public API.
 #pragma once
 
+#include "treadle/barrier.hpp"
 #include "treadle/blocking.hpp"
 #include "treadle/blocking_region.hpp"
 #include "treadle/condition_variable.hpp"
+#include "treadle/event.hpp"
 #include "treadle/io.hpp"
 #include "treadle/latch.hpp"
 #include "treadle/mutex.hpp"
 #include "treadle/runtime.hpp"
 #include "treadle/scope.hpp"
 #include "treadle/semaphore.hpp"
+#include "treadle/shared_mutex.hpp"
+#include "treadle/spinlock.hpp"
 #include "treadle/thread.hpp"
 #include "treadle/thread_specific.hpp"
+#include "treadle/wait_group.hpp"
 #include "treadle/wait_limit.hpp"

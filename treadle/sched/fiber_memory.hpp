@@ -178,6 +178,9 @@ class fiber_memory {
 
   static void occupy(thread& which, thread_body& body) noexcept {
     body.name[0] = '\0';
+#if defined(TREADLE_ASSERTIONS)
+    body.spinlocks = 0;
+#endif
     body.note.begin(body.stack.bottom,
                     static_cast<std::size_t>(body.stack.top - body.stack.bottom));
     which.body = &body;

@@ -56,6 +56,11 @@ struct alignas(base::cache_line_bytes) thread_body {
   // else null. It is put back by who sets it, so that a thread on a used stack need not clear it.
   const std::stop_token* stop = nullptr;
 
+#if defined(TREADLE_ASSERTIONS)
+  // The thread's own: how many it holds.
+  int spinlocks = 0;
+#endif
+
   // Owner only, used around switches.
   [[no_unique_address]] context::fiber_note note;
 

@@ -39,9 +39,13 @@ enum class wait_reason : std::uint8_t {
   started,
   yield,
   mutex,
+  shared_mutex,
   condition,
   semaphore,
   latch,
+  barrier,
+  event,
+  wait_group,
   once,
   join,
   scope,
@@ -155,6 +159,11 @@ constexpr bool may_become(thread_state from, thread_state to) noexcept {
   return false;
 }
 
+#if defined(TREADLE_ASSERTIONS)
+// Ends the process when `which`, the calling thread that is about to park, holds a spinlock.
+void check_holds_no_spinlock(const thread& which, wait_reason why) noexcept;
+#endif
+
 // Every change of state goes through here: the one place to check, trace and explore. Called by
 // whoever holds the thread, so nobody changes it at the same time.
 inline void transition(thread& which, thread_state from, thread_state to,
@@ -163,6 +172,9 @@ inline void transition(thread& which, thread_state from, thread_state to,
   TREADLE_ASSERT(which.now.load(base::relaxed).state == from, "a thread is in another state");
   TREADLE_ASSERT(may_become(from, to), "a thread may not change state like this");
   static_cast<void>(from);
+#if defined(TREADLE_ASSERTIONS)
+  if (to == thread_state::parked) check_holds_no_spinlock(which, why);
+#endif
   which.now.store(situation{to, why}, base::relaxed);
 }
 

@@ -1,0 +1,241 @@
+// Misuse of shared mutexes, barriers, wait groups and spinlocks ends the process in every
+// model, and the report names the call and the thread.
+//
+// The runtime of each case is made in the child: a forked copy of a running one would have no
+// kernel threads.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <stdexcept>
+#include <treadle/barrier.hpp>
+#include <treadle/event.hpp>
+#include <treadle/semaphore.hpp>
+#include <treadle/shared_mutex.hpp>
+#include <treadle/spinlock.hpp>
+#include <treadle/wait_group.hpp>
+
+#include "tests/support/models.hpp"
+
+namespace treadle {
+namespace {
+
+using testing_support::eventually;
+using testing_support::every_model;
+using testing_support::model_names;
+
+// GoogleTest runs suites of this name first.
+template <class Model>
+class MisuseDeathTest : public ::testing::Test {
+ protected:
+  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+
+  // In a thread that is called culprit.
+  template <class F>
+  static void in(F f) {
+    runtime one(Model::options());
+    one.run([&f] {
+      thread t(thread_attributes{.name = "culprit"}, f);
+      t.join();
+    });
+  }
+};
+TYPED_TEST_SUITE(MisuseDeathTest, every_model, model_names);
+
+TYPED_TEST(MisuseDeathTest, UnlockSharedWithoutReaders) {
+  EXPECT_DEATH(this->in([] {
+    shared_mutex m;
+    m.lock_shared();
+    m.unlock_shared();
+    m.unlock_shared();
+  }),
+               "treadle: shared_mutex::unlock_shared: .*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, UnlockSharedByAWriter) {
+  EXPECT_DEATH(this->in([] {
+    shared_timed_mutex m;
+    m.lock();
+    m.unlock_shared();
+  }),
+               "treadle: shared_timed_mutex::unlock_shared: .*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, UnlockByAReader) {
+  EXPECT_DEATH(this->in([] {
+    shared_mutex m;
+    m.lock_shared();
+    m.unlock();
+  }),
+               "treadle: shared_mutex::unlock: .*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, UnlockOfASharedMutexThatAnotherHolds) {
+  EXPECT_DEATH(this->in([] {
+    shared_mutex m;
+    m.lock();
+    thread t(thread_attributes{.name = "the other"}, [&m] { m.unlock(); });
+    t.join();
+  }),
+               "treadle: shared_mutex::unlock: .*the other");
+}
+
+TYPED_TEST(MisuseDeathTest, LockOfASharedMutexByItsWriter) {
+  EXPECT_DEATH(this->in([] {
+    shared_mutex m;
+    m.lock();
+    m.lock();
+  }),
+               "treadle: shared_mutex::lock: .*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, LockSharedByItsWriter) {
+  EXPECT_DEATH(this->in([] {
+    shared_mutex m;
+    m.lock();
+    m.lock_shared();
+  }),
+               "treadle: shared_mutex::lock_shared: .*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, DestructionOfASharedMutexThatIsRead) {
+  EXPECT_DEATH(this->in([] {
+    shared_mutex m;
+    m.lock_shared();
+  }),
+               "treadle: shared_mutex::~shared_mutex: .*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, DestructionOfASharedMutexThatIsWritten) {
+  EXPECT_DEATH(this->in([] {
+    shared_timed_mutex m;
+    m.lock();
+  }),
+               "treadle: shared_timed_mutex::~shared_timed_mutex: .*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, MoreArriveThanExpected) {
+  EXPECT_DEATH(this->in([] {
+    barrier sync(2);
+    static_cast<void>(sync.arrive(3));
+  }),
+               "treadle: barrier::arrive: .*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, DropOutOfAnEmptyBarrier) {
+  EXPECT_DEATH(this->in([] {
+    barrier sync(1);
+    sync.arrive_and_drop();
+    sync.arrive_and_drop();
+  }),
+               "treadle: barrier::arrive_and_drop: .*culprit");
+}
+
+// [thread.barrier.class]: the completion must not throw; ours ends as any noexcept function.
+TYPED_TEST(MisuseDeathTest, ACompletionThrows) {
+  EXPECT_DEATH(this->in([] {
+    barrier sync(1, [] { throw std::runtime_error("from the completion"); });
+    sync.arrive_and_wait();
+  }),
+               "terminate called");
+}
+
+TYPED_TEST(MisuseDeathTest, MoreDoneThanAnnounced) {
+  EXPECT_DEATH(this->in([] {
+    wait_group work(1);
+    work.done();
+    work.done();
+  }),
+               "treadle: wait_group::done: .*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, UnlockOfASpinlockThatNobodyHolds) {
+  EXPECT_DEATH(this->in([] {
+    spinlock lock;
+    lock.unlock();
+  }),
+               "treadle: spinlock::unlock: .*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, UnlockOfASpinlockThatAnotherHolds) {
+  EXPECT_DEATH(this->in([] {
+    static spinlock lock;
+    static std::atomic<bool> locked{false};
+    thread t([] {
+      lock.lock();
+      locked = true;
+      for (;;) this_thread::yield();
+    });
+    eventually([] { return locked.load(); });
+    lock.unlock();
+  }),
+               "treadle: spinlock::unlock: .*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, RecursiveLockOfASpinlock) {
+  EXPECT_DEATH(this->in([] {
+    spinlock lock;
+    lock.lock();
+    lock.lock();
+  }),
+               "treadle: spinlock::lock: .*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, DestructionOfAHeldSpinlock) {
+  EXPECT_DEATH(this->in([] {
+    spinlock lock;
+    lock.lock();
+  }),
+               "treadle: spinlock::~spinlock: .*culprit");
+}
+
+#if defined(TREADLE_ASSERTIONS)
+// Runs `park` in a thread that holds a spinlock.
+template <class F>
+auto with_a_spinlock(F park) {
+  return [park] {
+    static spinlock lock;
+    const std::lock_guard hold(lock);
+    park();
+  };
+}
+
+TYPED_TEST(MisuseDeathTest, ParksWithASpinlockInASemaphore) {
+  EXPECT_DEATH(this->in(with_a_spinlock([] { binary_semaphore(0).acquire(); })),
+               "treadle: counting_semaphore::acquire: .*spinlock.*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, ParksWithASpinlockInASleep) {
+  EXPECT_DEATH(this->in(with_a_spinlock([] { this_thread::sleep_for(std::chrono::hours(1)); })),
+               "treadle: this_thread::sleep_until: .*spinlock.*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, ParksWithASpinlockInAMutex) {
+  EXPECT_DEATH(this->in(with_a_spinlock([] {
+    mutex m;
+    std::atomic<bool> held{false};
+    thread t([&] {
+      const std::lock_guard hold(m);
+      held = true;
+      for (;;) this_thread::yield();
+    });
+    eventually([&] { return held.load(); });
+    m.lock();
+  })),
+               "treadle: mutex::lock: .*spinlock.*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, ParksWithASpinlockInAJoin) {
+  EXPECT_DEATH(this->in(with_a_spinlock([] {
+    thread t([] {
+      for (;;) this_thread::yield();
+    });
+    t.join();
+  })),
+               "treadle: thread::join: .*spinlock.*culprit");
+}
+#endif
+
+}  // namespace
+}  // namespace treadle

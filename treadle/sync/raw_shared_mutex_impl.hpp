@@ -1,0 +1,238 @@
+// The rare paths of basic_shared_mutex. Included by raw_shared_mutex.cpp and by the test that
+// explores them.
+#pragma once
+
+#include "treadle/base/check.hpp"
+#include "treadle/sync/raw_shared_mutex.hpp"
+
+namespace treadle::sync {
+
+// Whoever destroys has synchronised with all users already.
+template <class Ground>
+bool basic_shared_mutex<Ground>::is_in_use() const noexcept {
+  std::uint32_t counted = readers_;
+  for (const stripe& each : stripes_) {
+    counted += each.readers.load(base::relaxed) & ~shut;  // relaxed: see above
+  }
+  return counted != 0 || writer_ != nullptr || !waiting_readers_.empty() ||
+         !waiting_writers_.empty();
+}
+
+template <class Ground>
+void basic_shared_mutex<Ground>::destroyed_in_use() const noexcept {
+  if (base::process_is_ending()) return;
+  fail_misuse("~", "it is locked, or threads wait for it");
+}
+
+// "shared_timed_mutex::lock: ..."; the call "~" is the destructor.
+template <class Ground>
+void basic_shared_mutex<Ground>::fail_misuse(std::string_view call,
+                                             std::string_view text) const noexcept {
+  const std::string_view own =
+      kind_ == shared_mutex_kind::plain ? "shared_mutex" : "shared_timed_mutex";
+  char said[64];  // the longest: the longest name, two colons and the longest call, or it twice
+  std::size_t size = 0;
+  const auto add = [&](std::string_view part) {
+    for (const char each : part) said[size++] = each;
+  };
+  add(own);
+  add("::");
+  add(call);
+  if (call == "~") add(own);
+  base::fail_misuse({said, size}, text);
+}
+
+template <class Ground>
+void basic_shared_mutex<Ground>::close() noexcept {
+  if (!open_) return;
+  for (stripe& each : stripes_) {
+    std::uint32_t seen = each.readers.load(base::relaxed);  // relaxed: validated by the CAS
+    // acquire: pairs with leave()
+    while (!each.readers.compare_exchange_weak(seen, shut, base::acquire, base::relaxed)) {
+    }
+    readers_ += seen / one;
+  }
+  open_ = false;
+  reads_ = 0;
+}
+
+// Nobody writes or waits to. Who came while it was closed is counted in the caller's stripe now.
+template <class Ground>
+void basic_shared_mutex<Ground>::open() noexcept {
+  word& own = mine();
+  for (stripe& each : stripes_) {
+    // release: pairs with enter()
+    each.readers.store(&each.readers == &own ? readers_ * one : 0, base::release);
+  }
+  readers_ = 0;
+  open_ = true;
+}
+
+// As a reader, if one may enter now.
+template <class Ground>
+bool basic_shared_mutex<Ground>::share() noexcept {
+  if (writer_ != nullptr || !waiting_writers_.empty()) return false;
+  if (open_) return enter(mine());
+  ++readers_;
+  if (++reads_ >= Ground::reads_before_opening) open();
+  return true;
+}
+
+// All readers that wait, counted and for the caller to grant.
+template <class Ground>
+waiter* basic_shared_mutex<Ground>::admit_readers() noexcept {
+  waiter* const all = waiting_readers_.pop_all();
+  for (const waiter* each = all; each != nullptr; each = each->next) ++readers_;
+  return all;
+}
+
+// The next writer, its own already and for the caller to grant; null when there is none.
+template <class Ground>
+waiter* basic_shared_mutex<Ground>::admit_writer() noexcept {
+  waiter* const next = waiting_writers_.pop_front();
+  if (next != nullptr) {
+    writer_ = next->who;
+    next->next = nullptr;
+  }
+  return next;
+}
+
+template <class Ground>
+bool basic_shared_mutex<Ground>::lock_until(base::deadline until) noexcept {
+  return lock_slowly(until, nullptr);
+}
+
+template <class Ground>
+bool basic_shared_mutex<Ground>::lock_within(const base::wait_limit& limit) noexcept {
+  if (!limit.stop().stop_possible()) return lock_slowly(limit.until(), nullptr);
+  const alarm stop(Ground::self(), limit.stop());
+  return lock_slowly(limit.until(), &stop);
+}
+
+template <class Ground>
+bool basic_shared_mutex<Ground>::lock_shared_within(const base::wait_limit& limit) noexcept {
+  if (enter(mine())) return true;
+  if (!limit.stop().stop_possible()) return share_slowly(limit.until(), nullptr);
+  const alarm stop(Ground::self(), limit.stop());
+  return share_slowly(limit.until(), &stop);
+}
+
+template <class Ground>
+bool basic_shared_mutex<Ground>::lock_slowly(base::deadline until, const alarm* stop) noexcept {
+  core::thread& self = Ground::self();
+  waiter node(self);
+  {
+    const base::guard<typename Ground::list_lock> hold(list_lock_);
+    if (writer_ == &self) {
+      const bool limited = stop != nullptr || !until.is_never();
+      fail_misuse(limited ? "try_lock (with a limit)" : "lock",
+                  "the calling thread holds it already");
+    }
+    close();
+    if (is_free()) {
+      writer_ = &self;
+      return true;
+    }
+    waiting_writers_.push_back(node);
+  }
+  return Ground::wait(node, until, stop) || !take_back(node, true);
+}
+
+template <class Ground>
+bool basic_shared_mutex<Ground>::try_lock() noexcept {
+  const base::guard<typename Ground::list_lock> hold(list_lock_);
+  if (writer_ != nullptr) return false;
+  const bool was_open = open_;
+  if (was_open) {
+    for (const stripe& each : stripes_) {
+      if (each.readers.load(base::relaxed) != 0) return false;  // relaxed: only a look
+    }
+  }
+  close();
+  if (is_free()) {
+    writer_ = &Ground::self();
+    return true;
+  }
+  if (was_open) open();
+  return false;
+}
+
+template <class Ground>
+void basic_shared_mutex<Ground>::unlock() noexcept {
+  waiter* next = nullptr;
+  {
+    const base::guard<typename Ground::list_lock> hold(list_lock_);
+    if (writer_ != &Ground::self()) fail_misuse("unlock", "the calling thread does not hold it");
+    writer_ = nullptr;
+    reads_ = 0;
+    next = admit_readers();
+    if (next == nullptr) next = admit_writer();
+  }
+  wait_list::grant_all(next, [](waiter& node) noexcept { Ground::grant(node); });
+}
+
+template <class Ground>
+bool basic_shared_mutex<Ground>::share_slowly(base::deadline until, const alarm* stop) noexcept {
+  core::thread& self = Ground::self();
+  waiter node(self);
+  {
+    const base::guard<typename Ground::list_lock> hold(list_lock_);
+    if (share()) return true;
+    if (writer_ == &self) fail_misuse("lock_shared", "the calling thread holds it already");
+    waiting_readers_.push_back(node);
+  }
+  return Ground::wait(node, until, stop) || !take_back(node, false);
+}
+
+template <class Ground>
+bool basic_shared_mutex<Ground>::try_share_slowly() noexcept {
+  const base::guard<typename Ground::list_lock> hold(list_lock_);
+  return share();
+}
+
+// Our stripe is shut, or the reader that it counted has left by it while we went elsewhere.
+template <class Ground>
+void basic_shared_mutex<Ground>::unlock_shared_slowly() noexcept {
+  for (stripe& each : stripes_) {
+    // The last touch: another reader may leave by its stripe at once, and destroy the mutex.
+    if (leave(each.readers)) return;
+  }
+  waiter* next = nullptr;
+  {
+    const base::guard<typename Ground::list_lock> hold(list_lock_);
+    // They may have moved while we looked: only when all are shut the count is sure. They stay
+    // shut, so that who leaves after us waits for list_lock_.
+    close();
+    if (readers_ == 0) fail_misuse("unlock_shared", "nobody holds it shared");
+    --readers_;
+    if (readers_ == 0) next = admit_writer();
+  }
+  if (next != nullptr) Ground::grant(*next);
+}
+
+// After a time-out or a stop: true when the node has left, false when it was granted after all.
+template <class Ground>
+bool basic_shared_mutex<Ground>::take_back(waiter& node, bool writes) noexcept {
+  waiter* admitted = nullptr;
+  bool left = false;
+  {
+    const base::guard<typename Ground::list_lock> hold(list_lock_);
+    left = !node.popped;
+    if (left && writes) {
+      waiting_writers_.remove(node);
+      // Readers that came after us wait for nobody any more.
+      if (waiting_writers_.empty() && writer_ == nullptr) admitted = admit_readers();
+    } else if (left) {
+      waiting_readers_.remove(node);
+    }
+  }
+  if (!left) {
+    // The grant is on its way.
+    Ground::wait(node, base::deadline::never());
+    return false;
+  }
+  wait_list::grant_all(admitted, [](waiter& each) noexcept { Ground::grant(each); });
+  return true;
+}
+
+}  // namespace treadle::sync
