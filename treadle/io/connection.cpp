@@ -6,7 +6,7 @@
 
 #include "treadle/io/calls.hpp"
 #include "treadle/io/descriptor_table.hpp"
-#include "treadle/io/epoll_poller.hpp"
+#include "treadle/io/descriptor_poller.hpp"
 #include "treadle/io/files.hpp"
 #include "treadle/io/single_call.hpp"
 #include "treadle/sched/worker.hpp"
@@ -122,6 +122,7 @@ int close(int descriptor) {
     forget(descriptor);
     return close_on_pool(descriptor);
   }
+  let_go(*which, descriptor);
   // The lock is held over the call: nobody can begin to wait for a descriptor that is about to
   // go, or meet the one that gets its number before this one is forgotten.
   const base::guard hold(which->lock);
@@ -140,8 +141,12 @@ void forget(int descriptor) {
   int error = 0;
   io::descriptor* which = descriptor_table::instance().find(descriptor, error);
   if (which == nullptr) return;
+  let_go(*which, descriptor);
   const base::guard hold(which->lock);
-  if (which->home != nullptr) which->home->unwatch(descriptor);
+  if (which->home != nullptr) {
+    // relaxed: under the lock
+    which->home->unwatch(descriptor, which->lifetime.load(base::relaxed), nullptr);
+  }
   which->begin_lifetime();
 }
 

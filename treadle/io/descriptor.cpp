@@ -1,5 +1,6 @@
 #include "treadle/io/descriptor.hpp"
 
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -103,17 +104,21 @@ void descriptor::deliver(std::uint32_t when, std::uint32_t bits) noexcept {
   }
 }
 
-void descriptor::leave(const epoll_poller& poller) noexcept {
+void descriptor::leave(const descriptor_poller& poller, const std::uint32_t* when) noexcept {
   taken_threads taken;
+  bool left = false;
   bool more = true;
   while (more) {
     {
       const base::guard hold(lock);
+      // relaxed: under the lock
+      if (when != nullptr && lifetime.load(base::relaxed) != *when) return;
       if (home == &poller) {
+        left = true;
         home = nullptr;
         change_state((state.load(base::relaxed) & ~flags) + one_event);  // relaxed: under the lock
       }
-      more = home == nullptr && taken.take(*this, all_bits, wait_outcome::ready);
+      more = left && home == nullptr && taken.take(*this, all_bits, wait_outcome::ready);
     }
     taken.wake();
   }
@@ -136,6 +141,16 @@ bool descriptor::give_up(descriptor_waiter& node) noexcept {
   if (node.outcome.load(base::relaxed) != wait_outcome::waiting) return false;
   remove(node);
   return true;
+}
+
+std::uint32_t readiness_of(std::uint32_t events) noexcept {
+  std::uint32_t bits = 0;
+  if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+    bits |= descriptor::readable;
+  }
+  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) bits |= descriptor::writable;
+  if ((events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) bits |= descriptor::unusual;
+  return bits;
 }
 
 }  // namespace treadle::io

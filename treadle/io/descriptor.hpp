@@ -19,7 +19,7 @@
 
 namespace treadle::io {
 
-class epoll_poller;
+class descriptor_poller;
 
 // How to make a call that does not block the kernel thread. Learned at the first use.
 enum class call_kind : std::uint8_t {
@@ -64,7 +64,7 @@ struct alignas(base::cache_line_bytes) descriptor {
   base::atomic<std::uint32_t> lifetime;  // grows when the number's descriptor is another one
   base::atomic<std::uint32_t> state;
   // Guarded by lock.
-  epoll_poller* home;
+  descriptor_poller* home;
   descriptor_waiter* first;
   descriptor_waiter* last;
 
@@ -93,13 +93,17 @@ struct alignas(base::cache_line_bytes) descriptor {
   }
   // An event for the descriptor as it was in `when`.
   void deliver(std::uint32_t when, std::uint32_t bits) noexcept;
-  // The poller forgets it; who waits looks again.
-  void leave(const epoll_poller& poller) noexcept;
+  // The poller reports no more of it; who waits looks again. Nothing if it is another's by now or,
+  // where the poller says which lifetime it means, another descriptor.
+  void leave(const descriptor_poller& poller, const std::uint32_t* when = nullptr) noexcept;
   // Ends one wait from outside, unless it has ended already.
   void stop(descriptor_waiter& node) noexcept;
   // Gives the wait up. False when it had ended already: see its outcome.
   bool give_up(descriptor_waiter& node) noexcept;
 };
+
+// What an event of poll(2) or epoll means, in bits of `state`.
+std::uint32_t readiness_of(std::uint32_t events) noexcept;
 
 static_assert(sizeof(descriptor) == base::cache_line_bytes, "one line a descriptor");
 

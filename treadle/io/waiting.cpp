@@ -1,10 +1,12 @@
 #include "treadle/io/waiting.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #include "treadle/io/descriptor_table.hpp"
-#include "treadle/io/epoll_poller.hpp"
+#include "treadle/io/descriptor_poller.hpp"
 #include "treadle/io/kernel_wait.hpp"
 #include "treadle/sched/worker.hpp"
 
@@ -21,16 +23,21 @@ bool is_tcp(int number) noexcept {
 }
 
 // With the lock held: `home` reports the events from now on. Its first is what is ready now.
-int begin_watch(const call_target& target, epoll_poller& home) noexcept {
+int begin_watch(const call_target& target, descriptor_poller& home) noexcept {
   descriptor& which = *target.which;
   // relaxed, here and below: under the lock
   if (which.home != nullptr) {
     // Handed over from another runtime: nobody there waits for it any longer.
-    which.home->unwatch(target.number);
+    which.home->unwatch(target.number, target.lifetime, nullptr);
     which.home = nullptr;
   } else if (which.kind.load(base::relaxed) <= call_kind::socket &&
              !which.is_tcp.load(base::relaxed)) {
     which.is_tcp.store(is_tcp(target.number), base::relaxed);
+  }
+  // Where the poller itself would say so later, or to nobody.
+  if (home.holds_files() && which.kind.load(base::relaxed) == call_kind::unknown &&
+      ::fcntl(target.number, F_GETFD) < 0) {
+    return EBADF;
   }
   std::uint32_t state = which.state.load(base::relaxed) & ~descriptor::flags;
   const int error = home.watch(target.number, target.lifetime);
@@ -46,7 +53,7 @@ int begin_watch(const call_target& target, epoll_poller& home) noexcept {
 
 // 0 with `queued`: the node is in the list, now park. 0 without: try again. Or an errno.
 int enter(const call_target& target, std::uint32_t seen, descriptor_waiter& node,
-          epoll_poller& home, bool& queued) noexcept {
+          descriptor_poller& home, bool& queued) noexcept {
   descriptor& which = *target.which;
   const base::guard hold(which.lock);
   // relaxed, both: under the lock
@@ -57,6 +64,7 @@ int enter(const call_target& target, std::uint32_t seen, descriptor_waiter& node
     const bool was_always = which.kind.load(base::relaxed) == call_kind::always;
     const int error = begin_watch(target, home);
     if (error == EPERM) return was_always ? EAGAIN : 0;
+    if (error == EAGAIN) return 0;
     if (error != 0) return error;
   } else {
     which.change_state(state & ~node.wanted);
@@ -113,8 +121,8 @@ int wait_for_event(const call_target& target, std::uint32_t seen, std::uint32_t 
   node.wanted = wanted;
   core::poller* events = node.who->scheduler->events;
   if (events == nullptr) return wait_in_kernel(target, node, limit);
-  // Every runtime's poller is an epoll_poller: treadle/runtime.cpp.
-  auto& home = static_cast<epoll_poller&>(*events);
+  // Every runtime's poller is a descriptor_poller: treadle/runtime.cpp.
+  auto& home = static_cast<descriptor_poller&>(*events);
   // Here already, because it may take another descriptor's lock.
   if (const int error = home.open()) return error;
   bool queued = false;
@@ -126,29 +134,65 @@ int wait_for_event(const call_target& target, std::uint32_t seen, std::uint32_t 
 
 int open_poller() noexcept {
   core::poller* events = core::current_thread().scheduler->events;
-  return events == nullptr ? 0 : static_cast<epoll_poller&>(*events).open();
+  return events == nullptr ? 0 : static_cast<descriptor_poller&>(*events).open();
 }
 
-int enlist(const call_target& target, descriptor_waiter& node, core::poller* events) noexcept {
+namespace {
+
+// As enlist(), or EAGAIN.
+int try_to_enlist(const call_target& target, descriptor_waiter& node,
+                  descriptor_poller* home) noexcept {
   descriptor& which = *target.which;
-  if (events != nullptr) {
-    // As in wait_for_event().
-    if (const int error = static_cast<epoll_poller&>(*events).open()) return error;
-  }
   const base::guard hold(which.lock);
   // relaxed: under the lock
   if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;
   node.outcome.store(wait_outcome::waiting, base::relaxed);  // relaxed: under the lock
-  if (events != nullptr) {
-    auto& home = static_cast<epoll_poller&>(*events);
-    if (which.home == nullptr || (which.home != &home && which.first == nullptr)) {
-      const int error = begin_watch(target, home);
-      // Of these two poll(2) itself has something to say.
-      if (error != 0 && error != EPERM && error != EBADF) return error;
-    }
+  if (home != nullptr &&
+      (which.home == nullptr || (which.home != home && which.first == nullptr))) {
+    const int error = begin_watch(target, *home);
+    // Of these two poll(2) itself has something to say.
+    if (error != 0 && error != EPERM && error != EBADF) return error;
   }
   which.push(node);
   return 0;
+}
+
+}  // namespace
+
+int enlist(const call_target& target, descriptor_waiter& node, core::poller* events) noexcept {
+  auto* home = static_cast<descriptor_poller*>(events);
+  if (home != nullptr) {
+    // As in wait_for_event().
+    if (const int error = home->open()) return error;
+  }
+  for (;;) {
+    const int error = try_to_enlist(target, node, home);
+    if (error != EAGAIN) return error;
+    ::sched_yield();
+  }
+}
+
+void let_go(descriptor& which, int number) noexcept {
+  {
+    const base::guard hold(which.lock);
+    if (which.home == nullptr || !which.home->holds_files()) return;
+  }
+  // Guess: somebody who waits for what is about to be closed begins anew once, if at all.
+  constexpr int rounds_max = 4;
+  for (int round = 0; round < rounds_max; ++round) {
+    file_release release;
+    {
+      const base::guard hold(which.lock);
+      if (which.home == nullptr || !which.home->holds_files()) return;
+      // relaxed, both: under the lock
+      const std::uint32_t lifetime = which.lifetime.load(base::relaxed);
+      const bool later = which.home->unwatch(number, lifetime, &release);
+      which.home = nullptr;
+      which.change_state(which.state.load(base::relaxed) & ~descriptor::flags);
+      if (!later) return;
+    }
+    release.wait();
+  }
 }
 
 ssize_t fail(int error) noexcept {

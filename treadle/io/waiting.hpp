@@ -39,6 +39,9 @@ struct call_target {
 [[nodiscard]] int enlist(const call_target& target, descriptor_waiter& node,
                          core::poller* events) noexcept;
 
+// Before the descriptor's file is closed: the poller no longer holds it open, if it did. May park.
+void let_go(descriptor& which, int number) noexcept;
+
 // Only once in a function: errno's address must not be kept over a wait, as the thread may go on
 // elsewhere.
 [[gnu::noinline]] ssize_t fail(int error) noexcept;

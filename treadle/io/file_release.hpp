@@ -1,0 +1,45 @@
+// How a poller that holds a file open tells whoever closes it that it does so no longer.
+//
+// On the stack of the thread that closes, which parks until then. tell() is the poller's last
+// touch. The poller may keep them in a list.
+#pragma once
+
+#include <cstdint>
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/sched/scheduler.hpp"
+#include "treadle/sched/worker.hpp"
+
+namespace treadle::io {
+
+class file_release {
+ public:
+  file_release() noexcept : waiter_(&core::current_thread()) {}
+  file_release(const file_release&) = delete;
+  file_release& operator=(const file_release&) = delete;
+
+  // The poller's, until tell().
+  file_release* next = nullptr;
+  int number = -1;
+  std::uint32_t lifetime = 0;
+  int ending = 0;          // requests on it that have not ended yet
+  bool cancelled = false;  // they are known
+
+  void tell() noexcept {
+    core::thread& waiter = *waiter_;
+    told_.store(true, base::release);  // pairs with wait(); what follows touches only the record
+    core::scheduler_port::unpark(waiter);
+  }
+  void wait() noexcept {
+    while (!told_.load(base::acquire)) {  // pairs with tell()
+      static_cast<void>(
+          waiter_->scheduler->park(core::wait_reason::io, base::deadline::never()));
+    }
+  }
+
+ private:
+  core::thread* const waiter_;
+  base::atomic<bool> told_{false};
+};
+
+}  // namespace treadle::io

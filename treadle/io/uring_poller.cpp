@@ -1,0 +1,395 @@
+#include "treadle/io/uring_poller.hpp"
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "treadle/base/check.hpp"
+#include "treadle/base/solo.hpp"
+#include "treadle/base/system_call.hpp"
+#include "treadle/io/descriptor_table.hpp"
+#include "treadle/io/kernel_thread.hpp"
+
+namespace treadle::io {
+namespace {
+
+// What a completion is about: a descriptor's number (below 2^24) and lifetime, and what was asked.
+enum class request : std::uint32_t { poll, cancel, wake, nothing };
+
+constexpr unsigned number_bits = 24;
+static_assert(descriptor_table::descriptors_max <= 1 << number_bits);
+
+std::uint64_t tag_of(request what, int number, std::uint32_t lifetime) noexcept {
+  return std::uint64_t{lifetime} << 32 | static_cast<std::uint32_t>(what) << number_bits |
+         static_cast<std::uint32_t>(number);
+}
+request what_of(std::uint64_t tag) noexcept {
+  return static_cast<request>((tag & 0xffffffff) >> number_bits);
+}
+int number_of(std::uint64_t tag) noexcept {
+  return static_cast<int>(tag & ((1U << number_bits) - 1));
+}
+std::uint32_t lifetime_of(std::uint64_t tag) noexcept {
+  return static_cast<std::uint32_t>(tag >> 32);
+}
+
+// Guess, as epoll_poller's: an event may wait as long as some thread switches take.
+constexpr std::int64_t look_interval_nanoseconds = 10'000;
+// Guess: until a request that was taken back has ended; more than one round is a rare race.
+constexpr int release_rounds_max = 1000;
+
+// How many forks lie between the first process and this one.
+constinit base::atomic<std::uint32_t> forks{0};
+
+void count_forks() noexcept {
+  // relaxed: a child has one kernel thread
+  const auto in_child = +[] { forks.fetch_add(1, base::relaxed); };
+  [[maybe_unused]] static const int error = ::pthread_atfork(nullptr, nullptr, in_child);
+}
+
+// Every edge of everything, as epoll_poller asks for it.
+void fill_in_poll(io_uring_sqe& entry, int number, std::uint64_t tag) noexcept {
+  entry.opcode = IORING_OP_POLL_ADD;
+  entry.fd = number;
+  entry.len = IORING_POLL_ADD_MULTI;
+  std::uint32_t events = POLLIN | POLLOUT | EPOLLRDHUP | POLLPRI;
+  // Sourced: io_uring_prep_poll_add(3), the halves are the other way round there.
+  if constexpr (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) events = events << 16 | events >> 16;
+  entry.poll32_events = events;
+  entry.user_data = tag;
+}
+
+void fill_in_cancel(io_uring_sqe& entry, std::uint64_t target, std::uint64_t tag) noexcept {
+  entry.opcode = IORING_OP_ASYNC_CANCEL;
+  entry.fd = -1;
+  entry.addr = target;
+  entry.cancel_flags = IORING_ASYNC_CANCEL_ALL;
+  entry.user_data = tag;
+}
+
+}  // namespace
+
+uring_poller::~uring_poller() {
+  if (!open_) return;
+  // After it nobody asks for anything.
+  descriptor_table::instance().for_each([this](descriptor& one) { one.leave(*this); });
+  // relaxed: whoever destroys is the process that opened, or the child has nothing to end
+  if (owner_ == ring_owner::own_thread && forks.load(base::relaxed) == forks_) {
+    ends_.store(true, base::release);  // pairs with serve()
+    rouse();
+    ::pthread_join(thread_, nullptr);
+  }
+  ring_.close();
+  ::close(wake_);
+}
+
+// Not for concurrent use: a runtime opens it before anybody can wait.
+int uring_poller::open() noexcept {
+  if (open_) return 0;
+  if (const int error = ring_.open(entries_max, completions_max, true)) return error;
+  const base::descriptor_result wake = base::create_eventfd();
+  int error = wake.error;
+  wake_ = wake.descriptor;
+  count_forks();
+  forks_ = forks.load(base::relaxed);  // relaxed: changes in children only
+  if (error == 0 && owner_ == ring_owner::own_thread) {
+    error = start_kernel_thread(&thread_main, this, &thread_);
+  }
+  if (error != 0) {
+    ring_.close();
+    if (wake_ >= 0) ::close(wake_);
+    return error;
+  }
+  open_ = true;
+  return 0;
+}
+
+// ---- whose kernel thread ----
+
+// The calling kernel thread is the ring's from now on.
+int uring_poller::adopt() noexcept {
+  if (const int error = ring_.own()) return error;
+  // release: pairs with in_use()
+  adopted_by_.store(&core::current_worker(), base::release);
+  return 0;
+}
+
+bool uring_poller::is_mine() const noexcept {
+  // relaxed: the answer is about the caller itself
+  return adopted_by_.load(base::relaxed) == core::current_worker_or_null() &&
+         core::current_worker_or_null() != nullptr;
+}
+
+void* uring_poller::thread_main(void* poller) {
+  ::pthread_setname_np(::pthread_self(), "treadle-events");
+  static_cast<void>(core::current_thread());
+  static_cast<uring_poller*>(poller)->serve();
+  return nullptr;
+}
+
+void uring_poller::serve() noexcept {
+  const int error = adopt();
+  TREADLE_CHECK(error == 0, "io_uring was set up but cannot be used");
+  for (;;) {
+    take_orders();
+    if (being_released_ != nullptr) {
+      collect();
+      continue;
+    }
+    if (ends_.load(base::acquire) && !has_orders()) return;  // pairs with the destructor
+    block(base::deadline::never());
+    reap();
+  }
+}
+
+// ---- what others ask for ----
+
+bool uring_poller::post(const order& one) noexcept {
+  {
+    const base::guard hold(inbox_);
+    if (orders_count_ == orders_max) return false;
+    orders_[orders_count_++] = one;
+    ordered_.store(true, base::relaxed);  // relaxed: under the lock, and rouse() follows
+  }
+  rouse();
+  return true;
+}
+
+void uring_poller::post(file_release& release) noexcept {
+  {
+    const base::guard hold(inbox_);
+    release.next = releases_;
+    releases_ = &release;
+    ordered_.store(true, base::relaxed);  // relaxed: as above
+  }
+  rouse();
+}
+
+bool uring_poller::has_orders() const noexcept {
+  // relaxed, both: who missed them is roused
+  return ordered_.load(base::relaxed) || take_all_back_.load(base::relaxed);
+}
+
+void uring_poller::take_orders() noexcept {
+  if (!has_orders()) return;
+  unsigned count = 0;
+  file_release* releases = nullptr;
+  {
+    const base::guard hold(inbox_);
+    count = orders_count_;
+    for (unsigned i = 0; i < count; ++i) taken_[i] = orders_[i];
+    orders_count_ = 0;
+    releases = releases_;
+    releases_ = nullptr;
+    ordered_.store(false, base::relaxed);  // relaxed: under the lock
+  }
+  if (take_all_back_.exchange(false, base::relaxed)) {  // relaxed: as above
+    io_uring_sqe& all = must_have_entry();
+    fill_in_cancel(all, 0, tag_of(request::nothing, 0, 0));
+    all.cancel_flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
+  }
+  for (unsigned i = 0; i < count; ++i) {
+    const order& one = taken_[i];
+    const std::uint64_t tag = tag_of(request::poll, one.number, one.lifetime);
+    if (one.watch) {
+      fill_in_poll(must_have_entry(), one.number, tag);
+    } else {
+      fill_in_cancel(must_have_entry(), tag, tag_of(request::nothing, 0, 0));
+    }
+  }
+  while (releases != nullptr) {
+    file_release& one = *releases;
+    releases = one.next;
+    fill_in_cancel(must_have_entry(), tag_of(request::poll, one.number, one.lifetime),
+                   tag_of(request::cancel, one.number, one.lifetime));
+    one.next = being_released_;
+    being_released_ = &one;
+  }
+}
+
+// Not with a descriptor's lock held.
+io_uring_sqe& uring_poller::must_have_entry() noexcept {
+  for (;;) {
+    if (io_uring_sqe* entry = ring_.next()) return *entry;
+    reap();  // there may be no room for completions
+    ::sched_yield();
+  }
+}
+
+// ---- descriptors ----
+
+int uring_poller::watch(int number, std::uint32_t lifetime) noexcept {
+  if (!is_ours()) return ENXIO;
+  if (owner_ == ring_owner::own_thread) {
+    return post(order{number, lifetime, true}) ? 0 : EAGAIN;
+  }
+  if (adopted_by_.load(base::relaxed) == nullptr) {  // relaxed: set by us only
+    if (const int error = adopt()) return error;
+  }
+  io_uring_sqe* entry = ring_.next();
+  if (entry == nullptr) return ENOMEM;
+  fill_in_poll(*entry, number, tag_of(request::poll, number, lifetime));
+  return 0;
+}
+
+bool uring_poller::unwatch(int number, std::uint32_t lifetime, file_release* release) noexcept {
+  if (!is_ours()) return false;
+  if (owner_ == ring_owner::own_thread && release != nullptr) {
+    release->number = number;
+    release->lifetime = lifetime;
+    post(*release);
+    return true;
+  }
+  if (!is_mine()) {
+    if (!post(order{number, lifetime, false})) {
+      take_all_back_.store(true, base::relaxed);  // relaxed: rouse() follows
+      rouse();
+    }
+    return false;
+  }
+  io_uring_sqe* entry = ring_.next();
+  if (entry == nullptr) {
+    take_all_back_.store(true, base::relaxed);  // relaxed: ours
+    return false;
+  }
+  const std::uint64_t target = tag_of(request::poll, number, lifetime);
+  const std::uint64_t mark = tag_of(request::cancel, number, lifetime);
+  fill_in_cancel(*entry, target, mark);
+  if (release == nullptr) return false;
+  // Nothing is reaped here: a descriptor's lock is held.
+  for (int round = 0; round < release_rounds_max; ++round) {
+    ring_.submit(false);
+    const bool over = ring_.any([=](const io_uring_cqe& one) {
+      if (one.user_data == mark) return one.res <= 0;
+      return one.user_data == target && (one.flags & IORING_CQE_F_MORE) == 0;
+    });
+    if (over) break;
+  }
+  return false;
+}
+
+// ---- the ring's kernel thread ----
+
+bool uring_poller::is_ours() const noexcept {
+  return open_ && forks.load(base::relaxed) == forks_;  // relaxed: changes in children only
+}
+
+bool uring_poller::in_use() const noexcept {
+  // acquire: pairs with adopt()
+  return owner_ == ring_owner::whoever_polls && adopted_by_.load(base::acquire) != nullptr &&
+         is_ours();
+}
+
+// A poll of the eventfd is always with the kernel; nobody needs to read it.
+void uring_poller::listen() noexcept {
+  if (listening_) return;
+  fill_in_poll(must_have_entry(), wake_, tag_of(request::wake, 0, 0));
+  listening_ = true;
+}
+
+void uring_poller::interrupt() noexcept { rouse(); }
+
+void uring_poller::rouse() noexcept {
+  // seq_cst, both: of us and block() one sees the other
+  interrupted_.store(true, base::seq_cst);
+  if (!blocked_.load(base::seq_cst)) return;
+  const int saved = errno;
+  const std::uint64_t one = 1;
+  const ssize_t written = ::write(wake_, &one, sizeof(one));
+  static_cast<void>(written);  // it would take 2^64 interrupts to fill the counter
+  errno = saved;
+}
+
+void uring_poller::block(base::deadline until) noexcept {
+  listen();
+  blocked_.store(true, base::seq_cst);  // seq_cst: see rouse()
+  int error = 0;
+  if (interrupted_.load(base::seq_cst)) {
+    error = ring_.submit(false);
+  } else {
+    const bool away = base::go_away();
+    if (until.is_never()) {
+      error = ring_.submit(true);
+    } else {
+      const std::int64_t left = until.nanoseconds() - base::monotonic_now();
+      error = ring_.submit_and_wait_for(left > 0 ? left : 0);
+    }
+    if (away) base::come_back();
+  }
+  blocked_.store(false, base::relaxed);  // relaxed: a late rouse() writes in vain
+  // acquire: pairs with rouse(), the caller then sees what it was woken for
+  interrupted_.exchange(false, base::acq_rel);
+  // Out of memory: what was prepared is prepared still.
+  if (error != 0 && error != EINTR && error != ETIME) ::sched_yield();
+}
+
+void uring_poller::poll(base::deadline until) noexcept {
+  if (!in_use()) return;
+  const int saved = errno;
+  take_orders();
+  if (until.nanoseconds() != 0) {
+    block(until);
+  } else if (ring_.has_news()) {
+    const std::int64_t now = base::monotonic_now();
+    if (now - last_look_ >= look_interval_nanoseconds) {
+      last_look_ = now;
+      static_cast<void>(ring_.submit(false));  // else at the next look
+    }
+  }
+  reap();
+  errno = saved;
+}
+
+// Until those who close are answered.
+void uring_poller::collect() noexcept {
+  static_cast<void>(ring_.submit(false));  // else in the next round
+  reap();
+  file_release* rest = being_released_;
+  being_released_ = nullptr;
+  while (rest != nullptr) {
+    file_release& one = *rest;
+    rest = one.next;
+    if (one.cancelled && one.ending <= 0) {
+      one.tell();
+    } else {
+      one.next = being_released_;
+      being_released_ = &one;
+    }
+  }
+}
+
+void uring_poller::reap() noexcept {
+  ring_.reap_whole([this](const io_uring_cqe& entry) { handle(entry); });
+}
+
+void uring_poller::handle(const io_uring_cqe& entry) noexcept {
+  const request what = what_of(entry.user_data);
+  if (what == request::nothing) return;
+  const bool over = (entry.flags & IORING_CQE_F_MORE) == 0;
+  if (what == request::wake) {
+    if (over) listening_ = false;
+    return;
+  }
+  const int number = number_of(entry.user_data);
+  const std::uint32_t lifetime = lifetime_of(entry.user_data);
+  for (file_release* one = over ? being_released_ : nullptr; one != nullptr; one = one->next) {
+    if (one->number != number || one->lifetime != lifetime) continue;
+    if (what == request::poll) {
+      --one->ending;
+    } else {
+      one->cancelled = true;
+      if (entry.res > 0) one->ending += entry.res;
+    }
+  }
+  if (what == request::cancel) return;
+  int unused = 0;
+  descriptor* which = descriptor_table::instance().find(number, unused);
+  if (which == nullptr) return;
+  if (entry.res > 0) which->deliver(lifetime, readiness_of(static_cast<std::uint32_t>(entry.res)));
+  if (over) which->leave(*this, &lifetime);
+}
+
+}  // namespace treadle::io
