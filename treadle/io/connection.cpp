@@ -8,6 +8,7 @@
 #include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/descriptor_poller.hpp"
 #include "treadle/io/files.hpp"
+#include "treadle/io/receive_queue.hpp"
 #include "treadle/io/single_call.hpp"
 #include "treadle/sched/worker.hpp"
 
@@ -41,6 +42,13 @@ int prepare_listener(const call_target& target) noexcept {
     which.is_tcp.store(tcp, base::relaxed);  // relaxed: a listener is not read from
   }
   return make_never_block(target);
+}
+
+// Whether the calling thread waits through a ring.
+bool is_served_by_ring() noexcept {
+  const core::poller* events = core::current_thread().scheduler->events;
+  // Every runtime's poller is a descriptor_poller: treadle/runtime.cpp.
+  return events != nullptr && static_cast<const descriptor_poller*>(events)->holds_files();
 }
 
 // connect() without waiting; 0 or -errno.
@@ -112,6 +120,28 @@ int connect(int socket, const sockaddr* address, socklen_t address_bytes, const 
       [](const call_target& target, std::uint32_t) { return connect_progress(target.number); }));
 }
 
+int receive_ahead(int socket) {
+  call_target target;
+  if (const int error = target.open(socket)) return static_cast<int>(fail(error));
+  int type = 0;
+  socklen_t bytes = sizeof(type);
+  if (::getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &bytes) != 0) return -1;
+  if (type != SOCK_STREAM || !is_served_by_ring()) return 0;
+  receive_queue* queue = receive_queue::make();
+  if (queue == nullptr) return static_cast<int>(fail(ENOMEM));
+  descriptor& which = *target.which;
+  const base::guard hold(which.lock);
+  // relaxed, all: under the lock
+  if (which.ahead != nullptr || which.lifetime.load(base::relaxed) != target.lifetime) {
+    receive_queue::release(queue);
+    return 0;
+  }
+  which.kind.store(call_kind::socket, base::relaxed);
+  which.ahead = queue;
+  which.receives_ahead.store(true, base::relaxed);
+  return 0;
+}
+
 int close(int descriptor) {
   int error = EBADF;
   io::descriptor* which = descriptor_table::instance().find(descriptor, error);
@@ -145,7 +175,8 @@ void forget(int descriptor) {
   const base::guard hold(which->lock);
   if (which->home != nullptr) {
     // relaxed: under the lock
-    which->home->unwatch(descriptor, which->lifetime.load(base::relaxed), nullptr);
+    which->home->unwatch(descriptor, which->lifetime.load(base::relaxed), watch_kind::both,
+                         nullptr);
   }
   which->begin_lifetime();
 }

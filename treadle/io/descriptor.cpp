@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
+
+#include "treadle/io/receive_queue.hpp"
 
 namespace treadle::io {
 namespace {
@@ -13,12 +16,12 @@ namespace {
 class taken_threads {
  public:
   // With the lock held: takes out who wants one of `bits`, as many as there is room for. True when
-  // there may be more. Kernel threads see events for themselves.
+  // there may be more. Kernel threads see events for themselves, but not what a ring received.
   bool take(descriptor& from, std::uint32_t bits, wait_outcome outcome) noexcept {
     descriptor_waiter* node = from.first;
     while (node != nullptr) {
       descriptor_waiter* next = node->next;
-      const bool own_poll = node->wake_descriptor >= 0;
+      const bool own_poll = node->wake_descriptor >= 0 && from.ahead == nullptr;
       if ((node->wanted & bits) != 0 && !(own_poll && outcome == wait_outcome::ready)) {
         if (count_ == capacity) return true;
         end(from, *node, outcome);
@@ -80,6 +83,8 @@ void descriptor::begin_lifetime() noexcept {
   kind.store(call_kind::unknown, base::relaxed);
   is_tcp.store(false, base::relaxed);
   never_blocks.store(false, base::relaxed);
+  receives_ahead.store(false, base::relaxed);
+  if (ahead != nullptr) receive_queue::release(std::exchange(ahead, nullptr));
   home = nullptr;
   taken_threads taken;
   bool more = true;
@@ -104,6 +109,63 @@ void descriptor::deliver(std::uint32_t when, std::uint32_t bits) noexcept {
   }
 }
 
+bool descriptor::accept(std::uint32_t when, const receipt& news, std::uint32_t& bits,
+                        bool& is_long) noexcept {
+  const bool ours = lifetime.load(base::relaxed) == when && ahead != nullptr;  // relaxed: locked
+  if (news.index >= 0) {
+    const auto index = static_cast<std::uint16_t>(news.index);
+    news.buffers->take(index);
+    if (!ours || news.result <= 0) {
+      news.buffers->put_back(index);
+    } else {
+      ahead->put(*news.buffers, index, static_cast<std::size_t>(news.result));
+    }
+  }
+  if (!ours) return false;
+  bits = readable;
+  switch (-news.result) {
+    case ENOBUFS:
+    case ECANCELED:
+    case EAGAIN:
+    case EINTR:
+    case ENOMEM:
+    case EINVAL:
+    case EOPNOTSUPP:
+      break;  // the ring's trouble, not the socket's: who reads asks the socket itself
+    default:
+      if (news.result < 0) {
+        ahead->put_error(-news.result);
+        bits |= writable | unusual;
+      }
+  }
+  if (news.over) {
+    ahead->armed = false;
+    if ((state.load(base::relaxed) & watched) == 0) home = nullptr;  // relaxed: under the lock
+  }
+  is_long = ahead->is_long();
+  return true;
+}
+
+bool descriptor::deliver(std::uint32_t when, const receipt& news) noexcept {
+  taken_threads taken;
+  std::uint32_t bits = 0;
+  bool is_long = false;
+  bool more = true;
+  for (bool first_round = true; more; first_round = false) {
+    {
+      const base::guard hold(lock);
+      if (first_round) {
+        if (!accept(when, news, bits, is_long)) return false;
+        // Readiness itself is not known better: the queue is looked at each time.
+        change_state(state.load(base::relaxed) + one_event);  // relaxed: under the lock
+      }
+      more = taken.take(*this, bits, wait_outcome::ready);
+    }
+    taken.wake();
+  }
+  return is_long;
+}
+
 void descriptor::leave(const descriptor_poller& poller, const std::uint32_t* when) noexcept {
   taken_threads taken;
   bool left = false;
@@ -115,10 +177,11 @@ void descriptor::leave(const descriptor_poller& poller, const std::uint32_t* whe
       if (when != nullptr && lifetime.load(base::relaxed) != *when) return;
       if (home == &poller) {
         left = true;
-        home = nullptr;
+        // What is received ahead is still to come, unless the poller itself goes.
+        if (when == nullptr || ahead == nullptr || !ahead->armed) home = nullptr;
         change_state((state.load(base::relaxed) & ~flags) + one_event);  // relaxed: under the lock
       }
-      more = left && home == nullptr && taken.take(*this, all_bits, wait_outcome::ready);
+      more = left && taken.take(*this, all_bits, wait_outcome::ready);
     }
     taken.wake();
   }

@@ -4,12 +4,15 @@
 // watch() and unwatch() are called with the descriptor's lock held and do not wait.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 
 #include "treadle/io/file_release.hpp"
 #include "treadle/sched/poller.hpp"
 
 namespace treadle::io {
+
+enum class watch_kind : std::uint8_t { events, receipt, both };
 
 class descriptor_poller : public core::poller {
  public:
@@ -24,9 +27,21 @@ class descriptor_poller : public core::poller {
   // when it must be asked again.
   [[nodiscard]] virtual int watch(int number, std::uint32_t lifetime) noexcept = 0;
 
+  // Receives from the descriptor until unwatch() or the end of it: for those that have a queue.
+  // Errors as above; EOPNOTSUPP when it cannot do that.
+  [[nodiscard]] virtual int receive(int number, std::uint32_t lifetime) noexcept {
+    static_cast<void>(number);
+    static_cast<void>(lifetime);
+    return EOPNOTSUPP;
+  }
+  // Without a lock: delivers what has been reported so far, if it is the caller who can.
+  virtual void catch_up() noexcept {}
+
   // No longer, as far as it did. Not needed before close(2), unless it holds files. With a
-  // `release` that is told when the file is no longer held, if that is not now: then true.
-  virtual bool unwatch(int number, std::uint32_t lifetime, file_release* release) noexcept = 0;
+  // `release` it has ended on return, or else the release is told: then true. Only where nobody is
+  // there to answer it ends some time later.
+  virtual bool unwatch(int number, std::uint32_t lifetime, watch_kind what,
+                       file_release* release) noexcept = 0;
 
   // Whether a watched file stays open after close(2), until unwatch().
   bool holds_files() const noexcept { return holds_files_; }

@@ -88,7 +88,7 @@ int epoll_poller::watch(int number, std::uint32_t lifetime) noexcept {
   return base::control_epoll(epoll_, EPOLL_CTL_MOD, number, &event);
 }
 
-bool epoll_poller::unwatch(int number, std::uint32_t, file_release*) noexcept {
+bool epoll_poller::unwatch(int number, std::uint32_t, watch_kind, file_release*) noexcept {
   epoll_event unused{};
   // It may have gone by itself.
   static_cast<void>(base::control_epoll(epoll_, EPOLL_CTL_DEL, number, &unused));

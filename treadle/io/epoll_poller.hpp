@@ -27,7 +27,8 @@ class epoll_poller final : public descriptor_poller {
   // An errno of epoll_create1, eventfd or epoll_ctl.
   [[nodiscard]] int open() noexcept override;
   [[nodiscard]] int watch(int number, std::uint32_t lifetime) noexcept override;
-  bool unwatch(int number, std::uint32_t lifetime, file_release* release) noexcept override;
+  bool unwatch(int number, std::uint32_t lifetime, watch_kind what,
+               file_release* release) noexcept override;
 
   bool in_use() const noexcept override {
     // seq_cst: an idle worker looks after it has said that it sleeps, and a thread that waits for

@@ -1,6 +1,7 @@
-// How a poller that holds a file open tells whoever closes it that it does so no longer.
+// How a poller that holds a file open tells whoever closes it that it does so no longer; or that it
+// no longer receives from it.
 //
-// On the stack of the thread that closes, which parks until then. tell() is the poller's last
+// On the stack of the thread that asks, which parks until then. tell() is the poller's last
 // touch. The poller may keep them in a list.
 #pragma once
 
@@ -22,8 +23,10 @@ class file_release {
   file_release* next = nullptr;
   int number = -1;
   std::uint32_t lifetime = 0;
-  int ending = 0;          // requests on it that have not ended yet
-  bool cancelled = false;  // they are known
+  bool events = true;   // which requests
+  bool receipt = true;  //
+  int answers = 0;      // still to come
+  int ending = 0;       // requests that have not ended yet, when all answers are there
 
   void tell() noexcept {
     core::thread& waiter = *waiter_;

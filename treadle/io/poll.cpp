@@ -10,6 +10,7 @@
 #include "treadle/io/calls.hpp"
 #include "treadle/io/cancellation.hpp"
 #include "treadle/io/kernel_wait.hpp"
+#include "treadle/io/single_call.hpp"
 #include "treadle/sched/worker.hpp"
 
 namespace treadle::io {
@@ -31,6 +32,25 @@ class some_of {
   std::unique_ptr<T[]> many_;
   T* all_;
 };
+
+// As poll(2) that does not wait, with what was received ahead. Result or -errno.
+ssize_t ask(pollfd* descriptors, nfds_t count) noexcept {
+  ssize_t found;
+  do {
+    found = as_result(::poll(descriptors, count, 0));
+  } while (found == -EINTR);
+  if (found < 0) return found;
+  constexpr short reading = POLLIN | POLLRDNORM;
+  for (nfds_t i = 0; i < count; ++i) {
+    pollfd& one = descriptors[i];
+    call_target target;
+    if ((one.events & reading) == 0 || one.fd < 0 || target.open(one.fd) != 0) continue;
+    if (!has_received(*target.which)) continue;
+    if (one.revents == 0) ++found;
+    one.revents = static_cast<short>(one.revents | (one.events & reading));
+  }
+  return found;
+}
 
 // Guess: a thread seldom polls more; the nodes lie on its stack.
 constexpr std::size_t few = 4;
@@ -121,10 +141,7 @@ class poll_group {
   }
 
   int look() noexcept {
-    ssize_t found;
-    do {
-      found = as_result(::poll(asked_, count_, 0));
-    } while (found == -EINTR);
+    ssize_t found = ask(asked_, count_);
     if (found < 0) return static_cast<int>(found);
     // One that was closed meanwhile may be another descriptor now.
     for (nfds_t i = 0; i < count_; ++i) {
@@ -162,6 +179,7 @@ int wait_ready(int number, std::uint32_t wanted, const wait_limit& limit) noexce
     // relaxed: learned once
     if (target.which->kind.load(base::relaxed) == call_kind::always) return 0;
     if ((seen & descriptor::watched) != 0 && (seen & wanted) != 0) return 0;
+    if (wanted == descriptor::readable && has_received(*target.which)) return 0;
     error = wait_for_event(target, seen, wanted, limit);
   }
   return error == 0 ? 0 : static_cast<int>(fail(error));
@@ -172,8 +190,8 @@ int wait_ready(int number, std::uint32_t wanted, const wait_limit& limit) noexce
 int poll(pollfd* descriptors, nfds_t count, const wait_limit& limit) {
   if (is_stopped(limit)) return static_cast<int>(fail(ECANCELED));
   // The common case: something is there already. Also the kernel's own checks.
-  const int found = ::poll(descriptors, count, 0);
-  if (found != 0) return found;
+  const auto found = static_cast<int>(ask(descriptors, count));
+  if (found != 0) return found > 0 ? found : static_cast<int>(fail(-found));
   poll_group group(descriptors, count);
   if (group.failed()) return static_cast<int>(fail(ENOMEM));
   const int result = group.run(limit);

@@ -17,7 +17,14 @@ namespace treadle::io {
 namespace {
 
 // What a completion is about: a descriptor's number (below 2^24) and lifetime, and what was asked.
-enum class request : std::uint32_t { poll, cancel, wake, nothing };
+enum class request : std::uint32_t {
+  poll,
+  receive,
+  cancel_poll,
+  cancel_receive,
+  wake,
+  nothing
+};
 
 constexpr unsigned number_bits = 24;
 static_assert(descriptor_table::descriptors_max <= 1 << number_bits);
@@ -62,6 +69,17 @@ void fill_in_poll(io_uring_sqe& entry, int number, std::uint64_t tag) noexcept {
   entry.user_data = tag;
 }
 
+// Into whatever buffers the ring has, once for all that ever comes. Whoever asks has just seen that
+// nothing is there.
+void fill_in_receive(io_uring_sqe& entry, int number, std::uint64_t tag) noexcept {
+  entry.opcode = IORING_OP_RECV;
+  entry.flags = IOSQE_BUFFER_SELECT;
+  entry.ioprio = IORING_RECV_MULTISHOT | IORING_RECVSEND_POLL_FIRST;
+  entry.fd = number;
+  entry.buf_group = receive_buffers::group;
+  entry.user_data = tag;
+}
+
 void fill_in_cancel(io_uring_sqe& entry, std::uint64_t target, std::uint64_t tag) noexcept {
   entry.opcode = IORING_OP_ASYNC_CANCEL;
   entry.fd = -1;
@@ -69,6 +87,22 @@ void fill_in_cancel(io_uring_sqe& entry, std::uint64_t target, std::uint64_t tag
   entry.cancel_flags = IORING_ASYNC_CANCEL_ALL;
   entry.user_data = tag;
 }
+
+// The requests that `what` stands for, and how their ends are marked.
+struct requests {
+  explicit requests(watch_kind what) noexcept {
+    if (what != watch_kind::receipt) all[count++] = {request::poll, request::cancel_poll};
+    if (what != watch_kind::events) all[count++] = {request::receive, request::cancel_receive};
+  }
+  struct one {
+    request what;
+    request mark;
+  };
+  const one* begin() const noexcept { return all; }
+  const one* end() const noexcept { return all + count; }
+  int count = 0;
+  one all[2] = {};
+};
 
 }  // namespace
 
@@ -82,7 +116,10 @@ uring_poller::~uring_poller() {
     rouse();
     ::pthread_join(thread_, nullptr);
   }
+  // The kernel has ended all requests of the ring's kernel thread: what they had received is here.
+  if (is_ours()) reap();
   ring_.close();
+  if (buffers_ != nullptr) buffers_->abandon();
   ::close(wake_);
 }
 
@@ -112,6 +149,9 @@ int uring_poller::open() noexcept {
 // The calling kernel thread is the ring's from now on.
 int uring_poller::adopt() noexcept {
   if (const int error = ring_.own()) return error;
+  buffers_ = receive_buffers::make();
+  const bool receives = buffers_ != nullptr && buffers_->give_to(ring_) == 0;
+  cannot_receive_.store(!receives, base::relaxed);  // relaxed: who does not know is told later
   // release: pairs with in_use()
   adopted_by_.store(&core::current_worker(), base::release);
   return 0;
@@ -193,20 +233,31 @@ void uring_poller::take_orders() noexcept {
   }
   for (unsigned i = 0; i < count; ++i) {
     const order& one = taken_[i];
-    const std::uint64_t tag = tag_of(request::poll, one.number, one.lifetime);
-    if (one.watch) {
-      fill_in_poll(must_have_entry(), one.number, tag);
-    } else {
-      fill_in_cancel(must_have_entry(), tag, tag_of(request::nothing, 0, 0));
+    for (const requests::one& each : requests(one.what)) {
+      const std::uint64_t tag = tag_of(each.what, one.number, one.lifetime);
+      io_uring_sqe& entry = must_have_entry();
+      if (!one.begins) {
+        fill_in_cancel(entry, tag, tag_of(request::nothing, 0, 0));
+      } else if (each.what == request::poll) {
+        fill_in_poll(entry, one.number, tag);
+      } else {
+        fill_in_receive(entry, one.number, tag);
+      }
     }
   }
   while (releases != nullptr) {
     file_release& one = *releases;
     releases = one.next;
-    fill_in_cancel(must_have_entry(), tag_of(request::poll, one.number, one.lifetime),
-                   tag_of(request::cancel, one.number, one.lifetime));
     one.next = being_released_;
     being_released_ = &one;
+    const watch_kind what = !one.receipt  ? watch_kind::events
+                            : !one.events ? watch_kind::receipt
+                                          : watch_kind::both;
+    for (const requests::one& each : requests(what)) {
+      ++one.answers;
+      fill_in_cancel(must_have_entry(), tag_of(each.what, one.number, one.lifetime),
+                     tag_of(each.mark, one.number, one.lifetime));
+    }
   }
 }
 
@@ -221,54 +272,78 @@ io_uring_sqe& uring_poller::must_have_entry() noexcept {
 
 // ---- descriptors ----
 
-int uring_poller::watch(int number, std::uint32_t lifetime) noexcept {
+int uring_poller::begin(int number, std::uint32_t lifetime, watch_kind what) noexcept {
   if (!is_ours()) return ENXIO;
-  if (owner_ == ring_owner::own_thread) {
-    return post(order{number, lifetime, true}) ? 0 : EAGAIN;
+  const bool unadopted = adopted_by_.load(base::relaxed) == nullptr;  // relaxed: set by us only
+  if (owner_ == ring_owner::own_thread || (!unadopted && !is_mine())) {
+    return post(order{number, lifetime, what, true}) ? 0 : EAGAIN;
   }
-  if (adopted_by_.load(base::relaxed) == nullptr) {  // relaxed: set by us only
+  if (unadopted) {
     if (const int error = adopt()) return error;
   }
   io_uring_sqe* entry = ring_.next();
   if (entry == nullptr) return ENOMEM;
-  fill_in_poll(*entry, number, tag_of(request::poll, number, lifetime));
+  if (what == watch_kind::events) {
+    fill_in_poll(*entry, number, tag_of(request::poll, number, lifetime));
+  } else {
+    fill_in_receive(*entry, number, tag_of(request::receive, number, lifetime));
+  }
   return 0;
 }
 
-bool uring_poller::unwatch(int number, std::uint32_t lifetime, file_release* release) noexcept {
+int uring_poller::watch(int number, std::uint32_t lifetime) noexcept {
+  return begin(number, lifetime, watch_kind::events);
+}
+
+int uring_poller::receive(int number, std::uint32_t lifetime) noexcept {
+  if (cannot_receive_.load(base::relaxed)) return EOPNOTSUPP;  // relaxed: see adopt()
+  return begin(number, lifetime, watch_kind::receipt);
+}
+
+void uring_poller::catch_up() noexcept {
+  if (!is_ours() || !is_mine()) return;
+  reap();
+}
+
+bool uring_poller::unwatch(int number, std::uint32_t lifetime, watch_kind what,
+                           file_release* release) noexcept {
   if (!is_ours()) return false;
   if (owner_ == ring_owner::own_thread && release != nullptr) {
     release->number = number;
     release->lifetime = lifetime;
+    release->events = what != watch_kind::receipt;
+    release->receipt = what != watch_kind::events;
     post(*release);
     return true;
   }
-  if (!is_mine()) {
-    if (!post(order{number, lifetime, false})) {
-      take_all_back_.store(true, base::relaxed);  // relaxed: rouse() follows
-      rouse();
-    }
-    return false;
-  }
-  io_uring_sqe* entry = ring_.next();
-  if (entry == nullptr) {
-    take_all_back_.store(true, base::relaxed);  // relaxed: ours
-    return false;
-  }
-  const std::uint64_t target = tag_of(request::poll, number, lifetime);
-  const std::uint64_t mark = tag_of(request::cancel, number, lifetime);
-  fill_in_cancel(*entry, target, mark);
-  if (release == nullptr) return false;
-  // Nothing is reaped here: a descriptor's lock is held.
-  for (int round = 0; round < release_rounds_max; ++round) {
-    ring_.submit(false);
-    const bool over = ring_.any([=](const io_uring_cqe& one) {
-      if (one.user_data == mark) return one.res <= 0;
-      return one.user_data == target && (one.flags & IORING_CQE_F_MORE) == 0;
-    });
-    if (over) break;
+  const bool done = is_mine() ? end_now(number, lifetime, what, release != nullptr)
+                              : post(order{number, lifetime, what, false});
+  if (!done) {
+    take_all_back_.store(true, base::relaxed);  // relaxed: rouse() follows
+    rouse();
   }
   return false;
+}
+
+// By the ring's kernel thread, with a descriptor's lock held: so nothing is reaped here.
+bool uring_poller::end_now(int number, std::uint32_t lifetime, watch_kind what,
+                           bool waits) noexcept {
+  for (const requests::one& each : requests(what)) {
+    io_uring_sqe* entry = ring_.next();
+    if (entry == nullptr) return false;
+    const std::uint64_t target = tag_of(each.what, number, lifetime);
+    const std::uint64_t mark = tag_of(each.mark, number, lifetime);
+    fill_in_cancel(*entry, target, mark);
+    for (int round = 0; waits && round < release_rounds_max; ++round) {
+      static_cast<void>(ring_.submit(false));  // else in the next round
+      const bool over = ring_.any([=](const io_uring_cqe& one) {
+        if (one.user_data == mark) return one.res <= 0;
+        return one.user_data == target && (one.flags & IORING_CQE_F_MORE) == 0;
+      });
+      if (over) break;
+    }
+  }
+  return true;
 }
 
 // ---- the ring's kernel thread ----
@@ -352,7 +427,7 @@ void uring_poller::collect() noexcept {
   while (rest != nullptr) {
     file_release& one = *rest;
     rest = one.next;
-    if (one.cancelled && one.ending <= 0) {
+    if (one.answers == 0 && one.ending <= 0) {
       one.tell();
     } else {
       one.next = being_released_;
@@ -365,31 +440,60 @@ void uring_poller::reap() noexcept {
   ring_.reap_whole([this](const io_uring_cqe& entry) { handle(entry); });
 }
 
+// For those who wait until requests have ended.
+void uring_poller::count_down(std::uint64_t tag, std::int32_t result, bool over) noexcept {
+  const request what = what_of(tag);
+  for (file_release* one = being_released_; one != nullptr; one = one->next) {
+    if (one->number != number_of(tag) || one->lifetime != lifetime_of(tag)) continue;
+    if (what == request::cancel_poll || what == request::cancel_receive) {
+      --one->answers;
+      if (result > 0) one->ending += result;
+    } else if (over && (what == request::poll ? one->events : one->receipt)) {
+      --one->ending;
+    }
+  }
+}
+
 void uring_poller::handle(const io_uring_cqe& entry) noexcept {
   const request what = what_of(entry.user_data);
-  if (what == request::nothing) return;
   const bool over = (entry.flags & IORING_CQE_F_MORE) == 0;
+  if (what == request::nothing) return;
   if (what == request::wake) {
     if (over) listening_ = false;
     return;
   }
+  if (what == request::receive) {
+    handle_receipt(entry, over);
+  } else if (what == request::poll) {
+    const std::uint32_t lifetime = lifetime_of(entry.user_data);
+    int unused = 0;
+    descriptor* which = descriptor_table::instance().find(number_of(entry.user_data), unused);
+    if (which == nullptr) return;
+    if (entry.res > 0) {
+      which->deliver(lifetime, readiness_of(static_cast<std::uint32_t>(entry.res)));
+    }
+    if (over) which->leave(*this, &lifetime);
+  }
+  if (being_released_ != nullptr) count_down(entry.user_data, entry.res, over);
+}
+
+void uring_poller::handle_receipt(const io_uring_cqe& entry, bool over) noexcept {
+  // relaxed: see adopt(). What this kernel cannot do it need not be asked again.
+  if (entry.res == -EINVAL || entry.res == -EOPNOTSUPP) cannot_receive_.store(true, base::relaxed);
+  descriptor::receipt news{buffers_, -1, entry.res, over};
+  if ((entry.flags & IORING_CQE_F_BUFFER) != 0) {
+    news.index = static_cast<int>(entry.flags >> IORING_CQE_BUFFER_SHIFT);
+  }
+  int unused = 0;
   const int number = number_of(entry.user_data);
   const std::uint32_t lifetime = lifetime_of(entry.user_data);
-  for (file_release* one = over ? being_released_ : nullptr; one != nullptr; one = one->next) {
-    if (one->number != number || one->lifetime != lifetime) continue;
-    if (what == request::poll) {
-      --one->ending;
-    } else {
-      one->cancelled = true;
-      if (entry.res > 0) one->ending += entry.res;
-    }
+  // There: a number that was received from is in the table.
+  descriptor& which = *descriptor_table::instance().find(number, unused);
+  if (!which.deliver(lifetime, news) || over) return;
+  // Nobody reads. Without room for the entry the next buffer says so again.
+  if (io_uring_sqe* stop = ring_.next()) {
+    fill_in_cancel(*stop, entry.user_data, tag_of(request::nothing, 0, 0));
   }
-  if (what == request::cancel) return;
-  int unused = 0;
-  descriptor* which = descriptor_table::instance().find(number, unused);
-  if (which == nullptr) return;
-  if (entry.res > 0) which->deliver(lifetime, readiness_of(static_cast<std::uint32_t>(entry.res)));
-  if (over) which->leave(*this, &lifetime);
 }
 
 }  // namespace treadle::io

@@ -5,6 +5,8 @@
 // threads of a runtime it is that one, in poll(). Where several do, none of them can be it: it would
 // be interrupted for the ring in calls of the program's own, and what it began would end with it.
 // There the poller has a kernel thread of its own, which unparks, and in_use() is false.
+// A socket of which the program has said receive_ahead() is received from by one request, too (a
+// multishot receive), into buffers that the ring chooses; see receive_queue.hpp.
 // A request holds its file open: whoever closes it must have it taken back first. Done at once by
 // the ring's own kernel thread; another one asks for it, and waits only where somebody is there to
 // answer. A request may end by itself (no room for completions, no memory): then its descriptor is
@@ -20,6 +22,7 @@
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/io/descriptor_poller.hpp"
+#include "treadle/io/receive_buffers.hpp"
 #include "treadle/io/uring.hpp"
 #include "treadle/sched/worker.hpp"
 
@@ -41,7 +44,10 @@ class uring_poller final : public descriptor_poller {
   // kernel lacks something. Then it can do nothing.
   [[nodiscard]] int open() noexcept override;
   [[nodiscard]] int watch(int number, std::uint32_t lifetime) noexcept override;
-  bool unwatch(int number, std::uint32_t lifetime, file_release* release) noexcept override;
+  bool unwatch(int number, std::uint32_t lifetime, watch_kind what,
+               file_release* release) noexcept override;
+  [[nodiscard]] int receive(int number, std::uint32_t lifetime) noexcept override;
+  void catch_up() noexcept override;
 
   bool in_use() const noexcept override;
   void poll(base::deadline until) noexcept override;
@@ -52,11 +58,12 @@ class uring_poller final : public descriptor_poller {
   static constexpr unsigned entries_max = 256;
   static constexpr unsigned completions_max = 4096;
 
-  // What another kernel thread than the ring's asks for. Watch, or unwatch without an answer.
+  // What another kernel thread than the ring's asks for, without an answer.
   struct order {
     int number;
     std::uint32_t lifetime;
-    bool watch;
+    watch_kind what;
+    bool begins;
   };
   // Guess: more than are connected or closed while the ring's kernel thread is away for a moment.
   static constexpr unsigned orders_max = 256;
@@ -70,6 +77,8 @@ class uring_poller final : public descriptor_poller {
   bool post(const order& one) noexcept;
   void post(file_release& release) noexcept;
   void rouse() noexcept;
+  int begin(int number, std::uint32_t lifetime, watch_kind what) noexcept;
+  bool end_now(int number, std::uint32_t lifetime, watch_kind what, bool waits) noexcept;
   bool has_orders() const noexcept;
   void take_orders() noexcept;
 
@@ -79,6 +88,8 @@ class uring_poller final : public descriptor_poller {
   void block(base::deadline until) noexcept;
   void reap() noexcept;
   void handle(const io_uring_cqe& entry) noexcept;
+  void count_down(std::uint64_t tag, std::int32_t result, bool over) noexcept;
+  void handle_receipt(const io_uring_cqe& entry, bool over) noexcept;
 
   const ring_owner owner_;
   // Fixed after open().
@@ -93,6 +104,7 @@ class uring_poller final : public descriptor_poller {
   base::atomic<bool> blocked_{false};
   base::atomic<bool> interrupted_{false};
   base::atomic<bool> ends_{false};
+  base::atomic<bool> cannot_receive_{false};
 
   base::spin_lock inbox_;
   // Guarded by inbox_.
@@ -107,6 +119,7 @@ class uring_poller final : public descriptor_poller {
   order taken_[orders_max];
   file_release* being_released_ = nullptr;
   bool listening_ = false;
+  receive_buffers* buffers_ = nullptr;
   std::int64_t last_look_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/descriptor_poller.hpp"
 #include "treadle/io/kernel_wait.hpp"
+#include "treadle/io/receive_queue.hpp"
 #include "treadle/sched/worker.hpp"
 
 namespace treadle::io {
@@ -26,9 +27,11 @@ bool is_tcp(int number) noexcept {
 int begin_watch(const call_target& target, descriptor_poller& home) noexcept {
   descriptor& which = *target.which;
   // relaxed, here and below: under the lock
-  if (which.home != nullptr) {
+  if (which.home == &home) {
+    // It receives already.
+  } else if (which.home != nullptr) {
     // Handed over from another runtime: nobody there waits for it any longer.
-    which.home->unwatch(target.number, target.lifetime, nullptr);
+    which.home->unwatch(target.number, target.lifetime, watch_kind::events, nullptr);
     which.home = nullptr;
   } else if (which.kind.load(base::relaxed) <= call_kind::socket &&
              !which.is_tcp.load(base::relaxed)) {
@@ -51,6 +54,39 @@ int begin_watch(const call_target& target, descriptor_poller& home) noexcept {
   return error;
 }
 
+// ---- with the lock held ----
+
+bool is_armed(const descriptor& which) noexcept {
+  return which.ahead != nullptr && which.ahead->armed;
+}
+
+// Whether nobody reports events, or only a poller for whom nobody waits there any longer.
+bool needs_watch(const descriptor& which, const descriptor_poller& home) noexcept {
+  if ((which.state.load(base::relaxed) & descriptor::watched) == 0) return true;  // relaxed: locked
+  return which.home != &home && which.first == nullptr && !is_armed(which);
+}
+
+// Who receives stays, and watches, too.
+descriptor_poller& watcher_of(const descriptor& which, descriptor_poller& home) noexcept {
+  return is_armed(which) && which.home != nullptr ? *which.home : home;
+}
+
+// As enter(), for somebody who waits for what is received ahead; EOPNOTSUPP when nobody can.
+int enter_for_receipt(const call_target& target, descriptor_waiter& node, descriptor_poller& home,
+                      bool& queued) noexcept {
+  descriptor& which = *target.which;
+  if (!which.ahead->is_empty()) return 0;
+  if (!which.ahead->armed) {
+    if (which.home != nullptr && which.home != &home) return EOPNOTSUPP;
+    if (const int error = home.receive(target.number, target.lifetime)) return error;
+    which.ahead->armed = true;
+    which.home = &home;
+  }
+  which.push(node);
+  queued = true;
+  return 0;
+}
+
 // 0 with `queued`: the node is in the list, now park. 0 without: try again. Or an errno.
 int enter(const call_target& target, std::uint32_t seen, descriptor_waiter& node,
           descriptor_poller& home, bool& queued) noexcept {
@@ -60,9 +96,13 @@ int enter(const call_target& target, std::uint32_t seen, descriptor_waiter& node
   if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;
   const std::uint32_t state = which.state.load(base::relaxed);
   if (((state ^ seen) & ~descriptor::flags) != 0) return 0;  // an event since
-  if (which.home == nullptr || (which.home != &home && which.first == nullptr)) {
+  if (which.ahead != nullptr && (node.wanted & descriptor::readable) != 0) {
+    const int error = enter_for_receipt(target, node, home, queued);
+    if (error != EOPNOTSUPP) return error == EAGAIN ? 0 : error;
+  }
+  if (needs_watch(which, home)) {
     const bool was_always = which.kind.load(base::relaxed) == call_kind::always;
-    const int error = begin_watch(target, home);
+    const int error = begin_watch(target, watcher_of(which, home));
     if (error == EPERM) return was_always ? EAGAIN : 0;
     if (error == EAGAIN) return 0;
     if (error != 0) return error;
@@ -147,9 +187,8 @@ int try_to_enlist(const call_target& target, descriptor_waiter& node,
   // relaxed: under the lock
   if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;
   node.outcome.store(wait_outcome::waiting, base::relaxed);  // relaxed: under the lock
-  if (home != nullptr &&
-      (which.home == nullptr || (which.home != home && which.first == nullptr))) {
-    const int error = begin_watch(target, *home);
+  if (home != nullptr && needs_watch(which, *home)) {
+    const int error = begin_watch(target, watcher_of(which, *home));
     // Of these two poll(2) itself has something to say.
     if (error != 0 && error != EPERM && error != EBADF) return error;
   }
@@ -186,12 +225,34 @@ void let_go(descriptor& which, int number) noexcept {
       if (which.home == nullptr || !which.home->holds_files()) return;
       // relaxed, both: under the lock
       const std::uint32_t lifetime = which.lifetime.load(base::relaxed);
-      const bool later = which.home->unwatch(number, lifetime, &release);
+      const bool armed = which.ahead != nullptr && which.ahead->armed;
+      const bool later = which.home->unwatch(
+          number, lifetime, armed ? watch_kind::both : watch_kind::events, &release);
       which.home = nullptr;
       which.change_state(which.state.load(base::relaxed) & ~descriptor::flags);
       if (!later) return;
     }
     release.wait();
+  }
+}
+
+void stop_receiving(const call_target& target) noexcept {
+  file_release release;
+  descriptor_poller* home = nullptr;
+  {
+    const base::guard hold(target.which->lock);
+    // relaxed: under the lock
+    if (target.which->lifetime.load(base::relaxed) != target.lifetime) return;
+    home = target.which->home;
+    if (!is_armed(*target.which) || home == nullptr) return;
+    const bool later =
+        home->unwatch(target.number, target.lifetime, watch_kind::receipt, &release);
+    if (later) home = nullptr;
+  }
+  if (home == nullptr) {
+    release.wait();
+  } else {
+    home->catch_up();
   }
 }
 
