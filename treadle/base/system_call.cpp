@@ -266,9 +266,9 @@ int enter_ring_for(int ring, unsigned submit, std::int64_t nanoseconds) noexcept
   span.tv_nsec = nanoseconds % nanoseconds_per_second;
   io_uring_getevents_arg argument{};
   argument.ts = reinterpret_cast<std::uintptr_t>(&span);
-  const long result = ::syscall(SYS_io_uring_enter, ring, submit, 1,
-                                IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument,
-                                sizeof(argument));
+  const long result =
+      ::syscall(SYS_io_uring_enter, ring, submit, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+                &argument, sizeof(argument));
   return result >= 0 ? static_cast<int>(result) : -errno;
 }
 

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "treadle/io/calls.hpp"
-#include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/descriptor_poller.hpp"
+#include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/files.hpp"
 #include "treadle/io/receive_queue.hpp"
 #include "treadle/io/single_call.hpp"

@@ -175,6 +175,7 @@ TEST(epoll_poller, callers_get_the_errno) {
       if (own_kernel_thread && one.call != faulty_call::eventfd) continue;
       runtime_options options;
       options.model = kind;
+      options.socket_events = socket_events::epoll;
       runtime with(options);
       with.run([&] {
         pipe_pair pipe;

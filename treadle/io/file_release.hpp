@@ -35,8 +35,7 @@ class file_release {
   }
   void wait() noexcept {
     while (!told_.load(base::acquire)) {  // pairs with tell()
-      static_cast<void>(
-          waiter_->scheduler->park(core::wait_reason::io, base::deadline::never()));
+      static_cast<void>(waiter_->scheduler->park(core::wait_reason::io, base::deadline::never()));
     }
   }
 

@@ -56,7 +56,8 @@ ssize_t receive_without_waiting(int socket, void* buffer, std::size_t bytes, int
       !target.which->receives_ahead.load(base::relaxed)) {  // relaxed: said before the call
     return ::recv(socket, buffer, bytes, flags);
   }
-  const std::uint32_t seen = target.which->state.load(base::acquire);  // pairs with change_state()
+  // acquire: pairs with descriptor::change_state()
+  const std::uint32_t seen = target.which->state.load(base::acquire);
   ssize_t result = receive_once(target, seen, buffer, bytes, flags);
   if (result == -EAGAIN) {
     stop_receiving(target);
@@ -78,9 +79,8 @@ ssize_t splice_received(const call_target& source, int to, off_t* to_offset,
   const ssize_t there = source.which->ahead->take(&into, 1, part, true);
   if (there <= 0) return source.which->ahead->take(&into, 1, part, false);
   const auto count = static_cast<std::size_t>(there);
-  const ssize_t written = as_result(to_offset != nullptr
-                                        ? ::pwrite(to, some, count, *to_offset)
-                                        : ::write(to, some, count));
+  const ssize_t written = as_result(to_offset != nullptr ? ::pwrite(to, some, count, *to_offset)
+                                                         : ::write(to, some, count));
   if (written <= 0) return written;
   if (to_offset != nullptr) *to_offset += written;
   return source.which->ahead->take(nullptr, 0, static_cast<std::size_t>(written), false);
@@ -172,7 +172,8 @@ ssize_t splice(int from, off_t* from_offset, int to, off_t* to_offset, std::size
     if (ahead) stop_receiving(source);
     ssize_t result = ahead ? splice_received(source, to, to_offset, bytes) : 0;
     if (result == 0) {
-      result = as_result(::splice(from, from_offset, to, to_offset, bytes, flags | SPLICE_F_NONBLOCK));
+      result =
+          as_result(::splice(from, from_offset, to, to_offset, bytes, flags | SPLICE_F_NONBLOCK));
     }
     if (result >= 0) return result;
     if (result == -EINTR) continue;

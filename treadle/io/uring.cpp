@@ -146,8 +146,7 @@ unsigned uring::publish() noexcept {
 }
 
 int uring::submit(bool wait) noexcept {
-  const int result =
-      base::enter_ring(descriptor_, publish(), wait ? 1 : 0, IORING_ENTER_GETEVENTS);
+  const int result = base::enter_ring(descriptor_, publish(), wait ? 1 : 0, IORING_ENTER_GETEVENTS);
   return result < 0 ? -result : 0;
 }
 

@@ -17,14 +17,7 @@ namespace treadle::io {
 namespace {
 
 // What a completion is about: a descriptor's number (below 2^24) and lifetime, and what was asked.
-enum class request : std::uint32_t {
-  poll,
-  receive,
-  cancel_poll,
-  cancel_receive,
-  wake,
-  nothing
-};
+enum class request : std::uint32_t { poll, receive, cancel_poll, cancel_receive, wake, nothing };
 
 constexpr unsigned number_bits = 24;
 static_assert(descriptor_table::descriptors_max <= 1 << number_bits);
@@ -365,7 +358,9 @@ void uring_poller::listen() noexcept {
   listening_ = true;
 }
 
-void uring_poller::interrupt() noexcept { rouse(); }
+void uring_poller::interrupt() noexcept {
+  if (is_ours()) rouse();
+}
 
 void uring_poller::rouse() noexcept {
   // seq_cst, both: of us and block() one sees the other

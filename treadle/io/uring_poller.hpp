@@ -2,9 +2,9 @@
 // edge (a multishot poll) until it is taken back.
 //
 // One kernel thread prepares, submits and reaps (see uring.hpp). Where one kernel thread runs all
-// threads of a runtime it is that one, in poll(). Where several do, none of them can be it: it would
-// be interrupted for the ring in calls of the program's own, and what it began would end with it.
-// There the poller has a kernel thread of its own, which unparks, and in_use() is false.
+// threads of a runtime it is that one, in poll(). Where several do, none of them can be it: it
+// would be interrupted for the ring in calls of the program's own, and what it began would end with
+// it. There the poller has a kernel thread of its own, which unparks, and in_use() is false.
 // A socket of which the program has said receive_ahead() is received from by one request, too (a
 // multishot receive), into buffers that the ring chooses; see receive_queue.hpp.
 // A request holds its file open: whoever closes it must have it taken back first. Done at once by

@@ -5,8 +5,8 @@
 #include <sched.h>
 #include <sys/socket.h>
 
-#include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/descriptor_poller.hpp"
+#include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/kernel_wait.hpp"
 #include "treadle/io/receive_queue.hpp"
 #include "treadle/sched/worker.hpp"
@@ -245,8 +245,7 @@ void stop_receiving(const call_target& target) noexcept {
     if (target.which->lifetime.load(base::relaxed) != target.lifetime) return;
     home = target.which->home;
     if (!is_armed(*target.which) || home == nullptr) return;
-    const bool later =
-        home->unwatch(target.number, target.lifetime, watch_kind::receipt, &release);
+    const bool later = home->unwatch(target.number, target.lifetime, watch_kind::receipt, &release);
     if (later) home = nullptr;
   }
   if (home == nullptr) {
