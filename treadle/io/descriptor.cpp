@@ -86,6 +86,7 @@ void descriptor::begin_lifetime() noexcept {
   receives_ahead.store(false, base::relaxed);
   if (ahead != nullptr) receive_queue::release(std::exchange(ahead, nullptr));
   home = nullptr;
+  closing = false;
   taken_threads taken;
   bool more = true;
   while (more) {

@@ -67,6 +67,7 @@ struct alignas(base::cache_line_bytes) descriptor {
   base::atomic<std::uint32_t> lifetime;  // grows when the number's descriptor is another one
   base::atomic<std::uint32_t> state;
   // Guarded by lock.
+  bool closing;  // who waits is about to be told so: nobody begins to watch or to receive
   descriptor_poller* home;
   descriptor_waiter* first;
   descriptor_waiter* last;

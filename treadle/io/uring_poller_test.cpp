@@ -173,7 +173,6 @@ TEST_F(UringPoller, LetsGoOfAFileBeforeItIsClosed) {
         if (i % 2 == 0) {
           EXPECT_EQ(io::receive_ahead(pair.ends[0]), 0);
         }
-        SCOPED_TRACE(std::to_string(static_cast<int>(kind)) + " " + std::to_string(i));
         char byte = 0;
         thread reader([&, from = pair.ends[0]] { EXPECT_EQ(io::read(from, &byte, 1), -1); });
         for (int k = 0; k < i % 5; ++k) this_thread::yield();

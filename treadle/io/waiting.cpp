@@ -96,6 +96,11 @@ int enter(const call_target& target, std::uint32_t seen, descriptor_waiter& node
   if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;
   const std::uint32_t state = which.state.load(base::relaxed);
   if (((state ^ seen) & ~descriptor::flags) != 0) return 0;  // an event since
+  if (which.closing) {
+    which.push(node);
+    queued = true;
+    return 0;
+  }
   if (which.ahead != nullptr && (node.wanted & descriptor::readable) != 0) {
     const int error = enter_for_receipt(target, node, home, queued);
     if (error != EOPNOTSUPP) return error == EAGAIN ? 0 : error;
@@ -187,7 +192,7 @@ int try_to_enlist(const call_target& target, descriptor_waiter& node,
   // relaxed: under the lock
   if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;
   node.outcome.store(wait_outcome::waiting, base::relaxed);  // relaxed: under the lock
-  if (home != nullptr && needs_watch(which, *home)) {
+  if (home != nullptr && !which.closing && needs_watch(which, *home)) {
     const int error = begin_watch(target, watcher_of(which, *home));
     // Of these two poll(2) itself has something to say.
     if (error != 0 && error != EPERM && error != EBADF) return error;
@@ -214,26 +219,22 @@ int enlist(const call_target& target, descriptor_waiter& node, core::poller* eve
 void let_go(descriptor& which, int number) noexcept {
   {
     const base::guard hold(which.lock);
+    which.closing = true;
     if (which.home == nullptr || !which.home->holds_files()) return;
   }
-  // Guess: somebody who waits for what is about to be closed begins anew once, if at all.
-  constexpr int rounds_max = 4;
-  for (int round = 0; round < rounds_max; ++round) {
-    file_release release;
-    {
-      const base::guard hold(which.lock);
-      if (which.home == nullptr || !which.home->holds_files()) return;
-      // relaxed, both: under the lock
-      const std::uint32_t lifetime = which.lifetime.load(base::relaxed);
-      const bool armed = which.ahead != nullptr && which.ahead->armed;
-      const bool later = which.home->unwatch(
-          number, lifetime, armed ? watch_kind::both : watch_kind::events, &release);
-      which.home = nullptr;
-      which.change_state(which.state.load(base::relaxed) & ~descriptor::flags);
-      if (!later) return;
-    }
-    release.wait();
+  file_release release;
+  {
+    const base::guard hold(which.lock);
+    if (which.home == nullptr) return;
+    // relaxed, both: under the lock
+    const std::uint32_t lifetime = which.lifetime.load(base::relaxed);
+    const watch_kind what = is_armed(which) ? watch_kind::both : watch_kind::events;
+    const bool later = which.home->unwatch(number, lifetime, what, &release);
+    which.home = nullptr;
+    which.change_state(which.state.load(base::relaxed) & ~descriptor::flags);
+    if (!later) return;
   }
+  release.wait();
 }
 
 void stop_receiving(const call_target& target) noexcept {

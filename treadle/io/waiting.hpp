@@ -39,7 +39,8 @@ struct call_target {
 [[nodiscard]] int enlist(const call_target& target, descriptor_waiter& node,
                          core::poller* events) noexcept;
 
-// Before the descriptor's file is closed: the poller no longer holds it open, if it did. May park.
+// Before the descriptor's file is closed, or forgotten: the poller no longer holds it open, if it
+// did, and nobody makes it do so again. May park.
 void let_go(descriptor& which, int number) noexcept;
 
 // What is received ahead is all in the queue, and no more comes there until somebody waits: for
