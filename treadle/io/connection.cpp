@@ -21,6 +21,10 @@ void begin_socket(int number, bool tcp, bool never_blocks) noexcept {
   descriptor* which = descriptor_table::instance().find(number, error);
   if (which == nullptr) return;  // found out again, and said, at its first use
   const base::guard hold(which->lock);
+  if (which->home != nullptr && which->home->holds_files()) {
+    // Late, but else the old file would stay open. relaxed: under the lock
+    which->home->unwatch(number, which->lifetime.load(base::relaxed), watch_kind::both, nullptr);
+  }
   which->begin_lifetime();
   // relaxed, all: nobody else knows the number yet
   which->kind.store(call_kind::socket, base::relaxed);
