@@ -186,6 +186,43 @@ TEST_F(UringPoller, LetsGoOfAFileBeforeItIsClosed) {
   }
 }
 
+// Numbers go from thread to thread: whoever waits is told of the close, and of nothing else.
+TEST_F(UringPoller, ANumberThatIsReusedAtOnceIsAnotherDescriptor) {
+  for (const model kind : {model::many_to_one, model::many_to_many}) {
+    for (const io::socket_events way : {socket_events::epoll, socket_events::uring}) {
+      runtime_options options;
+      options.model = kind;
+      options.socket_events = way;
+      runtime with(options);
+      with.run([&] {
+        std::vector<thread> threads;
+        for (int i = 0; i < 8; ++i) {
+          threads.emplace_back([i] {
+            for (int k = 0; k < 50; ++k) {
+              socket_pair pair;
+              if (k % 3 == 0) {
+                EXPECT_EQ(io::receive_ahead(pair.ends[0]), 0);
+              }
+              // One that begins late may wait for the number's next descriptor: to which nobody
+              // writes, either.
+              thread reader([from = pair.ends[0]] {
+                char byte = 0;
+                const ssize_t result = io::read(from, &byte, 1);
+                EXPECT_TRUE(result == 0 || (result == -1 && last_error() == EBADF)) << result;
+              });
+              for (int n = 0; n < (i + k) % 4; ++n) this_thread::yield();
+              pair.drop(k % 2);
+              pair.drop(1 - k % 2);
+              reader.join();
+            }
+          });
+        }
+        for (thread& each : threads) each.join();
+      });
+    }
+  }
+}
+
 TEST_F(UringPoller, SaysWhichCallFailed) {
   struct failure {
     faulty_call call;
