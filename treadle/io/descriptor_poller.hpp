@@ -12,8 +12,6 @@
 
 namespace treadle::io {
 
-enum class watch_kind : std::uint8_t { events, receipt, both };
-
 class descriptor_poller : public core::poller {
  public:
   virtual ~descriptor_poller() = default;

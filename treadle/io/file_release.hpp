@@ -13,6 +13,9 @@
 
 namespace treadle::io {
 
+// Which of a descriptor's requests.
+enum class watch_kind : std::uint8_t { events, receipt, both };
+
 class file_release {
  public:
   file_release() noexcept : waiter_(&core::current_thread()) {}
@@ -23,10 +26,9 @@ class file_release {
   file_release* next = nullptr;
   int number = -1;
   std::uint32_t lifetime = 0;
-  bool events = true;   // which requests
-  bool receipt = true;  //
-  int answers = 0;      // still to come
-  int ending = 0;       // requests that have not ended yet, when all answers are there
+  watch_kind what = watch_kind::both;
+  int answers = 0;  // still to come
+  int ending = 0;   // requests that have not ended yet, when all answers are there
 
   void tell() noexcept {
     core::thread& waiter = *waiter_;

@@ -1,8 +1,6 @@
 #include "treadle/io/uring_poller.hpp"
 
-#include <poll.h>
 #include <sched.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,29 +10,10 @@
 #include "treadle/base/system_call.hpp"
 #include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/kernel_thread.hpp"
+#include "treadle/io/uring_requests.hpp"
 
 namespace treadle::io {
 namespace {
-
-// What a completion is about: a descriptor's number (below 2^24) and lifetime, and what was asked.
-enum class request : std::uint32_t { poll, receive, cancel_poll, cancel_receive, wake, nothing };
-
-constexpr unsigned number_bits = 24;
-static_assert(descriptor_table::descriptors_max <= 1 << number_bits);
-
-std::uint64_t tag_of(request what, int number, std::uint32_t lifetime) noexcept {
-  return std::uint64_t{lifetime} << 32 | static_cast<std::uint32_t>(what) << number_bits |
-         static_cast<std::uint32_t>(number);
-}
-request what_of(std::uint64_t tag) noexcept {
-  return static_cast<request>((tag & 0xffffffff) >> number_bits);
-}
-int number_of(std::uint64_t tag) noexcept {
-  return static_cast<int>(tag & ((1U << number_bits) - 1));
-}
-std::uint32_t lifetime_of(std::uint64_t tag) noexcept {
-  return static_cast<std::uint32_t>(tag >> 32);
-}
 
 // Guess, as epoll_poller's: an event may wait as long as some thread switches take.
 constexpr std::int64_t look_interval_nanoseconds = 10'000;
@@ -49,53 +28,6 @@ void count_forks() noexcept {
   const auto in_child = +[] { forks.fetch_add(1, base::relaxed); };
   [[maybe_unused]] static const int error = ::pthread_atfork(nullptr, nullptr, in_child);
 }
-
-// Every edge of everything, as epoll_poller asks for it.
-void fill_in_poll(io_uring_sqe& entry, int number, std::uint64_t tag) noexcept {
-  entry.opcode = IORING_OP_POLL_ADD;
-  entry.fd = number;
-  entry.len = IORING_POLL_ADD_MULTI;
-  std::uint32_t events = POLLIN | POLLOUT | EPOLLRDHUP | POLLPRI;
-  // Sourced: io_uring_prep_poll_add(3), the halves are the other way round there.
-  if constexpr (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) events = events << 16 | events >> 16;
-  entry.poll32_events = events;
-  entry.user_data = tag;
-}
-
-// Into whatever buffers the ring has, once for all that ever comes. Whoever asks has just seen that
-// nothing is there.
-void fill_in_receive(io_uring_sqe& entry, int number, std::uint64_t tag) noexcept {
-  entry.opcode = IORING_OP_RECV;
-  entry.flags = IOSQE_BUFFER_SELECT;
-  entry.ioprio = IORING_RECV_MULTISHOT | IORING_RECVSEND_POLL_FIRST;
-  entry.fd = number;
-  entry.buf_group = receive_buffers::group;
-  entry.user_data = tag;
-}
-
-void fill_in_cancel(io_uring_sqe& entry, std::uint64_t target, std::uint64_t tag) noexcept {
-  entry.opcode = IORING_OP_ASYNC_CANCEL;
-  entry.fd = -1;
-  entry.addr = target;
-  entry.cancel_flags = IORING_ASYNC_CANCEL_ALL;
-  entry.user_data = tag;
-}
-
-// The requests that `what` stands for, and how their ends are marked.
-struct requests {
-  explicit requests(watch_kind what) noexcept {
-    if (what != watch_kind::receipt) all[count++] = {request::poll, request::cancel_poll};
-    if (what != watch_kind::events) all[count++] = {request::receive, request::cancel_receive};
-  }
-  struct one {
-    request what;
-    request mark;
-  };
-  const one* begin() const noexcept { return all; }
-  const one* end() const noexcept { return all + count; }
-  int count = 0;
-  one all[2] = {};
-};
 
 }  // namespace
 
@@ -172,7 +104,7 @@ void uring_poller::serve() noexcept {
       collect();
       continue;
     }
-    if (ends_.load(base::acquire) && !has_orders()) return;  // pairs with the destructor
+    if (ends_.load(base::acquire) && !inbox_.has_any()) return;  // pairs with the destructor
     block(base::deadline::never());
     reap();
   }
@@ -180,52 +112,24 @@ void uring_poller::serve() noexcept {
 
 // ---- what others ask for ----
 
-bool uring_poller::post(const order& one) noexcept {
-  {
-    const base::guard hold(inbox_);
-    if (orders_count_ == orders_max) return false;
-    orders_[orders_count_++] = one;
-    ordered_.store(true, base::relaxed);  // relaxed: under the lock, and rouse() follows
-  }
+bool uring_poller::post(const uring_inbox::order& one) noexcept {
+  if (!inbox_.put(one)) return false;
   rouse();
   return true;
 }
 
 void uring_poller::post(file_release& release) noexcept {
-  {
-    const base::guard hold(inbox_);
-    release.next = releases_;
-    releases_ = &release;
-    ordered_.store(true, base::relaxed);  // relaxed: as above
-  }
+  inbox_.put(release);
   rouse();
 }
 
-bool uring_poller::has_orders() const noexcept {
-  // relaxed, both: who missed them is roused
-  return ordered_.load(base::relaxed) || take_all_back_.load(base::relaxed);
-}
-
 void uring_poller::take_orders() noexcept {
-  if (!has_orders()) return;
-  unsigned count = 0;
+  if (!inbox_.has_any()) return;
   file_release* releases = nullptr;
-  {
-    const base::guard hold(inbox_);
-    count = orders_count_;
-    for (unsigned i = 0; i < count; ++i) taken_[i] = orders_[i];
-    orders_count_ = 0;
-    releases = releases_;
-    releases_ = nullptr;
-    ordered_.store(false, base::relaxed);  // relaxed: under the lock
-  }
-  if (take_all_back_.exchange(false, base::relaxed)) {  // relaxed: as above
-    io_uring_sqe& all = must_have_entry();
-    fill_in_cancel(all, 0, tag_of(request::nothing, 0, 0));
-    all.cancel_flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
-  }
+  bool all_back = false;
+  const unsigned count = inbox_.take(taken_, releases, all_back);
   for (unsigned i = 0; i < count; ++i) {
-    const order& one = taken_[i];
+    const uring_inbox::order& one = taken_[i];
     for (const requests::one& each : requests(one.what)) {
       const std::uint64_t tag = tag_of(each.what, one.number, one.lifetime);
       io_uring_sqe& entry = must_have_entry();
@@ -238,15 +142,18 @@ void uring_poller::take_orders() noexcept {
       }
     }
   }
+  if (all_back) {
+    // After the orders: what one of them began may be what is to be taken back.
+    io_uring_sqe& all = must_have_entry();
+    fill_in_cancel(all, 0, tag_of(request::nothing, 0, 0));
+    all.cancel_flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
+  }
   while (releases != nullptr) {
     file_release& one = *releases;
     releases = one.next;
     one.next = being_released_;
     being_released_ = &one;
-    const watch_kind what = !one.receipt  ? watch_kind::events
-                            : !one.events ? watch_kind::receipt
-                                          : watch_kind::both;
-    for (const requests::one& each : requests(what)) {
+    for (const requests::one& each : requests(one.what)) {
       ++one.answers;
       fill_in_cancel(must_have_entry(), tag_of(each.what, one.number, one.lifetime),
                      tag_of(each.mark, one.number, one.lifetime));
@@ -263,13 +170,11 @@ io_uring_sqe& uring_poller::must_have_entry() noexcept {
   }
 }
 
-// ---- descriptors ----
-
 int uring_poller::begin(int number, std::uint32_t lifetime, watch_kind what) noexcept {
   if (!is_ours()) return ENXIO;
   const bool unadopted = adopted_by_.load(base::relaxed) == nullptr;  // relaxed: set by us only
   if (owner_ == ring_owner::own_thread || (!unadopted && !is_mine())) {
-    return post(order{number, lifetime, what, true}) ? 0 : EAGAIN;
+    return post({number, lifetime, what, true}) ? 0 : EAGAIN;
   }
   if (unadopted) {
     if (const int error = adopt()) return error;
@@ -304,15 +209,14 @@ bool uring_poller::unwatch(int number, std::uint32_t lifetime, watch_kind what,
   if (owner_ == ring_owner::own_thread && release != nullptr) {
     release->number = number;
     release->lifetime = lifetime;
-    release->events = what != watch_kind::receipt;
-    release->receipt = what != watch_kind::events;
+    release->what = what;
     post(*release);
     return true;
   }
   const bool done = is_mine() ? end_now(number, lifetime, what, release != nullptr)
-                              : post(order{number, lifetime, what, false});
+                              : post({number, lifetime, what, false});
   if (!done) {
-    take_all_back_.store(true, base::relaxed);  // relaxed: rouse() follows
+    inbox_.ask_for_all_back();
     rouse();
   }
   return false;
@@ -438,12 +342,13 @@ void uring_poller::reap() noexcept {
 // For those who wait until requests have ended.
 void uring_poller::count_down(std::uint64_t tag, std::int32_t result, bool over) noexcept {
   const request what = what_of(tag);
+  const watch_kind other = what == request::poll ? watch_kind::receipt : watch_kind::events;
   for (file_release* one = being_released_; one != nullptr; one = one->next) {
     if (one->number != number_of(tag) || one->lifetime != lifetime_of(tag)) continue;
     if (what == request::cancel_poll || what == request::cancel_receive) {
       --one->answers;
       if (result > 0) one->ending += result;
-    } else if (over && (what == request::poll ? one->events : one->receipt)) {
+    } else if (over && one->what != other) {
       --one->ending;
     }
   }

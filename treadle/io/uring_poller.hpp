@@ -20,10 +20,10 @@
 #include <cstdint>
 
 #include "treadle/base/atomic.hpp"
-#include "treadle/base/spin_lock.hpp"
 #include "treadle/io/descriptor_poller.hpp"
 #include "treadle/io/receive_buffers.hpp"
 #include "treadle/io/uring.hpp"
+#include "treadle/io/uring_inbox.hpp"
 #include "treadle/sched/worker.hpp"
 
 namespace treadle::io {
@@ -58,28 +58,17 @@ class uring_poller final : public descriptor_poller {
   static constexpr unsigned entries_max = 256;
   static constexpr unsigned completions_max = 4096;
 
-  // What another kernel thread than the ring's asks for, without an answer.
-  struct order {
-    int number;
-    std::uint32_t lifetime;
-    watch_kind what;
-    bool begins;
-  };
-  // Guess: more than are connected or closed while the ring's kernel thread is away for a moment.
-  static constexpr unsigned orders_max = 256;
-
   static void* thread_main(void* poller);
   void serve() noexcept;
   int adopt() noexcept;
   bool is_mine() const noexcept;
   bool is_ours() const noexcept;
 
-  bool post(const order& one) noexcept;
+  bool post(const uring_inbox::order& one) noexcept;
   void post(file_release& release) noexcept;
   void rouse() noexcept;
   int begin(int number, std::uint32_t lifetime, watch_kind what) noexcept;
   bool end_now(int number, std::uint32_t lifetime, watch_kind what, bool waits) noexcept;
-  bool has_orders() const noexcept;
   void take_orders() noexcept;
 
   io_uring_sqe& must_have_entry() noexcept;
@@ -106,17 +95,10 @@ class uring_poller final : public descriptor_poller {
   base::atomic<bool> ends_{false};
   base::atomic<bool> cannot_receive_{false};
 
-  base::spin_lock inbox_;
-  // Guarded by inbox_.
-  unsigned orders_count_ = 0;
-  order orders_[orders_max];
-  file_release* releases_ = nullptr;
-  // Atomic, written under inbox_: whether there is anything, or too much.
-  base::atomic<bool> ordered_{false};
-  base::atomic<bool> take_all_back_{false};
+  uring_inbox inbox_;
 
   // The ring's kernel thread only.
-  order taken_[orders_max];
+  uring_inbox::order taken_[uring_inbox::orders_max];
   file_release* being_released_ = nullptr;
   bool listening_ = false;
   receive_buffers* buffers_ = nullptr;
