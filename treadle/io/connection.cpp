@@ -23,7 +23,7 @@ void begin_socket(int number, bool tcp, bool never_blocks) noexcept {
   const base::guard hold(which->lock);
   if (which->home != nullptr && which->home->holds_files()) {
     // Late, but else the old file would stay open. relaxed: under the lock
-    which->home->unwatch(number, which->lifetime.load(base::relaxed), watch_kind::both, nullptr);
+    which->home->unwatch(number, which->lifetime.load(base::relaxed), watch_kind::all, nullptr);
   }
   which->begin_lifetime();
   // relaxed, all: nobody else knows the number yet
@@ -179,7 +179,7 @@ void forget(int descriptor) {
   const base::guard hold(which->lock);
   if (which->home != nullptr) {
     // relaxed: under the lock
-    which->home->unwatch(descriptor, which->lifetime.load(base::relaxed), watch_kind::both,
+    which->home->unwatch(descriptor, which->lifetime.load(base::relaxed), watch_kind::all,
                          nullptr);
   }
   which->begin_lifetime();

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "treadle/io/descriptor_poller.hpp"
 #include "treadle/io/receive_queue.hpp"
 
 namespace treadle::io {
@@ -110,6 +111,12 @@ void descriptor::deliver(std::uint32_t when, std::uint32_t bits) noexcept {
   }
 }
 
+void descriptor::leave_home() noexcept {
+  // relaxed: under the lock
+  const bool is_watched = (state.load(base::relaxed) & watched) != 0;
+  if (!is_watched && (ahead == nullptr || !ahead->is_with_ring())) home = nullptr;
+}
+
 bool descriptor::accept(std::uint32_t when, const receipt& news, std::uint32_t& bits,
                         bool& is_long) noexcept {
   const bool ours = lifetime.load(base::relaxed) == when && ahead != nullptr;  // relaxed: locked
@@ -140,8 +147,8 @@ bool descriptor::accept(std::uint32_t when, const receipt& news, std::uint32_t& 
       }
   }
   if (news.over) {
-    ahead->armed = false;
-    if ((state.load(base::relaxed) & watched) == 0) home = nullptr;  // relaxed: under the lock
+    ahead->armed_by = nullptr;
+    leave_home();
   }
   is_long = ahead->is_long();
   return true;
@@ -167,6 +174,54 @@ bool descriptor::deliver(std::uint32_t when, const receipt& news) noexcept {
   return is_long;
 }
 
+bool descriptor::deliver_end(std::uint32_t when, bool has_come, bool over) noexcept {
+  const base::guard hold(lock);
+  // relaxed, both: under the lock
+  if (lifetime.load(base::relaxed) != when || ahead == nullptr) return false;
+  if (over) {
+    ahead->guarded_by = nullptr;
+    leave_home();
+  }
+  // An event: who found nothing before it, and is about to have the ring receive, looks again.
+  change_state(state.load(base::relaxed) + one_event);
+  return (has_come || over) && ahead->is_armed();
+}
+
+void descriptor::forget(const descriptor_poller& poller) noexcept {
+  taken_threads taken;
+  bool ours = false;
+  bool more = true;
+  while (more) {
+    {
+      const base::guard hold(lock);
+      if (ahead != nullptr && ahead->guarded_by == &poller) ahead->guarded_by = nullptr;
+      if (ahead != nullptr && ahead->armed_by == &poller) {
+        ours = true;
+        ahead->armed_by = nullptr;
+        change_state(state.load(base::relaxed) + one_event);  // relaxed: under the lock
+      }
+      more = ours && taken.take(*this, readable, wait_outcome::ready);
+    }
+    taken.wake();
+  }
+}
+
+void descriptor::lose_ring() noexcept {
+  if (!lock.try_lock()) {
+    // The list may have been amid a change; its threads are not here, either.
+    first = last = nullptr;
+    lock.take_over();
+  }
+  // What the parent has received is the parent's to read. Not released: other locks guard that.
+  ahead = nullptr;
+  receives_ahead.store(false, base::relaxed);  // relaxed: under the lock
+  if (home != nullptr && home->holds_files()) {
+    home = nullptr;
+    change_state((state.load(base::relaxed) & ~flags) + one_event);  // relaxed: under the lock
+  }
+  lock.unlock();
+}
+
 void descriptor::leave(const descriptor_poller& poller, const std::uint32_t* when) noexcept {
   taken_threads taken;
   bool left = false;
@@ -178,9 +233,10 @@ void descriptor::leave(const descriptor_poller& poller, const std::uint32_t* whe
       if (when != nullptr && lifetime.load(base::relaxed) != *when) return;
       if (home == &poller) {
         left = true;
-        // What is received ahead is still to come, unless the poller itself goes.
-        if (when == nullptr || ahead == nullptr || !ahead->armed) home = nullptr;
         change_state((state.load(base::relaxed) & ~flags) + one_event);  // relaxed: under the lock
+        // What is received ahead is still to come, unless the poller itself goes.
+        leave_home();
+        if (when == nullptr) home = nullptr;
       }
       more = left && taken.take(*this, all_bits, wait_outcome::ready);
     }

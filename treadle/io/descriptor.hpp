@@ -107,11 +107,21 @@ struct alignas(base::cache_line_bytes) descriptor {
   };
   // Takes the buffer over. True when the queue is too long.
   bool deliver(std::uint32_t when, const receipt& news) noexcept;
+  // What a ring has to say of the request that reports the end of what it receives: the end, or its
+  // own. True when the request to receive must be taken back.
+  bool deliver_end(std::uint32_t when, bool has_come, bool over) noexcept;
   // The poller reports no more of it; who waits looks again. Nothing if it is another's by now or,
   // where the poller says which lifetime it means, another descriptor.
   void leave(const descriptor_poller& poller, const std::uint32_t* when = nullptr) noexcept;
 
+  // The poller is gone, with all its requests.
+  void forget(const descriptor_poller& poller) noexcept;
+  // After fork(), in the child: no ring is there, nor whoever held the lock.
+  void lose_ring() noexcept;
+
  private:
+  // With the lock held. Where no request is left with it.
+  void leave_home() noexcept;
   // With the lock held. True when the news was for this lifetime and somebody may wait for `bits`.
   bool accept(std::uint32_t when, const receipt& news, std::uint32_t& bits, bool& is_long) noexcept;
 

@@ -25,11 +25,13 @@ class descriptor_poller : public core::poller {
   // when it must be asked again.
   [[nodiscard]] virtual int watch(int number, std::uint32_t lifetime) noexcept = 0;
 
-  // Receives from the descriptor until unwatch() or the end of it: for those that have a queue.
-  // Errors as above; EOPNOTSUPP when it cannot do that.
-  [[nodiscard]] virtual int receive(int number, std::uint32_t lifetime) noexcept {
+  // For those that have a queue, until unwatch(): receives from the descriptor (`receipt`), or
+  // reports its end (`end`), which must begin after the receipt that it is for. Errors as above;
+  // EOPNOTSUPP when it cannot do that.
+  [[nodiscard]] virtual int receive(int number, std::uint32_t lifetime, watch_kind what) noexcept {
     static_cast<void>(number);
     static_cast<void>(lifetime);
+    static_cast<void>(what);
     return EOPNOTSUPP;
   }
   // Without a lock: delivers what has been reported so far, if it is the caller who can.

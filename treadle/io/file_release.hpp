@@ -13,8 +13,17 @@
 
 namespace treadle::io {
 
-// Which of a descriptor's requests.
-enum class watch_kind : std::uint8_t { events, receipt, both };
+// A set of a descriptor's requests.
+enum class watch_kind : std::uint8_t {
+  events = 1,   // it is watched
+  receipt = 2,  // it is received from
+  end = 4,      // beside a receipt: its end is reported
+  receiving = receipt | end,
+  all = events | receiving,
+};
+constexpr bool covers(watch_kind set, watch_kind part) noexcept {
+  return (static_cast<unsigned>(set) & static_cast<unsigned>(part)) != 0;
+}
 
 class file_release {
  public:
@@ -26,9 +35,16 @@ class file_release {
   file_release* next = nullptr;
   int number = -1;
   std::uint32_t lifetime = 0;
-  watch_kind what = watch_kind::both;
-  int answers = 0;  // still to come
-  int ending = 0;   // requests that have not ended yet, when all answers are there
+  watch_kind what = watch_kind::all;
+  std::uint32_t id = 0;  // by which the poller tells the answers for several of them apart
+  int answers = 0;       // still to come
+  // By kind (requests::kinds): requests that have not ended yet, when all answers are there. Below
+  // zero when one had ended by itself before it was asked to, which says nothing of another kind.
+  int ending[3] = {};
+
+  bool is_over() const noexcept {
+    return answers == 0 && ending[0] <= 0 && ending[1] <= 0 && ending[2] <= 0;
+  }
 
   void tell() noexcept {
     core::thread& waiter = *waiter_;

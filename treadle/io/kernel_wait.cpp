@@ -121,7 +121,7 @@ int wait_in_kernel(const call_target& target, descriptor_waiter& node,
     const receive_queue* ahead = target.which->ahead;
     if (ahead != nullptr && (node.wanted & descriptor::readable) != 0) {
       if (!ahead->is_empty()) return 0;
-      ring_reads = ahead->armed;
+      ring_reads = ahead->is_armed();
     }
     target.which->push(node);
   }

@@ -2,10 +2,16 @@
 // in the kernel.
 //
 // Only for sockets of which the program has said, by receive_ahead(), that nobody else reads them.
-// Everything here is guarded by the descriptor's lock. While `armed` the ring may receive more at
-// any time: nobody else reads from the socket then, else the order were lost. Once the ring has
-// said that it is over, and the queue is empty, reading from the socket itself goes on where the
-// queue has ended; an end is found there, too.
+// Everything here is guarded by the descriptor's lock. While `armed_by` is set that ring may
+// receive more at any time: nobody else reads from the socket then, else the order were lost. Once
+// the ring has said that it is over, and the queue is empty, reading from the socket itself goes on
+// where the queue has ended; an end is found there, too.
+// Beside the request to receive there is one that only reports the end, because the other may not:
+// when a multishot receive is woken once, or begins, with the last bytes and the end there, the
+// kernel stops it as soon as the socket says that no bytes are left, and nothing wakes it again
+// (seen with Linux 6.18, AF_UNIX and TCP). So a reported end has the receive taken back, and who
+// reads finds the end in the socket. The two begin and end apart: `guarded_by` may outlive
+// `armed_by`.
 // The objects are never given back to the heap: they are released with locks held.
 #pragma once
 
@@ -19,13 +25,20 @@
 
 namespace treadle::io {
 
+class descriptor_poller;
+
 class receive_queue {
  public:
   // Not with a lock held. Null without memory.
   static receive_queue* make() noexcept;
   static void release(receive_queue* unused) noexcept;
 
-  bool armed = false;  // a request is with the ring
+  // Who has such a request, else null.
+  descriptor_poller* armed_by = nullptr;    // receives
+  descriptor_poller* guarded_by = nullptr;  // reports the end
+
+  bool is_armed() const noexcept { return armed_by != nullptr; }
+  bool is_with_ring() const noexcept { return armed_by != nullptr || guarded_by != nullptr; }
 
   bool is_empty() const noexcept { return first_ == receive_buffers::none && error_ == 0; }
   // Beyond it the ring is told to stop, so that the peer feels that nobody reads.

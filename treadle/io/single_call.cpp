@@ -72,7 +72,7 @@ ssize_t receive_in_order(const call_target& target, const iovec* parts, int coun
     const bool drops = (flags & MSG_TRUNC) != 0 && which.is_tcp.load(base::relaxed);
     const ssize_t result = which.ahead->take(drops ? nullptr : parts, count, bytes_of(parts, count),
                                              (flags & MSG_PEEK) != 0);
-    if (result != -EAGAIN || which.ahead->armed) return result;
+    if (result != -EAGAIN || which.ahead->is_armed()) return result;
   }
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts);

@@ -46,7 +46,7 @@ class uring_poller final : public descriptor_poller {
   [[nodiscard]] int watch(int number, std::uint32_t lifetime) noexcept override;
   bool unwatch(int number, std::uint32_t lifetime, watch_kind what,
                file_release* release) noexcept override;
-  [[nodiscard]] int receive(int number, std::uint32_t lifetime) noexcept override;
+  [[nodiscard]] int receive(int number, std::uint32_t lifetime, watch_kind what) noexcept override;
   void catch_up() noexcept override;
 
   bool in_use() const noexcept override;
@@ -60,6 +60,7 @@ class uring_poller final : public descriptor_poller {
 
   static void* thread_main(void* poller);
   void serve() noexcept;
+  bool work() noexcept;
   int adopt() noexcept;
   bool is_mine() const noexcept;
   bool is_ours() const noexcept;
@@ -69,6 +70,7 @@ class uring_poller final : public descriptor_poller {
   void rouse() noexcept;
   int begin(int number, std::uint32_t lifetime, watch_kind what) noexcept;
   bool end_now(int number, std::uint32_t lifetime, watch_kind what, bool waits) noexcept;
+  void take_back(int number, std::uint32_t lifetime, watch_kind what) noexcept;
   void take_orders() noexcept;
 
   io_uring_sqe& must_have_entry() noexcept;
@@ -79,6 +81,7 @@ class uring_poller final : public descriptor_poller {
   void handle(const io_uring_cqe& entry) noexcept;
   void count_down(std::uint64_t tag, std::int32_t result, bool over) noexcept;
   void handle_receipt(const io_uring_cqe& entry, bool over) noexcept;
+  void handle_end(const io_uring_cqe& entry, bool over) noexcept;
 
   const ring_owner owner_;
   // Fixed after open().
@@ -100,6 +103,7 @@ class uring_poller final : public descriptor_poller {
   // The ring's kernel thread only.
   uring_inbox::order taken_[uring_inbox::orders_max];
   file_release* being_released_ = nullptr;
+  std::uint32_t last_release_ = 0;
   bool listening_ = false;
   receive_buffers* buffers_ = nullptr;
   std::int64_t last_look_ = 0;

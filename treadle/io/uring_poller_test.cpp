@@ -1,18 +1,17 @@
 // The io_uring poller by itself: what it reports, whom it lets go, what it does when the kernel
-// refuses it; and what is received ahead, with more senders than buffers.
+// refuses it.
 #include "treadle/io/uring_poller.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <string>
 #include <thread>
 #include <treadle/io.hpp>
 #include <treadle/runtime.hpp>
@@ -186,6 +185,19 @@ TEST_F(UringPoller, LetsGoOfAFileBeforeItIsClosed) {
   }
 }
 
+// A pair with numbers that nobody else gets: a thread that comes late to a closed one meets no
+// descriptor but those of the test.
+struct distant_pair : socket_pair {
+  static constexpr int lowest = 200;
+  distant_pair() {
+    for (int& end : ends) {
+      const int low = std::exchange(end, ::fcntl(end, F_DUPFD_CLOEXEC, lowest));
+      EXPECT_GE(end, lowest);
+      ::close(low);
+    }
+  }
+};
+
 // Numbers go from thread to thread: whoever waits is told of the close, and of nothing else.
 TEST_F(UringPoller, ANumberThatIsReusedAtOnceIsAnotherDescriptor) {
   for (const model kind : {model::many_to_one, model::many_to_many}) {
@@ -199,18 +211,18 @@ TEST_F(UringPoller, ANumberThatIsReusedAtOnceIsAnotherDescriptor) {
         for (int i = 0; i < 8; ++i) {
           threads.emplace_back([i] {
             for (int k = 0; k < 50; ++k) {
-              socket_pair pair;
+              distant_pair pair;
               if (k % 3 == 0) {
                 EXPECT_EQ(io::receive_ahead(pair.ends[0]), 0);
               }
               // One that begins late may wait for the number's next descriptor: to which nobody
-              // writes, either; or meet epoll's own, which is not for reading.
+              // writes, either.
               thread reader([from = pair.ends[0]] {
                 char byte = 0;
                 const ssize_t result = io::read(from, &byte, 1);
                 const int error = result < 0 ? last_error() : 0;
                 EXPECT_LE(result, 0);
-                EXPECT_TRUE(error == 0 || error == EBADF || error == EINVAL) << error;
+                EXPECT_TRUE(error == 0 || error == EBADF) << error;
               });
               for (int n = 0; n < (i + k) % 4; ++n) this_thread::yield();
               pair.drop(k % 2);
@@ -259,106 +271,6 @@ TEST_F(UringPoller, ARuntimeFallsBackToEpoll) {
       thread writer([&] { EXPECT_EQ(io::write(pair.ends[1], "x", 1), 1); });
       EXPECT_EQ(io::read(pair.ends[0], &byte, 1), 1);
       writer.join();
-    });
-  }
-}
-
-// Buffers of no reader: others are served all the same, and nothing is lost or out of order.
-TEST_F(UringPoller, MoreIsSentThanThereAreBuffers) {
-  for (const model kind : {model::many_to_one, model::many_to_many}) {
-    runtime_options options;
-    options.model = kind;
-    options.socket_events = socket_events::uring;
-    runtime with(options);
-    with.run([&] {
-      constexpr int pairs = 64;
-      static constexpr int bytes = 100'000;
-      std::vector<socket_pair> all(pairs);
-      std::vector<thread> threads;
-      for (socket_pair& each : all) {
-        EXPECT_EQ(io::receive_ahead(each.ends[0]), 0);
-        threads.emplace_back([&each] {
-          std::string sent(bytes, '\0');
-          for (std::size_t i = 0; i < bytes; ++i) sent[i] = static_cast<char>(i % 251);
-          EXPECT_EQ(io::write(each.ends[1], sent.data(), sent.size()), bytes);
-          each.drop(1);
-        });
-        threads.emplace_back([&each, slow = &each - all.data()] {
-          std::array<char, 701> some;
-          int at = 0;
-          bool right = true;
-          while (true) {
-            // All arm the ring, and some then leave it alone for a while.
-            if (at == 0) {
-              EXPECT_EQ(io::wait_readable(each.ends[0]), 0);
-            }
-            for (int k = 0; slow % 4 == 0 && k < 50; ++k) this_thread::yield();
-            const ssize_t count = io::read(each.ends[0], some.data(), some.size());
-            if (count <= 0) break;
-            for (ssize_t i = 0; i < count; ++i, ++at) {
-              right = right && some[static_cast<std::size_t>(i)] == static_cast<char>(at % 251);
-            }
-          }
-          EXPECT_EQ(at, bytes);
-          EXPECT_TRUE(right);
-        });
-      }
-      for (thread& each : threads) each.join();
-    });
-  }
-}
-
-// What was received and not yet read outlives its runtime, is peeked at, polled for, and read in
-// parts.
-TEST_F(UringPoller, WhatWasReceivedIsSeenByEveryCall) {
-  socket_pair pair;
-  for (const model kind : {model::many_to_one, model::many_to_many}) {
-    runtime_options options;
-    options.model = kind;
-    options.socket_events = socket_events::uring;
-    runtime with(options);
-    with.run([&] {
-      const int to = pair.ends[1];
-      const int from = pair.ends[0];
-      EXPECT_EQ(io::receive_ahead(from), 0);
-      std::array<char, 16> got{};
-      EXPECT_EQ(io::read(from, got.data(), 1, std::chrono::milliseconds(1)), -1);
-      EXPECT_EQ(last_error(), ETIMEDOUT);
-      thread waits([&] { EXPECT_EQ(io::wait_readable(from), 0); });
-      this_thread::yield();
-      EXPECT_EQ(io::write(to, "abcdef", 6), 6);
-      waits.join();
-      EXPECT_EQ(io::poll(from, POLLIN), POLLIN);
-      EXPECT_EQ(io::recv(from, got.data(), 4, MSG_PEEK), 4);
-      EXPECT_EQ(std::string(got.data(), 4), "abcd");
-      EXPECT_EQ(io::recv(from, got.data(), 2, MSG_DONTWAIT), 2);
-      EXPECT_EQ(std::string(got.data(), 2), "ab");
-      iovec parts[2] = {{got.data(), 1}, {got.data() + 1, 8}};
-      EXPECT_EQ(io::readv(from, parts, 2), 4);
-      EXPECT_EQ(std::string(got.data(), 4), "cdef");
-      EXPECT_EQ(io::recv(from, got.data(), 2, MSG_DONTWAIT), -1);
-      EXPECT_EQ(last_error(), EAGAIN);
-      EXPECT_EQ(io::poll(from, POLLIN, std::chrono::milliseconds(1)), 0);
-      thread again([&] { EXPECT_EQ(io::wait_readable(from), 0); });
-      this_thread::yield();
-      EXPECT_EQ(io::write(to, "0123456789", 10), 10);
-      again.join();
-      pipe_pair pipe;
-      EXPECT_EQ(io::splice(from, nullptr, pipe.ends[1], nullptr, 3, 0), 3);
-      EXPECT_EQ(::read(pipe.ends[0], got.data(), 8), 3);
-      EXPECT_EQ(std::string(got.data(), 3), "012");
-    });
-    // The rest is read by the next runtime.
-    runtime other(options);
-    other.run([&] {
-      std::array<char, 16> got{};
-      std::size_t count = 0;
-      while (count < 7) {
-        const ssize_t some = io::read(pair.ends[0], got.data() + count, got.size() - count);
-        ASSERT_GT(some, 0);
-        count += static_cast<std::size_t>(some);
-      }
-      EXPECT_EQ(std::string(got.data(), 7), "3456789");
     });
   }
 }

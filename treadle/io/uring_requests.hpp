@@ -17,7 +17,16 @@
 namespace treadle::io {
 
 // What a completion is about: a descriptor's number (below 2^24) and lifetime, and what was asked.
-enum class request : std::uint32_t { poll, receive, cancel_poll, cancel_receive, wake, nothing };
+enum class request : std::uint32_t {
+  poll,
+  receive,
+  end,
+  cancel_poll,
+  cancel_receive,
+  cancel_end,
+  wake,
+  nothing
+};
 
 constexpr unsigned number_bits = 24;
 static_assert(descriptor_table::descriptors_max <= 1 << number_bits);
@@ -37,11 +46,17 @@ inline std::uint32_t lifetime_of(std::uint64_t tag) noexcept {
 }
 
 // Every edge of everything, as epoll_poller asks for it.
-inline void fill_in_poll(io_uring_sqe& entry, int number, std::uint64_t tag) noexcept {
+constexpr std::uint32_t every_event = POLLIN | POLLOUT | EPOLLRDHUP | POLLPRI;
+// Errors and hang-ups are always reported, too. An error alone is no end: it may be for whoever
+// reads the socket's queue of errors.
+constexpr std::uint32_t end_events = EPOLLRDHUP;
+constexpr std::uint32_t is_end = EPOLLRDHUP | EPOLLHUP;
+
+inline void fill_in_poll(io_uring_sqe& entry, int number, std::uint32_t events,
+                         std::uint64_t tag) noexcept {
   entry.opcode = IORING_OP_POLL_ADD;
   entry.fd = number;
   entry.len = IORING_POLL_ADD_MULTI;
-  std::uint32_t events = POLLIN | POLLOUT | EPOLLRDHUP | POLLPRI;
   // Sourced: io_uring_prep_poll_add(3), the halves are the other way round there.
   if constexpr (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) events = events << 16 | events >> 16;
   entry.poll32_events = events;
@@ -67,11 +82,38 @@ inline void fill_in_cancel(io_uring_sqe& entry, std::uint64_t target, std::uint6
   entry.user_data = tag;
 }
 
-// The requests that `what` stands for, and how their ends are marked.
+inline void fill_in(io_uring_sqe& entry, request what, int number, std::uint64_t tag) noexcept {
+  if (what == request::receive) {
+    fill_in_receive(entry, number, tag);
+  } else {
+    fill_in_poll(entry, number, what == request::poll ? every_event : end_events, tag);
+  }
+}
+
+// The requests that a set stands for, in the order in which they begin, and how it is marked that
+// they are taken back.
 struct requests {
-  explicit requests(watch_kind what) noexcept {
-    if (what != watch_kind::receipt) all[count++] = {request::poll, request::cancel_poll};
-    if (what != watch_kind::events) all[count++] = {request::receive, request::cancel_receive};
+  explicit requests(watch_kind set) noexcept {
+    if (covers(set, watch_kind::events)) all[count++] = {request::poll, request::cancel_poll};
+    if (covers(set, watch_kind::receipt))
+      all[count++] = {request::receive, request::cancel_receive};
+    if (covers(set, watch_kind::end)) all[count++] = {request::end, request::cancel_end};
+  }
+  // Where file_release counts a request or its mark, else -1.
+  static int kind_of(request what) noexcept {
+    switch (what) {
+      case request::poll:
+      case request::cancel_poll:
+        return 0;
+      case request::receive:
+      case request::cancel_receive:
+        return 1;
+      case request::end:
+      case request::cancel_end:
+        return 2;
+      default:
+        return -1;
+    }
   }
   struct one {
     request what;
@@ -80,7 +122,7 @@ struct requests {
   const one* begin() const noexcept { return all; }
   const one* end() const noexcept { return all + count; }
   int count = 0;
-  one all[2] = {};
+  one all[3] = {};
 };
 
 }  // namespace treadle::io

@@ -57,30 +57,42 @@ int begin_watch(const call_target& target, descriptor_poller& home) noexcept {
 // ---- with the lock held ----
 
 bool is_armed(const descriptor& which) noexcept {
-  return which.ahead != nullptr && which.ahead->armed;
+  return which.ahead != nullptr && which.ahead->is_armed();
+}
+
+bool is_with_ring(const descriptor& which) noexcept {
+  return which.ahead != nullptr && which.ahead->is_with_ring();
 }
 
 // Whether nobody reports events, or only a poller for whom nobody waits there any longer.
 bool needs_watch(const descriptor& which, const descriptor_poller& home) noexcept {
   if ((which.state.load(base::relaxed) & descriptor::watched) == 0) return true;  // relaxed: locked
-  return which.home != &home && which.first == nullptr && !is_armed(which);
+  return which.home != &home && which.first == nullptr && !is_with_ring(which);
 }
 
 // Who receives stays, and watches, too.
 descriptor_poller& watcher_of(const descriptor& which, descriptor_poller& home) noexcept {
-  return is_armed(which) && which.home != nullptr ? *which.home : home;
+  return is_with_ring(which) && which.home != nullptr ? *which.home : home;
 }
 
 // As enter(), for somebody who waits for what is received ahead; EOPNOTSUPP when nobody can.
 int enter_for_receipt(const call_target& target, descriptor_waiter& node, descriptor_poller& home,
                       bool& queued) noexcept {
   descriptor& which = *target.which;
-  if (!which.ahead->is_empty()) return 0;
-  if (!which.ahead->armed) {
+  receive_queue& ahead = *which.ahead;
+  if (!ahead.is_empty()) return 0;
+  if (!ahead.is_armed()) {
     if (which.home != nullptr && which.home != &home) return EOPNOTSUPP;
-    if (const int error = home.receive(target.number, target.lifetime)) return error;
-    which.ahead->armed = true;
+    const int error = home.receive(target.number, target.lifetime, watch_kind::receipt);
+    if (error != 0) return error;
+    ahead.armed_by = &home;
     which.home = &home;
+  }
+  if (ahead.guarded_by == nullptr && ahead.armed_by == which.home) {
+    // After the receipt: what it reports then reaches a receive that has begun.
+    const int error = ahead.armed_by->receive(target.number, target.lifetime, watch_kind::end);
+    if (error != 0) return error;
+    ahead.guarded_by = ahead.armed_by;
   }
   which.push(node);
   queued = true;
@@ -228,7 +240,7 @@ void let_go(descriptor& which, int number) noexcept {
     if (which.home == nullptr) return;
     // relaxed, both: under the lock
     const std::uint32_t lifetime = which.lifetime.load(base::relaxed);
-    const watch_kind what = is_armed(which) ? watch_kind::both : watch_kind::events;
+    const watch_kind what = is_with_ring(which) ? watch_kind::all : watch_kind::events;
     const bool later = which.home->unwatch(number, lifetime, what, &release);
     which.home = nullptr;
     which.change_state(which.state.load(base::relaxed) & ~descriptor::flags);
@@ -246,7 +258,8 @@ void stop_receiving(const call_target& target) noexcept {
     if (target.which->lifetime.load(base::relaxed) != target.lifetime) return;
     home = target.which->home;
     if (!is_armed(*target.which) || home == nullptr) return;
-    const bool later = home->unwatch(target.number, target.lifetime, watch_kind::receipt, &release);
+    const bool later =
+        home->unwatch(target.number, target.lifetime, watch_kind::receiving, &release);
     if (later) home = nullptr;
   }
   if (home == nullptr) {
