@@ -61,8 +61,9 @@ int receive_buffers::give_to(uring& ring) noexcept {
 }
 
 void receive_buffers::take(std::uint16_t index) noexcept {
-  parts_[index] = part{};
+  // The lock also orders us after who put it back: the ring has told us only that it was.
   const base::guard hold(lock_);
+  parts_[index] = part{};
   ++out_;
 }
 
