@@ -41,7 +41,7 @@ const std::map<std::string, std::set<std::string>> facts_of{
     {"perf-ring", {"perf_event_paranoid", "error", "records_switches"}},
     {"proc-syscall", {"readable"}},
     {"sched-idle", {"allowed"}},
-    {"epoll", {"works"}},
+    {"epoll", {"works", "sockets", "why"}},
     {"io-uring",
      {"io_uring_disabled", "error", "features", "defer_taskrun", "operations", "missing"}},
     {"descriptors", {"soft", "hard"}},

@@ -251,6 +251,34 @@ TEST(FileCalls, WorkInEveryWay) {
   }
 }
 
+// ---- sockets ----
+
+TEST(SocketEvents, AKernelWithoutIoUringIsServedByEpollAndSaysSoOnce) {
+  for (const char* model : {"m:1", "m:n"}) {
+    for (const char* fault : {"io_uring_setup:1+:ENOSYS", "io_uring_setup:1+:EPERM",
+                              "io_uring_setup:1+:ENOMEM", "io_uring_setup:1+:EINVAL"}) {
+      SCOPED_TRACE(std::string(model) + " " + fault);
+      const outcome result =
+          run({.program = "socket_events",
+               .arguments = {model},
+               .environment = {{"TREADLE_FAULT", fault}, {"TREADLE_IO", "sockets=uring"}}});
+      EXPECT_TRUE(result.exited_with(0)) << result.describe();
+      EXPECT_EQ(count_lines_with(result.out, "sockets=epoll"), 2U) << result.describe();
+      EXPECT_EQ(count_lines_with(result.err, "io_uring"), 1U) << result.describe();
+    }
+  }
+}
+
+TEST(SocketEvents, WorkInEveryWay) {
+  for (const char* model : models) {
+    for (const char* io : {"sockets=epoll", "sockets=uring", "pool,sockets=uring"}) {
+      const outcome result = run(
+          {.program = "socket_events", .arguments = {model}, .environment = {{"TREADLE_IO", io}}});
+      EXPECT_TRUE(result.exited_with(0)) << result.describe();
+    }
+  }
+}
+
 // ---- settings ----
 
 void expect_refusal(const outcome& result, const std::vector<std::string>& parts) {
@@ -315,7 +343,8 @@ TEST(Settings, BadBlockingThreads) {
 }
 
 TEST(Settings, BadFileCalls) {
-  for (const char* value : {"banana", "epoll", "URING", " pool"}) {
+  for (const char* value : {"banana", "epoll", "URING", " pool", "sockets", "sockets=pool", "pool,",
+                            "pool,auto", "sockets=epoll,sockets=uring"}) {
     expect_refusal(run({.program = "settings", .environment = {{"TREADLE_IO", value}}}),
                    {"TREADLE_IO", value, "auto, uring and pool"});
   }

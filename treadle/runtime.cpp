@@ -14,6 +14,7 @@
 #include "treadle/io/blocking_pool.hpp"
 #include "treadle/io/epoll_poller.hpp"
 #include "treadle/io/file_ring.hpp"
+#include "treadle/io/uring_poller.hpp"
 #include "treadle/sched/many_to_many.hpp"
 #include "treadle/sched/many_to_one.hpp"
 #include "treadle/sched/one_to_one.hpp"
@@ -61,6 +62,12 @@ default_settings& defaults() {
   return settings;
 }
 
+void say_once_that_epoll_is_used() noexcept {
+  static constinit base::atomic<bool> said{false};
+  if (said.exchange(true, base::relaxed)) return;  // relaxed: only who is first matters
+  base::say("io_uring was asked for, but the kernel refuses it; sockets use epoll");
+}
+
 [[noreturn]] void fail_to_start(int error) {
   throw std::system_error(error, std::generic_category(),
                           "treadle: the runtime could not be started");
@@ -71,7 +78,7 @@ default_settings& defaults() {
 // Of the fiber models one is made; 1:1 is always there, for threads with system scope.
 struct runtime::schedulers {
   explicit schedulers(core::stack_sizes sizes) : kernel(sizes) {}
-  io::epoll_poller events;  // opens nothing before a thread has to wait for a descriptor
+  std::unique_ptr<io::descriptor_poller> events;  // the fiber models'
   std::unique_ptr<core::many_to_one> single;
   std::unique_ptr<core::many_to_many> many;
   core::one_to_one kernel;
@@ -99,16 +106,19 @@ void runtime::open(bool on_this_thread) {
   int error = 0;
   switch (settings_.model) {
     case model::many_to_one:
+      open_events();
       schedulers_->single = std::make_unique<core::many_to_one>(sizes);
       process_scope_ = schedulers_->single.get();
       adopt_schedulers();
       error = on_this_thread ? schedulers_->single->open_here() : schedulers_->single->open();
       break;
     case model::one_to_one:
+      settings_.socket_events = io::socket_events::epoll;
       process_scope_ = system_scope_;
       adopt_schedulers();
       break;
     case model::many_to_many:
+      open_events();
       schedulers_->many = std::make_unique<core::many_to_many>(
           settings_.width, sizes,
           core::activation_settings{settings_.activation, settings_.slice.count()});
@@ -120,11 +130,30 @@ void runtime::open(bool on_this_thread) {
   if (error != 0) fail_to_start(error);
 }
 
+// io_uring is opened now, so that everybody knows what is used; epoll opens nothing before a thread
+// has to wait for a descriptor.
+void runtime::open_events() {
+  if (settings_.socket_events == io::socket_events::uring) {
+    // One kernel thread runs all threads of m:1, and nobody else needs the ring.
+    const bool alone = settings_.model == model::many_to_one;
+    auto ring = std::make_unique<io::uring_poller>(alone ? io::ring_owner::whoever_polls
+                                                         : io::ring_owner::own_thread);
+    socket_events_refusal_ = ring->open();
+    if (socket_events_refusal_ == 0) {
+      schedulers_->events = std::move(ring);
+      return;
+    }
+    settings_.socket_events = io::socket_events::epoll;
+    say_once_that_epoll_is_used();
+  }
+  schedulers_->events = std::make_unique<io::epoll_poller>();
+}
+
 // Before the first thread can run.
 void runtime::adopt_schedulers() noexcept {
   process_scope_->owner = system_scope_->owner = this;
   process_scope_->for_children = system_scope_->for_children = process_scope_;
-  if (process_scope_ != system_scope_) process_scope_->events = &schedulers_->events;
+  if (process_scope_ != system_scope_) process_scope_->events = schedulers_->events.get();
 }
 
 runtime::~runtime() {

@@ -5,11 +5,12 @@
 //   1. the program: runtime_options given to a runtime, or to set_default_options();
 //   2. the launch: `treadle run --model=... -- program`, which sets the variables below for it;
 //   3. the environment: TREADLE_MODEL=m:1|1:1|m:n, TREADLE_WIDTH, TREADLE_STACK, TREADLE_GUARD
-//      (bytes, with suffix K or M), TREADLE_BLOCKING_THREADS, TREADLE_IO=auto|uring|pool,
+//      (bytes, with suffix K or M), TREADLE_BLOCKING_THREADS, TREADLE_IO (auto, uring or
+//      pool for files, sockets=epoll or sockets=uring, or one of each with a comma between),
 //      TREADLE_ACTIVATION=perf|proc|monitor|off, TREADLE_SLICE (a number with suffix us, ms or s,
 //      or off);
-//   4. m:n, the CPUs that affinity and cgroup leave to the process, 256 KiB, 4 KiB, 64, auto, perf,
-//      10 ms.
+//   4. m:n, the CPUs that affinity and cgroup leave to the process, 256 KiB, 4 KiB, 64, auto and
+//      sockets=epoll, perf, 10 ms.
 // Affinity (of the thread that makes the runtime) and the cgroup's quota are read when a runtime is
 // made: a change is followed by the next one, not by one that runs.
 #pragma once
@@ -25,6 +26,7 @@
 #include <utility>
 
 #include "treadle/io/file_calls.hpp"
+#include "treadle/io/socket_events.hpp"
 #include "treadle/sched/activation.hpp"
 #include "treadle/sched/scheduler.hpp"
 
@@ -72,6 +74,8 @@ struct runtime_options {
   std::optional<unsigned> blocking_threads{};
   // Who makes calls on files that would block. As with blocking_threads.
   std::optional<io::file_calls> file_calls{};
+  // m:1 and m:n: through what threads wait for sockets, pipes and the like.
+  std::optional<io::socket_events> socket_events{};
   std::optional<treadle::activation> activation{};  // m:n only
   // m:n only: how long a thread may compute while others wait; 0 (never preempted), or slice_min
   // to slice_max. Never preempted either while activation is off.
@@ -87,6 +91,7 @@ struct runtime_settings {
   std::size_t guard_bytes;
   unsigned blocking_threads;
   io::file_calls file_calls;
+  io::socket_events socket_events;
   treadle::activation activation;
   std::chrono::nanoseconds slice;
 };
@@ -122,6 +127,11 @@ class runtime {
   // Sums over all processors; each number is a moment's, together they are not one.
   runtime_counters counters() const noexcept;
 
+  // What is used for sockets: epoll where the kernel refuses io_uring.
+  io::socket_events socket_events() const noexcept { return settings_.socket_events; }
+  // Why the kernel refuses it: an errno, or 0.
+  int socket_events_refusal() const noexcept { return socket_events_refusal_; }
+
   // m:n: what of activation and slice could be had, and why not more. Other models: off.
   const core::activation_report& activation() const noexcept;
 
@@ -137,9 +147,11 @@ class runtime {
   runtime(runtime_options options, default_tag);
   void open(bool on_this_thread);
   void adopt_schedulers() noexcept;
+  void open_events();
   static runtime& default_runtime();
 
   runtime_settings settings_;
+  int socket_events_refusal_ = 0;
   std::unique_ptr<schedulers> schedulers_;
   core::scheduler_port* process_scope_ = nullptr;
   core::scheduler_port* system_scope_ = nullptr;

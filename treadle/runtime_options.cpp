@@ -1,6 +1,7 @@
 // Where settings come from, and what is said when they make no sense.
 #include <charconv>
 #include <cstdlib>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -29,7 +30,8 @@ constexpr std::string_view widths_allowed = "whole numbers from 1 to 1024";
 constexpr std::string_view bytes_allowed = "bytes, or a number with the suffix K or M";
 constexpr std::string_view stacks_allowed = "16384 to 8388608 bytes (16K to 8M)";
 constexpr std::string_view calls_allowed = "whole numbers from 1 to 4096";
-constexpr std::string_view file_calls_allowed = "auto, uring and pool";
+constexpr std::string_view io_allowed =
+    "auto, uring and pool (files), sockets=epoll and sockets=uring, one of each with a comma";
 constexpr std::string_view activations_allowed = "perf, proc, monitor and off";
 constexpr std::string_view slices_allowed = "1ms to 1h (suffix us, ms or s), and off";
 constexpr std::string_view guards_allowed = "0 to 1048576 bytes (0 to 1M)";
@@ -102,15 +104,39 @@ unsigned resolve_blocking_threads(const runtime_options& options) {
   return threads;
 }
 
-io::file_calls resolve_file_calls(const runtime_options& options) {
-  if (options.file_calls) return *options.file_calls;
+struct io_wish {
+  std::optional<io::file_calls> files;
+  std::optional<io::socket_events> sockets;
+};
+
+// False when it is no word, or says what another one has said already.
+bool read_io_word(std::string_view word, io_wish& wish) {
+  const auto set = [](auto& what, auto value) {
+    if (what) return false;
+    what = value;
+    return true;
+  };
+  if (word == "auto") return set(wish.files, io::file_calls::automatic);
+  if (word == "uring") return set(wish.files, io::file_calls::uring);
+  if (word == "pool") return set(wish.files, io::file_calls::pool);
+  if (word == "sockets=epoll") return set(wish.sockets, io::socket_events::epoll);
+  if (word == "sockets=uring") return set(wish.sockets, io::socket_events::uring);
+  return false;
+}
+
+io_wish io_from_environment() {
   constexpr const char* name = "TREADLE_IO";
+  io_wish wish;
   const char* text = from_environment(name);
-  const std::string_view wish = text != nullptr ? text : "auto";
-  if (wish == "auto") return io::file_calls::automatic;
-  if (wish == "uring") return io::file_calls::uring;
-  if (wish == "pool") return io::file_calls::pool;
-  refuse(name, wish, file_calls_allowed);
+  if (text == nullptr) return wish;
+  std::string_view rest = text;
+  for (bool more = true; more;) {
+    const std::size_t comma = rest.find(',');
+    if (!read_io_word(rest.substr(0, comma), wish)) refuse(name, text, io_allowed);
+    more = comma != std::string_view::npos;
+    if (more) rest.remove_prefix(comma + 1);
+  }
+  return wish;
 }
 
 std::size_t resolve_stack(const runtime_options& options) {
@@ -220,12 +246,19 @@ std::chrono::nanoseconds parse_slice(std::string_view setting, std::string_view 
 }
 
 runtime_settings resolve(const runtime_options& options) {
+  io_wish io{options.file_calls, options.socket_events};
+  if (!io.files || !io.sockets) {
+    const io_wish more = io_from_environment();
+    if (!io.files) io.files = more.files;
+    if (!io.sockets) io.sockets = more.sockets;
+  }
   return {resolve_model(options),
           resolve_width(options),
           resolve_stack(options),
           resolve_guard(options),
           resolve_blocking_threads(options),
-          resolve_file_calls(options),
+          io.files.value_or(io::file_calls::automatic),
+          io.sockets.value_or(io::socket_events::epoll),
           resolve_activation(options),
           resolve_slice(options)};
 }

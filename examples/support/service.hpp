@@ -139,6 +139,7 @@ void accept_all(treadle::io::listener& door, const std::stop_token& stop, const 
   while (!stop.stop_requested()) {
     try {
       treadle::thread(like, [&handle, guest = door.accept(stop)]() mutable {
+        static_cast<void>(treadle::io::receive_ahead(guest.descriptor()));  // only a wish
         handle(std::move(guest));
       }).detach();
     } catch (const std::system_error& error) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tests/support/models.hpp"
+#include "tests/support/receive_ahead.hpp"
 
 namespace treadle {
 namespace {
@@ -50,6 +51,7 @@ struct pipe_pair {
 struct socket_pair {
   explicit socket_pair(int type = SOCK_STREAM) {
     EXPECT_EQ(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends), 0);
+    for (const int end : ends) testing_support::maybe_receive_ahead(end);
   }
   ~socket_pair() {
     drop(0);

@@ -20,11 +20,13 @@
 #include <vector>
 
 #include "tests/support/models.hpp"
+#include "tests/support/receive_ahead.hpp"
 
 namespace treadle {
 namespace {
 
 using namespace std::chrono_literals;
+using testing_support::maybe_ahead;
 using testing_support::scaled;
 
 template <class Configuration>
@@ -47,8 +49,8 @@ std::span<std::byte> bytes_of(std::string& text) { return std::as_writable_bytes
 struct tcp_pair {
   tcp_pair() {
     io::listener door = io::listener::open("127.0.0.1", 0);
-    client = io::socket::connect("127.0.0.1", door.port());
-    server = door.accept();
+    client = maybe_ahead(io::socket::connect("127.0.0.1", door.port()));
+    server = maybe_ahead(door.accept());
   }
   io::socket client;
   io::socket server;
@@ -70,14 +72,14 @@ TYPED_TEST(sockets, echo_over_64_connections) {
     thread server([&] {
       std::vector<thread> all;
       for (int i = 0; i < connections; ++i) {
-        all.emplace_back([peer = door.accept()]() mutable { echo(std::move(peer)); });
+        all.emplace_back([peer = maybe_ahead(door.accept())]() mutable { echo(std::move(peer)); });
       }
       for (thread& one : all) one.join();
     });
     std::vector<thread> clients;
     for (int i = 0; i < connections; ++i) {
       clients.emplace_back([&, i] {
-        io::socket peer = io::socket::connect("127.0.0.1", door.port());
+        io::socket peer = maybe_ahead(io::socket::connect("127.0.0.1", door.port()));
         std::string sent(64, static_cast<char>('A' + i % 26));
         std::string got(64, '\0');
         for (std::size_t round = 0; round < rounds; ++round) {

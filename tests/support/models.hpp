@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <cstring>
 #include <string>
 #include <treadle/runtime.hpp>
 #include <treadle/thread.hpp>
@@ -56,6 +57,13 @@ class in_model : public ::testing::Test {
   template <class F>
   decltype(auto) in(F&& f) {
     return runtime_.run(std::forward<F>(f));
+  }
+
+  // Where io_uring is asked for, the suite is not about epoll.
+  void SetUp() override {
+    if (const int error = runtime_.socket_events_refusal()) {
+      GTEST_SKIP() << "the kernel refuses io_uring: " << std::strerror(error);
+    }
   }
 
  protected:

@@ -61,6 +61,8 @@ class spin_lock {
     uncount_lock();
     return false;
   }
+  // In a child that fork() made, of a lock that a kernel thread of the parent held: it is ours.
+  void take_over() noexcept { count_lock(); }
   void unlock() noexcept {
     held_.store(false, release);  // pairs with lock()
     uncount_lock();

@@ -13,6 +13,7 @@
 
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/check.hpp"
+#include "treadle/base/clock.hpp"
 
 namespace treadle::base {
 namespace {
@@ -255,6 +256,19 @@ int set_up_ring(unsigned entries, io_uring_params* wanted, int* descriptor) noex
 int enter_ring(int ring, unsigned submit, unsigned wait, unsigned flags) noexcept {
   const errno_keeper keeper;
   const long result = ::syscall(SYS_io_uring_enter, ring, submit, wait, flags, nullptr, 0);
+  return result >= 0 ? static_cast<int>(result) : -errno;
+}
+
+int enter_ring_for(int ring, unsigned submit, std::int64_t nanoseconds) noexcept {
+  const errno_keeper keeper;
+  __kernel_timespec span{};
+  span.tv_sec = nanoseconds / nanoseconds_per_second;
+  span.tv_nsec = nanoseconds % nanoseconds_per_second;
+  io_uring_getevents_arg argument{};
+  argument.ts = reinterpret_cast<std::uintptr_t>(&span);
+  const long result =
+      ::syscall(SYS_io_uring_enter, ring, submit, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+                &argument, sizeof(argument));
   return result >= 0 ? static_cast<int>(result) : -errno;
 }
 

@@ -92,6 +92,8 @@ struct batch_result {
 // failure.
 [[nodiscard]] int set_up_ring(unsigned entries, io_uring_params* wanted, int* descriptor) noexcept;
 [[nodiscard]] int enter_ring(int ring, unsigned submit, unsigned wait, unsigned flags) noexcept;
+// Waits for one completion, for so long at most.
+[[nodiscard]] int enter_ring_for(int ring, unsigned submit, std::int64_t nanoseconds) noexcept;
 [[nodiscard]] int register_ring(int ring, unsigned what, void* with, unsigned count) noexcept;
 struct descriptor_result {
   int descriptor;  // -1 when error is not 0

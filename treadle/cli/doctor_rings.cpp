@@ -16,7 +16,9 @@
 
 #include "treadle/base/system_call.hpp"
 #include "treadle/cli/doctor_finding.hpp"
+#include "treadle/io/uring_poller.hpp"
 #include "treadle/lab/file_text.hpp"
+#include "treadle/runtime.hpp"
 
 namespace treadle::cli {
 namespace {
@@ -106,6 +108,23 @@ std::string first_word(const std::string& path) {
   return text;
 }
 
+struct socket_choice {
+  std::string name;
+  std::string why;
+};
+
+socket_choice what_sockets_use() {
+  if (resolve({}).socket_events == io::socket_events::epoll) {
+    return {"edge-triggered epoll", "the default; TREADLE_IO=sockets=uring asks for io_uring"};
+  }
+  io::uring_poller probe(io::ring_owner::whoever_polls);
+  if (const int error = probe.open()) {
+    return {"edge-triggered epoll",
+            fmt::format("io_uring was asked for but is refused: {}", std::strerror(error))};
+  }
+  return {"io_uring", "TREADLE_IO says so"};
+}
+
 }  // namespace
 
 finding find_epoll() {
@@ -119,10 +138,11 @@ finding find_epoll() {
   const int error = works ? 0 : errno;
   if (queue >= 0) ::close(queue);
   if (event >= 0) ::close(event);
-  made.facts = {{"works", works}};
+  const socket_choice sockets = what_sockets_use();
+  made.facts = {{"works", works}, {"sockets", sockets.name}, {"why", sockets.why}};
   if (works) {
     made.found = "epoll and eventfd work";
-    made.uses = "edge-triggered epoll for sockets and pipes";
+    made.uses = fmt::format("{} for sockets and pipes ({})", sockets.name, sockets.why);
     return made;
   }
   made.state = standing::absent;

@@ -77,6 +77,16 @@ ssize_t splice(int from, off_t* from_offset, int to, off_t* to_offset, std::size
                unsigned flags, const wait_limit& limit = {});
 ssize_t sendfile(int to, int from, off_t* offset, std::size_t bytes, const wait_limit& limit = {});
 
+// A promise, until close() or forget(): only calls of this header, in this process, read from the
+// stream socket, and into memory that can be written. Where threads wait through io_uring (see
+// runtime_options::socket_events) the runtime may then receive before it is asked, which saves a
+// system call for each read(): neither a plain recv(2), poll(2), FIONREAD, nor a duplicate of the
+// descriptor sees what it has taken. A socket that is closed with bytes unread then says FIN, not
+// RST, and a reset may be a read's error but EPIPE for a write. A thread with a kernel thread of
+// its own that reads the same socket may be told ETIMEDOUT for bytes that are on the way to it.
+// Elsewhere nothing changes. 0, or -1: EBADF, ENOTSOCK, ENOMEM.
+int receive_ahead(int socket);
+
 // Ends the waits of other threads with EBADF, then closes; never fails with EINTR. Frees the blocks
 // of a file that has no name on the blocking-call pool; else blocks the worker where close(2) does.
 int close(int descriptor);

@@ -1,15 +1,21 @@
 // accept, connect, close.
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "treadle/io/calls.hpp"
+#include "treadle/io/descriptor_poller.hpp"
 #include "treadle/io/descriptor_table.hpp"
-#include "treadle/io/epoll_poller.hpp"
 #include "treadle/io/files.hpp"
+#include "treadle/io/receive_queue.hpp"
 #include "treadle/io/single_call.hpp"
 #include "treadle/sched/worker.hpp"
+
+#if defined(TREADLE_TSAN)
+// Sourced: the sanitizer's run time has them, and no header declares them.
+extern "C" void AnnotateIgnoreWritesBegin(const char* file, int line);
+extern "C" void AnnotateIgnoreWritesEnd(const char* file, int line);
+#endif
 
 namespace treadle::io {
 namespace {
@@ -20,6 +26,10 @@ void begin_socket(int number, bool tcp, bool never_blocks) noexcept {
   descriptor* which = descriptor_table::instance().find(number, error);
   if (which == nullptr) return;  // found out again, and said, at its first use
   const base::guard hold(which->lock);
+  if (which->home != nullptr && which->home->holds_files()) {
+    // Late, but else the old file would stay open. relaxed: under the lock
+    which->home->unwatch(number, which->lifetime.load(base::relaxed), watch_kind::all, nullptr);
+  }
   which->begin_lifetime();
   // relaxed, all: nobody else knows the number yet
   which->kind.store(call_kind::socket, base::relaxed);
@@ -41,6 +51,13 @@ int prepare_listener(const call_target& target) noexcept {
     which.is_tcp.store(tcp, base::relaxed);  // relaxed: a listener is not read from
   }
   return make_never_block(target);
+}
+
+// Whether the calling thread waits through a ring.
+bool is_served_by_ring() noexcept {
+  const core::poller* events = core::current_thread().scheduler->events;
+  // Every runtime's poller is a descriptor_poller: treadle/runtime.cpp.
+  return events != nullptr && static_cast<const descriptor_poller*>(events)->holds_files();
 }
 
 // connect() without waiting; 0 or -errno.
@@ -78,6 +95,20 @@ int pause_before_next_try(unsigned round, const wait_limit& limit) noexcept {
   return 0;
 }
 
+ssize_t close_among_others(int descriptor) noexcept {
+#if defined(TREADLE_TSAN)
+  // TSan takes a close for a write to the number, which races with others' calls upon it; that is
+  // what is promised here. But it must see the close: else it takes the number's next owner, in
+  // another thread, for a race, too.
+  AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+#endif
+  const ssize_t result = as_result(::close(descriptor));
+#if defined(TREADLE_TSAN)
+  AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+#endif
+  return result;
+}
+
 }  // namespace
 
 int accept(int listener, sockaddr* address, socklen_t* address_bytes, int flags,
@@ -112,6 +143,28 @@ int connect(int socket, const sockaddr* address, socklen_t address_bytes, const 
       [](const call_target& target, std::uint32_t) { return connect_progress(target.number); }));
 }
 
+int receive_ahead(int socket) {
+  call_target target;
+  if (const int error = target.open(socket)) return static_cast<int>(fail(error));
+  int type = 0;
+  socklen_t bytes = sizeof(type);
+  if (::getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &bytes) != 0) return -1;
+  if (type != SOCK_STREAM || !is_served_by_ring()) return 0;
+  receive_queue* queue = receive_queue::make();
+  if (queue == nullptr) return static_cast<int>(fail(ENOMEM));
+  descriptor& which = *target.which;
+  const base::guard hold(which.lock);
+  // relaxed, all: under the lock
+  if (which.ahead != nullptr || which.lifetime.load(base::relaxed) != target.lifetime) {
+    receive_queue::release(queue);
+    return 0;
+  }
+  which.kind.store(call_kind::socket, base::relaxed);
+  which.ahead = queue;
+  which.receives_ahead.store(true, base::relaxed);
+  return 0;
+}
+
 int close(int descriptor) {
   int error = EBADF;
   io::descriptor* which = descriptor_table::instance().find(descriptor, error);
@@ -122,16 +175,12 @@ int close(int descriptor) {
     forget(descriptor);
     return close_on_pool(descriptor);
   }
+  let_go(*which, descriptor);
   // The lock is held over the call: nobody can begin to wait for a descriptor that is about to
   // go, or meet the one that gets its number before this one is forgotten.
   const base::guard hold(which->lock);
   which->begin_lifetime();
-#if defined(TREADLE_TSAN)
-  // Others may be in a call upon it: TSan thinks that a race, and it is what is promised.
-  const ssize_t result = as_result(::syscall(SYS_close, descriptor));
-#else
-  const ssize_t result = as_result(::close(descriptor));
-#endif
+  const ssize_t result = close_among_others(descriptor);
   // Linux closes it all the same.
   return result == 0 || result == -EINTR ? 0 : static_cast<int>(fail(static_cast<int>(-result)));
 }
@@ -140,8 +189,12 @@ void forget(int descriptor) {
   int error = 0;
   io::descriptor* which = descriptor_table::instance().find(descriptor, error);
   if (which == nullptr) return;
+  let_go(*which, descriptor);
   const base::guard hold(which->lock);
-  if (which->home != nullptr) which->home->unwatch(descriptor);
+  if (which->home != nullptr) {
+    // relaxed: under the lock
+    which->home->unwatch(descriptor, which->lifetime.load(base::relaxed), watch_kind::all, nullptr);
+  }
   which->begin_lifetime();
 }
 

@@ -1,8 +1,13 @@
 #include "treadle/io/descriptor.hpp"
 
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
+
+#include "treadle/io/descriptor_poller.hpp"
+#include "treadle/io/receive_queue.hpp"
 
 namespace treadle::io {
 namespace {
@@ -12,12 +17,12 @@ namespace {
 class taken_threads {
  public:
   // With the lock held: takes out who wants one of `bits`, as many as there is room for. True when
-  // there may be more. Kernel threads see events for themselves.
+  // there may be more. Kernel threads see events for themselves, but not what a ring received.
   bool take(descriptor& from, std::uint32_t bits, wait_outcome outcome) noexcept {
     descriptor_waiter* node = from.first;
     while (node != nullptr) {
       descriptor_waiter* next = node->next;
-      const bool own_poll = node->wake_descriptor >= 0;
+      const bool own_poll = node->wake_descriptor >= 0 && from.ahead == nullptr;
       if ((node->wanted & bits) != 0 && !(own_poll && outcome == wait_outcome::ready)) {
         if (count_ == capacity) return true;
         end(from, *node, outcome);
@@ -79,7 +84,10 @@ void descriptor::begin_lifetime() noexcept {
   kind.store(call_kind::unknown, base::relaxed);
   is_tcp.store(false, base::relaxed);
   never_blocks.store(false, base::relaxed);
+  receives_ahead.store(false, base::relaxed);
+  if (ahead != nullptr) receive_queue::release(std::exchange(ahead, nullptr));
   home = nullptr;
+  closing = false;
   taken_threads taken;
   bool more = true;
   while (more) {
@@ -103,17 +111,134 @@ void descriptor::deliver(std::uint32_t when, std::uint32_t bits) noexcept {
   }
 }
 
-void descriptor::leave(const epoll_poller& poller) noexcept {
+void descriptor::leave_home() noexcept {
+  // relaxed: under the lock
+  const bool is_watched = (state.load(base::relaxed) & watched) != 0;
+  if (!is_watched && (ahead == nullptr || !ahead->is_with_ring())) home = nullptr;
+}
+
+bool descriptor::accept(std::uint32_t when, const receipt& news, std::uint32_t& bits,
+                        bool& is_long) noexcept {
+  const bool ours = lifetime.load(base::relaxed) == when && ahead != nullptr;  // relaxed: locked
+  if (news.index >= 0) {
+    const auto index = static_cast<std::uint16_t>(news.index);
+    news.buffers->take(index);
+    if (!ours || news.result <= 0) {
+      news.buffers->put_back(index);
+    } else {
+      ahead->put(*news.buffers, index, static_cast<std::size_t>(news.result));
+    }
+  }
+  if (!ours) return false;
+  bits = readable;
+  switch (-news.result) {
+    case ENOBUFS:
+    case ECANCELED:
+    case EAGAIN:
+    case EINTR:
+    case ENOMEM:
+    case EINVAL:
+    case EOPNOTSUPP:
+      break;  // the ring's trouble, not the socket's: who reads asks the socket itself
+    default:
+      if (news.result < 0) {
+        ahead->put_error(-news.result);
+        bits |= writable | unusual;
+      }
+  }
+  if (news.over) {
+    ahead->armed_by = nullptr;
+    leave_home();
+  }
+  is_long = ahead->is_long();
+  return true;
+}
+
+bool descriptor::deliver(std::uint32_t when, const receipt& news) noexcept {
   taken_threads taken;
+  std::uint32_t bits = 0;
+  bool is_long = false;
+  bool more = true;
+  for (bool first_round = true; more; first_round = false) {
+    {
+      const base::guard hold(lock);
+      if (first_round) {
+        if (!accept(when, news, bits, is_long)) return false;
+        // Readiness itself is not known better: the queue is looked at each time.
+        change_state(state.load(base::relaxed) + one_event);  // relaxed: under the lock
+      }
+      more = taken.take(*this, bits, wait_outcome::ready);
+    }
+    taken.wake();
+  }
+  return is_long;
+}
+
+bool descriptor::deliver_end(std::uint32_t when, bool has_come, bool over) noexcept {
+  const base::guard hold(lock);
+  // relaxed, both: under the lock
+  if (lifetime.load(base::relaxed) != when || ahead == nullptr) return false;
+  if (over) {
+    ahead->guarded_by = nullptr;
+    leave_home();
+  }
+  // An event: who found nothing before it, and is about to have the ring receive, looks again.
+  change_state(state.load(base::relaxed) + one_event);
+  return (has_come || over) && ahead->is_armed();
+}
+
+void descriptor::forget(const descriptor_poller& poller) noexcept {
+  taken_threads taken;
+  bool ours = false;
   bool more = true;
   while (more) {
     {
       const base::guard hold(lock);
-      if (home == &poller) {
-        home = nullptr;
-        change_state((state.load(base::relaxed) & ~flags) + one_event);  // relaxed: under the lock
+      if (ahead != nullptr && ahead->guarded_by == &poller) ahead->guarded_by = nullptr;
+      if (ahead != nullptr && ahead->armed_by == &poller) {
+        ours = true;
+        ahead->armed_by = nullptr;
+        change_state(state.load(base::relaxed) + one_event);  // relaxed: under the lock
       }
-      more = home == nullptr && taken.take(*this, all_bits, wait_outcome::ready);
+      more = ours && taken.take(*this, readable, wait_outcome::ready);
+    }
+    taken.wake();
+  }
+}
+
+void descriptor::lose_ring() noexcept {
+  if (!lock.try_lock()) {
+    // The list may have been amid a change; its threads are not here, either.
+    first = last = nullptr;
+    lock.take_over();
+  }
+  // What the parent has received is the parent's to read. Not released: other locks guard that.
+  ahead = nullptr;
+  receives_ahead.store(false, base::relaxed);  // relaxed: under the lock
+  if (home != nullptr && home->holds_files()) {
+    home = nullptr;
+    change_state((state.load(base::relaxed) & ~flags) + one_event);  // relaxed: under the lock
+  }
+  lock.unlock();
+}
+
+void descriptor::leave(const descriptor_poller& poller, const std::uint32_t* when) noexcept {
+  taken_threads taken;
+  bool left = false;
+  bool more = true;
+  while (more) {
+    {
+      const base::guard hold(lock);
+      // relaxed: under the lock
+      if (when != nullptr && lifetime.load(base::relaxed) != *when) return;
+      if (home == &poller) {
+        left = true;
+        change_state((state.load(base::relaxed) & ~flags) + one_event);  // relaxed: under the lock
+        // What is received ahead is still to come, unless the poller itself goes.
+        leave_home();
+        if (when == nullptr) home = nullptr;
+      }
+      more = left && taken.take(*this, all_bits, wait_outcome::ready);
     }
     taken.wake();
   }
@@ -136,6 +261,16 @@ bool descriptor::give_up(descriptor_waiter& node) noexcept {
   if (node.outcome.load(base::relaxed) != wait_outcome::waiting) return false;
   remove(node);
   return true;
+}
+
+std::uint32_t readiness_of(std::uint32_t events) noexcept {
+  std::uint32_t bits = 0;
+  if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+    bits |= descriptor::readable;
+  }
+  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) bits |= descriptor::writable;
+  if ((events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) bits |= descriptor::unusual;
+  return bits;
 }
 
 }  // namespace treadle::io

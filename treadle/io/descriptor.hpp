@@ -19,7 +19,9 @@
 
 namespace treadle::io {
 
-class epoll_poller;
+class descriptor_poller;
+class receive_buffers;
+class receive_queue;
 
 // How to make a call that does not block the kernel thread. Learned at the first use.
 enum class call_kind : std::uint8_t {
@@ -61,12 +63,15 @@ struct alignas(base::cache_line_bytes) descriptor {
   base::atomic<call_kind> kind;
   base::atomic<bool> is_tcp;             // a short read says that nothing is left
   base::atomic<bool> never_blocks;       // O_NONBLOCK is known to be set
+  base::atomic<bool> receives_ahead;     // there is a queue
   base::atomic<std::uint32_t> lifetime;  // grows when the number's descriptor is another one
   base::atomic<std::uint32_t> state;
   // Guarded by lock.
-  epoll_poller* home;
+  bool closing;  // who waits is about to be told so: nobody begins to watch or to receive
+  descriptor_poller* home;
   descriptor_waiter* first;
   descriptor_waiter* last;
+  receive_queue* ahead;  // of a socket that may be received from before anybody asks, else null
 
   // Whether a call may succeed at once.
   static constexpr bool is_worth_a_try(std::uint32_t seen, std::uint32_t wanted) noexcept {
@@ -93,13 +98,42 @@ struct alignas(base::cache_line_bytes) descriptor {
   }
   // An event for the descriptor as it was in `when`.
   void deliver(std::uint32_t when, std::uint32_t bits) noexcept;
-  // The poller forgets it; who waits looks again.
-  void leave(const epoll_poller& poller) noexcept;
+  // What a ring has to say of a request to receive.
+  struct receipt {
+    receive_buffers* buffers = nullptr;
+    int index = -1;  // of the buffer with the bytes; -1 when there is none
+    int result = 0;  // bytes or -errno
+    bool over = false;
+  };
+  // Takes the buffer over. True when the queue is too long.
+  bool deliver(std::uint32_t when, const receipt& news) noexcept;
+  // What a ring has to say of the request that reports the end of what it receives: the end, or its
+  // own. True when the request to receive must be taken back.
+  bool deliver_end(std::uint32_t when, bool has_come, bool over) noexcept;
+  // The poller reports no more of it; who waits looks again. Nothing if it is another's by now or,
+  // where the poller says which lifetime it means, another descriptor.
+  void leave(const descriptor_poller& poller, const std::uint32_t* when = nullptr) noexcept;
+
+  // The poller is gone, with all its requests.
+  void forget(const descriptor_poller& poller) noexcept;
+  // After fork(), in the child: no ring is there, nor whoever held the lock.
+  void lose_ring() noexcept;
+
+ private:
+  // With the lock held. Where no request is left with it.
+  void leave_home() noexcept;
+  // With the lock held. True when the news was for this lifetime and somebody may wait for `bits`.
+  bool accept(std::uint32_t when, const receipt& news, std::uint32_t& bits, bool& is_long) noexcept;
+
+ public:
   // Ends one wait from outside, unless it has ended already.
   void stop(descriptor_waiter& node) noexcept;
   // Gives the wait up. False when it had ended already: see its outcome.
   bool give_up(descriptor_waiter& node) noexcept;
 };
+
+// What an event of poll(2) or epoll means, in bits of `state`.
+std::uint32_t readiness_of(std::uint32_t events) noexcept;
 
 static_assert(sizeof(descriptor) == base::cache_line_bytes, "one line a descriptor");
 

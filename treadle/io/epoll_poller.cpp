@@ -18,16 +18,6 @@ constexpr std::uint64_t wake_tag = ~std::uint64_t{0};
 // Guess: an event may wait as long as some thread switches take; a look costs a system call.
 constexpr std::int64_t look_interval_nanoseconds = 10'000;
 
-std::uint32_t bits_of(std::uint32_t events) noexcept {
-  std::uint32_t bits = 0;
-  if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
-    bits |= descriptor::readable;
-  }
-  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) bits |= descriptor::writable;
-  if ((events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) bits |= descriptor::unusual;
-  return bits;
-}
-
 // epoll_wait() with nanoseconds where the kernel has it (Linux 5.11).
 int wait_for(int epoll, epoll_event* events, int events_max, std::int64_t nanoseconds) noexcept {
 #if defined(SYS_epoll_pwait2)
@@ -98,10 +88,11 @@ int epoll_poller::watch(int number, std::uint32_t lifetime) noexcept {
   return base::control_epoll(epoll_, EPOLL_CTL_MOD, number, &event);
 }
 
-void epoll_poller::unwatch(int number) noexcept {
+bool epoll_poller::unwatch(int number, std::uint32_t, watch_kind, file_release*) noexcept {
   epoll_event unused{};
   // It may have gone by itself.
   static_cast<void>(base::control_epoll(epoll_, EPOLL_CTL_DEL, number, &unused));
+  return false;
 }
 
 void epoll_poller::interrupt() noexcept {
@@ -155,7 +146,7 @@ void epoll_poller::poll(base::deadline until) noexcept {
     int unused = 0;
     descriptor* which = table.find(static_cast<int>(tag & 0xffffffff), unused);
     if (which == nullptr) continue;
-    which->deliver(static_cast<std::uint32_t>(tag >> 32), bits_of(events_[i].events));
+    which->deliver(static_cast<std::uint32_t>(tag >> 32), readiness_of(events_[i].events));
   }
   errno = saved;
 }

@@ -14,24 +14,21 @@
 
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/spin_lock.hpp"
-#include "treadle/sched/poller.hpp"
+#include "treadle/io/descriptor_poller.hpp"
 
 namespace treadle::io {
 
-class epoll_poller final : public core::poller {
+class epoll_poller final : public descriptor_poller {
  public:
-  epoll_poller() = default;
+  epoll_poller() noexcept : descriptor_poller(false) {}
   // Whoever still waits for it looks again, elsewhere.
-  ~epoll_poller();
+  ~epoll_poller() override;
 
-  // Opens it now rather than at the first watch(). An errno as there.
-  [[nodiscard]] int open() noexcept;
-
-  // Reports events of the descriptor, with its lifetime, from now on; what is ready already is
-  // the first event. An errno: of epoll_create1, eventfd or epoll_ctl; EPERM for what is always
-  // ready.
-  [[nodiscard]] int watch(int number, std::uint32_t lifetime) noexcept;
-  void unwatch(int number) noexcept;
+  // An errno of epoll_create1, eventfd or epoll_ctl.
+  [[nodiscard]] int open() noexcept override;
+  [[nodiscard]] int watch(int number, std::uint32_t lifetime) noexcept override;
+  bool unwatch(int number, std::uint32_t lifetime, watch_kind what,
+               file_release* release) noexcept override;
 
   bool in_use() const noexcept override {
     // seq_cst: an idle worker looks after it has said that it sleeps, and a thread that waits for

@@ -78,7 +78,7 @@ TEST(epoll_poller, watching_the_same_open_file_again_reports_anew) {
     EXPECT_EQ(flags_of(reader), descriptor::readable);
     reader.change_state(0);
   }
-  poller.unwatch(pipe.ends[0]);
+  poller.unwatch(pipe.ends[0], lifetime_of(reader), watch_kind::events, nullptr);
   EXPECT_EQ(::write(pipe.ends[1], "x", 1), 1);
   poller.poll(deadline::at(1));
   EXPECT_EQ(flags_of(reader), 0U);
@@ -175,6 +175,7 @@ TEST(epoll_poller, callers_get_the_errno) {
       if (own_kernel_thread && one.call != faulty_call::eventfd) continue;
       runtime_options options;
       options.model = kind;
+      options.socket_events = socket_events::epoll;
       runtime with(options);
       with.run([&] {
         pipe_pair pipe;

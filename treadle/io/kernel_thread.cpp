@@ -1,6 +1,5 @@
 #include "treadle/io/kernel_thread.hpp"
 
-#include <pthread.h>
 #include <signal.h>
 
 #include <initializer_list>
@@ -9,7 +8,7 @@
 
 namespace treadle::io {
 
-int start_kernel_thread(void* (*body)(void*), void* argument) noexcept {
+int start_kernel_thread(void* (*body)(void*), void* argument, pthread_t* joinable) noexcept {
   sigset_t blocked;
   ::sigfillset(&blocked);
   for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) {
@@ -19,9 +18,10 @@ int start_kernel_thread(void* (*body)(void*), void* argument) noexcept {
   ::pthread_sigmask(SIG_SETMASK, &blocked, &before);
   pthread_attr_t attributes;
   ::pthread_attr_init(&attributes);
-  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  if (joinable == nullptr) ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_t made{};
   const int error = base::create_kernel_thread(&made, &attributes, body, argument);
+  if (error == 0 && joinable != nullptr) *joinable = made;
   ::pthread_attr_destroy(&attributes);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return error;

@@ -8,6 +8,7 @@
 #include "treadle/base/system_call.hpp"
 #include "treadle/io/cancellation.hpp"
 #include "treadle/io/own_descriptor.hpp"
+#include "treadle/io/receive_queue.hpp"
 
 namespace treadle::io {
 namespace {
@@ -24,24 +25,35 @@ struct spare_eventfds {
 constinit spare_eventfds spares;
 
 // With the node in the list. Poll's own answer, then what the node says.
-int poll_beside(const call_target& target, descriptor_waiter& node, base::deadline until) noexcept {
+// Where a ring reads, what it has read is told by whoever collects for it.
+int poll_beside(const call_target& target, descriptor_waiter& node, base::deadline until,
+                bool ring_reads) noexcept {
   pollfd asked[2] = {};
   asked[0].fd = target.number;
-  if ((node.wanted & descriptor::readable) != 0) asked[0].events |= POLLIN | POLLRDHUP;
+  if ((node.wanted & descriptor::readable) != 0 && !ring_reads) {
+    asked[0].events |= POLLIN | POLLRDHUP;
+  }
   if ((node.wanted & descriptor::writable) != 0) asked[0].events |= POLLOUT;
   asked[1].fd = node.wake_descriptor;
   asked[1].events = POLLIN;
   const int count = poll_until(asked, 2, until);
   if (target.which->give_up(node)) return count > 0 ? 0 : count == 0 ? ETIMEDOUT : -count;
   // acquire: pairs with whoever ended it
-  return node.outcome.load(base::acquire) == wait_outcome::stopped ? ECANCELED : EBADF;
+  switch (node.outcome.load(base::acquire)) {
+    case wait_outcome::ready:
+      return 0;
+    case wait_outcome::stopped:
+      return ECANCELED;
+    default:
+      return EBADF;
+  }
 }
 
 [[gnu::noinline]] int poll_stoppable(const call_target& target, descriptor_waiter& node,
-                                     const base::wait_limit& limit) noexcept {
+                                     const base::wait_limit& limit, bool ring_reads) noexcept {
   const auto end_it = [&]() noexcept { target.which->stop(node); };
   const on_stop watch(limit, end_it);
-  return poll_beside(target, node, limit.until());
+  return poll_beside(target, node, limit.until(), ring_reads);
 }
 
 }  // namespace
@@ -101,14 +113,20 @@ int wait_in_kernel(const call_target& target, descriptor_waiter& node,
   lent_eventfd wake;
   if (const int error = wake.open()) return error;
   node.wake_descriptor = wake.number();
+  bool ring_reads = false;
   {
     const base::guard hold(target.which->lock);
     // relaxed: under the lock
     if (target.which->lifetime.load(base::relaxed) != target.lifetime) return EBADF;
+    const receive_queue* ahead = target.which->ahead;
+    if (ahead != nullptr && (node.wanted & descriptor::readable) != 0) {
+      if (!ahead->is_empty()) return 0;
+      ring_reads = ahead->is_armed();
+    }
     target.which->push(node);
   }
-  if (may_be_stopped(limit)) return poll_stoppable(target, node, limit);
-  return poll_beside(target, node, limit.until());
+  if (may_be_stopped(limit)) return poll_stoppable(target, node, limit, ring_reads);
+  return poll_beside(target, node, limit.until(), ring_reads);
 }
 
 }  // namespace treadle::io

@@ -10,6 +10,7 @@
 #include "treadle/io/calls.hpp"
 #include "treadle/io/cancellation.hpp"
 #include "treadle/io/kernel_wait.hpp"
+#include "treadle/io/single_call.hpp"
 #include "treadle/sched/worker.hpp"
 
 namespace treadle::io {
@@ -31,6 +32,37 @@ class some_of {
   std::unique_ptr<T[]> many_;
   T* all_;
 };
+
+constexpr short reading = POLLIN | POLLRDNORM;
+
+// As poll(2) that does not wait, with what was received ahead. Result or -errno.
+ssize_t ask(pollfd* descriptors, nfds_t count) noexcept {
+  ssize_t found;
+  do {
+    found = as_result(::poll(descriptors, count, 0));
+  } while (found == -EINTR);
+  if (found < 0) return found;
+  for (nfds_t i = 0; i < count; ++i) {
+    pollfd& one = descriptors[i];
+    call_target target;
+    if ((one.events & reading) == 0 || one.fd < 0 || target.open(one.fd) != 0) continue;
+    if (!has_received(*target.which)) continue;
+    if (one.revents == 0) ++found;
+    one.revents = static_cast<short>(one.revents | (one.events & reading));
+  }
+  return found;
+}
+
+// What a ring has received counts: also what has not been told yet. For the last look, as who goes
+// on waiting is told.
+void settle(const pollfd* descriptors, nfds_t count) noexcept {
+  for (nfds_t i = 0; i < count; ++i) {
+    call_target target;
+    if ((descriptors[i].events & reading) == 0 || target.open(descriptors[i].fd) != 0) continue;
+    // relaxed: said before the call
+    if (target.which->receives_ahead.load(base::relaxed)) stop_receiving(target);
+  }
+}
 
 // Guess: a thread seldom polls more; the nodes lie on its stack.
 constexpr std::size_t few = 4;
@@ -82,6 +114,7 @@ class poll_group {
     for (bool expired = false;;) {
       if (stopped_.load(base::acquire)) return -ECANCELED;  // pairs with run()
       if (const int error = enlist_all(self, wake)) return -error;
+      if (expired) settle(asked_, count_);
       // After we are in the lists: what comes later ends a wait.
       if (const int found = look()) return found;
       if (expired) return 0;
@@ -91,6 +124,7 @@ class poll_group {
         const int result = poll_until(own_.data(), count_ + 1, limit.until());
         if (result < 0) return result;
         expired = result == 0;
+        // The eventfd is not read: whoever wrote to it says why only after that.
       } else {
         expired =
             self.scheduler->park(core::wait_reason::io, limit.until()) == core::wake::timed_out;
@@ -121,10 +155,7 @@ class poll_group {
   }
 
   int look() noexcept {
-    ssize_t found;
-    do {
-      found = as_result(::poll(asked_, count_, 0));
-    } while (found == -EINTR);
+    ssize_t found = ask(asked_, count_);
     if (found < 0) return static_cast<int>(found);
     // One that was closed meanwhile may be another descriptor now.
     for (nfds_t i = 0; i < count_; ++i) {
@@ -152,6 +183,13 @@ class poll_group {
   base::atomic<bool> stopped_{false};
 };
 
+bool is_ready_now(int number, std::uint32_t wanted) noexcept {
+  const int events = wanted == descriptor::readable ? POLLIN | POLLRDHUP : POLLOUT;
+  pollfd asked{number, static_cast<short>(events), 0};
+  settle(&asked, 1);
+  return ask(&asked, 1) > 0;
+}
+
 int wait_ready(int number, std::uint32_t wanted, const wait_limit& limit) noexcept {
   if (is_stopped(limit)) return static_cast<int>(fail(ECANCELED));
   call_target target;
@@ -162,7 +200,10 @@ int wait_ready(int number, std::uint32_t wanted, const wait_limit& limit) noexce
     // relaxed: learned once
     if (target.which->kind.load(base::relaxed) == call_kind::always) return 0;
     if ((seen & descriptor::watched) != 0 && (seen & wanted) != 0) return 0;
+    if (wanted == descriptor::readable && has_received(*target.which)) return 0;
     error = wait_for_event(target, seen, wanted, limit);
+    // A poller may not have told yet.
+    if (error == ETIMEDOUT && is_ready_now(number, wanted)) error = 0;
   }
   return error == 0 ? 0 : static_cast<int>(fail(error));
 }
@@ -172,8 +213,8 @@ int wait_ready(int number, std::uint32_t wanted, const wait_limit& limit) noexce
 int poll(pollfd* descriptors, nfds_t count, const wait_limit& limit) {
   if (is_stopped(limit)) return static_cast<int>(fail(ECANCELED));
   // The common case: something is there already. Also the kernel's own checks.
-  const int found = ::poll(descriptors, count, 0);
-  if (found != 0) return found;
+  const auto found = static_cast<int>(ask(descriptors, count));
+  if (found != 0) return found > 0 ? found : static_cast<int>(fail(-found));
   poll_group group(descriptors, count);
   if (group.failed()) return static_cast<int>(fail(ENOMEM));
   const int result = group.run(limit);

@@ -11,6 +11,7 @@
 
 #include "treadle/io/files.hpp"
 #include "treadle/io/own_errno.hpp"
+#include "treadle/io/receive_queue.hpp"
 
 namespace treadle::io {
 namespace {
@@ -53,18 +54,41 @@ ssize_t receive(int number, const iovec* parts, int count) noexcept {
   return as_result(::recvmsg(number, &message, MSG_DONTWAIT));
 }
 
+std::size_t bytes_of(const iovec* parts, int count) noexcept {
+  std::size_t sum = 0;
+  for (int i = 0; i < count; ++i) sum += parts[i].iov_len;
+  return sum;
+}
+
+// Of a socket that is received from ahead: the queue first. The lock is held also over the kernel's
+// own call: else what is received meanwhile, and read by the next call, could be older.
+ssize_t receive_in_order(const call_target& target, const iovec* parts, int count,
+                         int flags) noexcept {
+  descriptor& which = *target.which;
+  const base::guard hold(which.lock);
+  // relaxed, both: under the lock
+  if (which.lifetime.load(base::relaxed) != target.lifetime) return -EBADF;
+  if (which.ahead != nullptr && (flags & (MSG_OOB | MSG_ERRQUEUE)) == 0) {
+    const bool drops = (flags & MSG_TRUNC) != 0 && which.is_tcp.load(base::relaxed);
+    const ssize_t result = which.ahead->take(drops ? nullptr : parts, count, bytes_of(parts, count),
+                                             (flags & MSG_PEEK) != 0);
+    if (result != -EAGAIN || which.ahead->is_armed()) return result;
+  }
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(parts);
+  message.msg_iovlen = static_cast<std::size_t>(count);
+  if (count == 1) {
+    return kernel_recv(target.number, parts->iov_base, parts->iov_len, flags | MSG_DONTWAIT);
+  }
+  return as_result(::recvmsg(target.number, &message, flags | MSG_DONTWAIT));
+}
+
 ssize_t send(int number, const iovec* parts, int count) noexcept {
   if (count == 1) return kernel_send(number, parts->iov_base, parts->iov_len, MSG_DONTWAIT);
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts);
   message.msg_iovlen = static_cast<std::size_t>(count);
   return as_result(::sendmsg(number, &message, MSG_DONTWAIT));
-}
-
-std::size_t bytes_of(const iovec* parts, int count) noexcept {
-  std::size_t sum = 0;
-  for (int i = 0; i < count; ++i) sum += parts[i].iov_len;
-  return sum;
 }
 
 // As as_result(), after a call that may have parked.
@@ -83,6 +107,8 @@ ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* pa
                   const base::wait_limit& limit) noexcept {
   descriptor& which = *target.which;
   const int number = target.number;
+  // relaxed: said before the call
+  if (which.receives_ahead.load(base::relaxed)) return receive_in_order(target, parts, count, 0);
   call_kind kind = known(which);
   if (kind == call_kind::socket || kind == call_kind::unknown) {
     const ssize_t result = receive(number, parts, count);
@@ -134,6 +160,10 @@ ssize_t write_once(const call_target& target, const iovec* parts, int count,
 
 ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer, std::size_t bytes,
                      int flags) noexcept {
+  if (target.which->receives_ahead.load(base::relaxed)) {  // relaxed: said before the call
+    const iovec part{buffer, bytes};
+    return receive_in_order(target, &part, 1, flags);
+  }
   const ssize_t result = kernel_recv(target.number, buffer, bytes, flags | MSG_DONTWAIT);
   if (result >= 0) {
     if (known(*target.which) == call_kind::unknown) learn(target, call_kind::socket);
@@ -145,6 +175,13 @@ ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer
     learn(target, call_kind::socket);
   }
   return result;
+}
+
+bool has_received(const descriptor& which) noexcept {
+  if (!which.receives_ahead.load(base::relaxed)) return false;  // relaxed: said before the call
+  auto& lock = const_cast<base::spin_lock&>(which.lock);
+  const base::guard hold(lock);
+  return which.ahead != nullptr && !which.ahead->is_empty();
 }
 
 ssize_t kernel_recv(int number, void* buffer, std::size_t bytes, int flags) noexcept {

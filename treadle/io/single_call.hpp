@@ -23,6 +23,9 @@ namespace treadle::io {
 [[nodiscard]] ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer,
                                    std::size_t bytes, int flags) noexcept;
 
+// What was received ahead has something for a reader: it counts for poll(2), which cannot see it.
+[[nodiscard]] bool has_received(const descriptor& which) noexcept;
+
 // recv(2) and send(2) with results as above, but no cancellation points of libc's: those cost two
 // read-modify-writes a call (a sanitizer wants to see libc's).
 [[nodiscard]] ssize_t kernel_recv(int number, void* buffer, std::size_t bytes, int flags) noexcept;

@@ -105,6 +105,10 @@ void socket::write_all(std::span<const std::byte> bytes, const wait_limit& limit
   while (!bytes.empty()) bytes = bytes.subspan(write(bytes, limit));
 }
 
+void socket::receive_ahead() {
+  if (io::receive_ahead(descriptor_) != 0) fail_with_errno("treadle: socket::receive_ahead");
+}
+
 void socket::wait_readable(const wait_limit& limit) {
   if (io::wait_readable(descriptor_, limit) != 0) fail_with_errno("treadle: socket::wait_readable");
 }

@@ -50,6 +50,8 @@ class socket {
   void write_all(std::string_view text, const wait_limit& limit = {}) {
     write_all(std::as_bytes(std::span(text)), limit);
   }
+  // Promises what treadle::io::receive_ahead() asks for.
+  void receive_ahead();
   // Until read() would not wait, mostly; a buffer need only be there from then on.
   void wait_readable(const wait_limit& limit = {});
 

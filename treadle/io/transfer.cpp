@@ -1,9 +1,11 @@
 // read, write and their relatives.
 #include <fcntl.h>
 #include <sys/sendfile.h>
+#include <unistd.h>
 
 #include "treadle/io/calls.hpp"
 #include "treadle/io/descriptor_table.hpp"
+#include "treadle/io/receive_queue.hpp"
 #include "treadle/io/single_call.hpp"
 #include "treadle/sched/worker.hpp"
 
@@ -48,6 +50,42 @@ class rest_of_parts {
   iovec copy_[capacity];
 };
 
+ssize_t receive_without_waiting(int socket, void* buffer, std::size_t bytes, int flags) noexcept {
+  call_target target;
+  if (target.open(socket) != 0 ||
+      !target.which->receives_ahead.load(base::relaxed)) {  // relaxed: said before the call
+    return ::recv(socket, buffer, bytes, flags);
+  }
+  // acquire: pairs with descriptor::change_state()
+  const std::uint32_t seen = target.which->state.load(base::acquire);
+  ssize_t result = receive_once(target, seen, buffer, bytes, flags);
+  if (result == -EAGAIN) {
+    stop_receiving(target);
+    result = receive_once(target, seen, buffer, bytes, flags);
+  }
+  return result >= 0 ? result : fail(static_cast<int>(-result));
+}
+
+// Writes some of what was received ahead, without waiting. -EAGAIN when the sink is full, 0 when
+// there is nothing, or the error of what was received.
+ssize_t splice_received(const call_target& source, int to, off_t* to_offset,
+                        std::size_t bytes) noexcept {
+  // Guess: few stacks are too small for it, and a pipe takes it as a whole.
+  std::byte some[2048];
+  const std::size_t part = bytes < sizeof(some) ? bytes : sizeof(some);
+  const iovec into{some, part};
+  const base::guard hold(source.which->lock);
+  if (source.which->ahead == nullptr || source.which->ahead->is_empty()) return 0;
+  const ssize_t there = source.which->ahead->take(&into, 1, part, true);
+  if (there <= 0) return source.which->ahead->take(&into, 1, part, false);
+  const auto count = static_cast<std::size_t>(there);
+  const ssize_t written = as_result(to_offset != nullptr ? ::pwrite(to, some, count, *to_offset)
+                                                         : ::write(to, some, count));
+  if (written <= 0) return written;
+  if (to_offset != nullptr) *to_offset += written;
+  return source.which->ahead->take(nullptr, 0, static_cast<std::size_t>(written), false);
+}
+
 }  // namespace
 
 ssize_t read(int descriptor, void* buffer, std::size_t bytes, const wait_limit& limit) {
@@ -85,7 +123,7 @@ ssize_t writev(int descriptor, const iovec* parts, int count, const wait_limit& 
 }
 
 ssize_t recv(int socket, void* buffer, std::size_t bytes, int flags, const wait_limit& limit) {
-  if ((flags & MSG_DONTWAIT) != 0) return ::recv(socket, buffer, bytes, flags);
+  if ((flags & MSG_DONTWAIT) != 0) return receive_without_waiting(socket, buffer, bytes, flags);
   const bool whole = (flags & MSG_WAITALL) != 0 && (flags & MSG_PEEK) == 0;
   std::size_t done = 0;
   for (;;) {
@@ -129,14 +167,21 @@ ssize_t splice(int from, off_t* from_offset, int to, off_t* to_offset, std::size
     // acquire: pairs with descriptor::change_state()
     const std::uint32_t seen_source = source.which->state.load(base::acquire);
     const std::uint32_t seen_sink = sink.which->state.load(base::acquire);
-    const ssize_t result =
-        as_result(::splice(from, from_offset, to, to_offset, bytes, flags | SPLICE_F_NONBLOCK));
+    // relaxed: said before the call
+    const bool ahead = source.which->receives_ahead.load(base::relaxed);
+    if (ahead) stop_receiving(source);
+    ssize_t result = ahead ? splice_received(source, to, to_offset, bytes) : 0;
+    if (result == 0) {
+      result =
+          as_result(::splice(from, from_offset, to, to_offset, bytes, flags | SPLICE_F_NONBLOCK));
+    }
     if (result >= 0) return result;
     if (result == -EINTR) continue;
     if (result != -EAGAIN) return fail(static_cast<int>(-result));
     // EAGAIN does not say which side it was.
     pollfd sides[2] = {{from, POLLIN, 0}, {to, POLLOUT, 0}};
     ::poll(sides, 2, 0);
+    if (has_received(*source.which)) sides[0].revents = POLLIN;
     int error = 0;
     if (sides[0].revents == 0) {
       error = wait_for_event(source, seen_source, descriptor::readable, limit);

@@ -19,9 +19,9 @@ constexpr std::uint32_t features_needed = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_
                                           IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_RW_CUR_POS |
                                           IORING_FEAT_FAST_POLL | IORING_FEAT_NATIVE_WORKERS;
 
-constexpr std::array calls_needed{IORING_OP_READV,        IORING_OP_WRITEV, IORING_OP_FSYNC,
-                                  IORING_OP_ASYNC_CANCEL, IORING_OP_OPENAT, IORING_OP_READ,
-                                  IORING_OP_WRITE};
+constexpr std::array calls_needed{IORING_OP_READV,    IORING_OP_WRITEV,       IORING_OP_FSYNC,
+                                  IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_OPENAT,
+                                  IORING_OP_READ,     IORING_OP_WRITE,        IORING_OP_RECV};
 
 template <class T>
 T* at(std::byte* base, std::uint32_t offset) noexcept {
@@ -30,7 +30,7 @@ T* at(std::byte* base, std::uint32_t offset) noexcept {
 
 }  // namespace
 
-int uring::open(unsigned entries, unsigned completions) noexcept {
+int uring::open(unsigned entries, unsigned completions, bool polled) noexcept {
   // Completions are worked off by the owner when it waits; since Linux 6.1. Before that the owner
   // is interrupted for them, which is as good: it does nothing else.
   constexpr std::uint32_t always = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE;
@@ -39,17 +39,18 @@ int uring::open(unsigned entries, unsigned completions) noexcept {
   io_uring_params with;
   for (const std::uint32_t flags : {always | preferred, always}) {
     std::memset(&with, 0, sizeof(with));
-    with.flags = flags;
+    with.flags = polled ? flags | IORING_SETUP_TASKRUN_FLAG : flags;
     with.cq_entries = completions;
     error = base::set_up_ring(entries, &with, &descriptor_);
-    if (error != EINVAL) break;
+    if (error != EINVAL || polled) break;
   }
   if (error != 0) {
     descriptor_ = -1;
     return error;
   }
   descriptor_ = move_high(descriptor_);
-  if ((with.features & features_needed) != features_needed || !knows_our_calls()) {
+  const std::uint32_t needed = polled ? features_needed | IORING_FEAT_EXT_ARG : features_needed;
+  if ((with.features & needed) != needed || !knows_our_calls()) {
     error = EOPNOTSUPP;
   } else {
     error = map(with);
@@ -76,6 +77,8 @@ int uring::map(const io_uring_params& with) noexcept {
     const int before = errno;
     void* address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
                            descriptor_, offset);
+    // A child's queues would be the parent's: it is better off without.
+    if (address != MAP_FAILED) ::madvise(address, bytes, MADV_DONTFORK);
     errno = before;
     return address == MAP_FAILED ? nullptr : address;
   };
@@ -89,6 +92,7 @@ int uring::map(const io_uring_params& with) noexcept {
   entries_count_ = with.sq_entries;
   head_of_entries_ = at<index>(queues_, with.sq_off.head);
   tail_of_entries_ = at<index>(queues_, with.sq_off.tail);
+  flags_of_entries_ = at<const index>(queues_, with.sq_off.flags);
   head_of_completions_ = at<index>(queues_, with.cq_off.head);
   tail_of_completions_ = at<index>(queues_, with.cq_off.tail);
   completions_ = at<const io_uring_cqe>(queues_, with.cq_off.cqes);
@@ -134,12 +138,25 @@ io_uring_sqe* uring::next() noexcept {
   return entry;
 }
 
-int uring::submit(bool wait) noexcept {
+// How many entries the kernel has not taken yet.
+unsigned uring::publish() noexcept {
   // release: pairs with the kernel's load, publishes the entries
   tail_of_entries_->store(prepared_, base::release);
-  const std::uint32_t count = prepared_ - head_of_entries_->load(base::acquire);  // as in next()
-  const int result = base::enter_ring(descriptor_, count, wait ? 1 : 0, IORING_ENTER_GETEVENTS);
+  return prepared_ - head_of_entries_->load(base::acquire);  // as in next()
+}
+
+int uring::submit(bool wait) noexcept {
+  const int result = base::enter_ring(descriptor_, publish(), wait ? 1 : 0, IORING_ENTER_GETEVENTS);
   return result < 0 ? -result : 0;
+}
+
+int uring::submit_and_wait_for(std::int64_t nanoseconds) noexcept {
+  const int result = base::enter_ring_for(descriptor_, publish(), nanoseconds);
+  return result < 0 ? -result : 0;
+}
+
+int uring::register_with(unsigned what, void* with, unsigned count) noexcept {
+  return base::register_ring(descriptor_, what, with, count);
 }
 
 }  // namespace treadle::io

@@ -1,11 +1,14 @@
 #include "treadle/io/waiting.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/socket.h>
 
+#include "treadle/io/descriptor_poller.hpp"
 #include "treadle/io/descriptor_table.hpp"
-#include "treadle/io/epoll_poller.hpp"
 #include "treadle/io/kernel_wait.hpp"
+#include "treadle/io/receive_queue.hpp"
 #include "treadle/sched/worker.hpp"
 
 namespace treadle::io {
@@ -21,16 +24,23 @@ bool is_tcp(int number) noexcept {
 }
 
 // With the lock held: `home` reports the events from now on. Its first is what is ready now.
-int begin_watch(const call_target& target, epoll_poller& home) noexcept {
+int begin_watch(const call_target& target, descriptor_poller& home) noexcept {
   descriptor& which = *target.which;
   // relaxed, here and below: under the lock
-  if (which.home != nullptr) {
+  if (which.home == &home) {
+    // It receives already.
+  } else if (which.home != nullptr) {
     // Handed over from another runtime: nobody there waits for it any longer.
-    which.home->unwatch(target.number);
+    which.home->unwatch(target.number, target.lifetime, watch_kind::events, nullptr);
     which.home = nullptr;
   } else if (which.kind.load(base::relaxed) <= call_kind::socket &&
              !which.is_tcp.load(base::relaxed)) {
     which.is_tcp.store(is_tcp(target.number), base::relaxed);
+  }
+  // Where the poller itself would say so later, or to nobody.
+  if (home.holds_files() && which.kind.load(base::relaxed) == call_kind::unknown &&
+      ::fcntl(target.number, F_GETFD) < 0) {
+    return EBADF;
   }
   std::uint32_t state = which.state.load(base::relaxed) & ~descriptor::flags;
   const int error = home.watch(target.number, target.lifetime);
@@ -44,19 +54,74 @@ int begin_watch(const call_target& target, epoll_poller& home) noexcept {
   return error;
 }
 
+// ---- with the lock held ----
+
+bool is_armed(const descriptor& which) noexcept {
+  return which.ahead != nullptr && which.ahead->is_armed();
+}
+
+bool is_with_ring(const descriptor& which) noexcept {
+  return which.ahead != nullptr && which.ahead->is_with_ring();
+}
+
+// Whether nobody reports events, or only a poller for whom nobody waits there any longer.
+bool needs_watch(const descriptor& which, const descriptor_poller& home) noexcept {
+  if ((which.state.load(base::relaxed) & descriptor::watched) == 0) return true;  // relaxed: locked
+  return which.home != &home && which.first == nullptr && !is_with_ring(which);
+}
+
+// Who receives stays, and watches, too.
+descriptor_poller& watcher_of(const descriptor& which, descriptor_poller& home) noexcept {
+  return is_with_ring(which) && which.home != nullptr ? *which.home : home;
+}
+
+// As enter(), for somebody who waits for what is received ahead; EOPNOTSUPP when nobody can.
+int enter_for_receipt(const call_target& target, descriptor_waiter& node, descriptor_poller& home,
+                      bool& queued) noexcept {
+  descriptor& which = *target.which;
+  receive_queue& ahead = *which.ahead;
+  if (!ahead.is_empty()) return 0;
+  if (!ahead.is_armed()) {
+    if (which.home != nullptr && which.home != &home) return EOPNOTSUPP;
+    const int error = home.receive(target.number, target.lifetime, watch_kind::receipt);
+    if (error != 0) return error;
+    ahead.armed_by = &home;
+    which.home = &home;
+  }
+  if (ahead.guarded_by == nullptr && ahead.armed_by == which.home) {
+    // After the receipt: what it reports then reaches a receive that has begun.
+    const int error = ahead.armed_by->receive(target.number, target.lifetime, watch_kind::end);
+    if (error != 0) return error;
+    ahead.guarded_by = ahead.armed_by;
+  }
+  which.push(node);
+  queued = true;
+  return 0;
+}
+
 // 0 with `queued`: the node is in the list, now park. 0 without: try again. Or an errno.
 int enter(const call_target& target, std::uint32_t seen, descriptor_waiter& node,
-          epoll_poller& home, bool& queued) noexcept {
+          descriptor_poller& home, bool& queued) noexcept {
   descriptor& which = *target.which;
   const base::guard hold(which.lock);
   // relaxed, both: under the lock
   if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;
   const std::uint32_t state = which.state.load(base::relaxed);
   if (((state ^ seen) & ~descriptor::flags) != 0) return 0;  // an event since
-  if (which.home == nullptr || (which.home != &home && which.first == nullptr)) {
+  if (which.closing) {
+    which.push(node);
+    queued = true;
+    return 0;
+  }
+  if (which.ahead != nullptr && (node.wanted & descriptor::readable) != 0) {
+    const int error = enter_for_receipt(target, node, home, queued);
+    if (error != EOPNOTSUPP) return error == EAGAIN ? 0 : error;
+  }
+  if (needs_watch(which, home)) {
     const bool was_always = which.kind.load(base::relaxed) == call_kind::always;
-    const int error = begin_watch(target, home);
+    const int error = begin_watch(target, watcher_of(which, home));
     if (error == EPERM) return was_always ? EAGAIN : 0;
+    if (error == EAGAIN) return 0;
     if (error != 0) return error;
   } else {
     which.change_state(state & ~node.wanted);
@@ -113,8 +178,8 @@ int wait_for_event(const call_target& target, std::uint32_t seen, std::uint32_t 
   node.wanted = wanted;
   core::poller* events = node.who->scheduler->events;
   if (events == nullptr) return wait_in_kernel(target, node, limit);
-  // Every runtime's poller is an epoll_poller: treadle/runtime.cpp.
-  auto& home = static_cast<epoll_poller&>(*events);
+  // Every runtime's poller is a descriptor_poller: treadle/runtime.cpp.
+  auto& home = static_cast<descriptor_poller&>(*events);
   // Here already, because it may take another descriptor's lock.
   if (const int error = home.open()) return error;
   bool queued = false;
@@ -126,29 +191,82 @@ int wait_for_event(const call_target& target, std::uint32_t seen, std::uint32_t 
 
 int open_poller() noexcept {
   core::poller* events = core::current_thread().scheduler->events;
-  return events == nullptr ? 0 : static_cast<epoll_poller&>(*events).open();
+  return events == nullptr ? 0 : static_cast<descriptor_poller&>(*events).open();
 }
 
-int enlist(const call_target& target, descriptor_waiter& node, core::poller* events) noexcept {
+namespace {
+
+// As enlist(), or EAGAIN.
+int try_to_enlist(const call_target& target, descriptor_waiter& node,
+                  descriptor_poller* home) noexcept {
   descriptor& which = *target.which;
-  if (events != nullptr) {
-    // As in wait_for_event().
-    if (const int error = static_cast<epoll_poller&>(*events).open()) return error;
-  }
   const base::guard hold(which.lock);
   // relaxed: under the lock
   if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;
   node.outcome.store(wait_outcome::waiting, base::relaxed);  // relaxed: under the lock
-  if (events != nullptr) {
-    auto& home = static_cast<epoll_poller&>(*events);
-    if (which.home == nullptr || (which.home != &home && which.first == nullptr)) {
-      const int error = begin_watch(target, home);
-      // Of these two poll(2) itself has something to say.
-      if (error != 0 && error != EPERM && error != EBADF) return error;
-    }
+  if (home != nullptr && !which.closing && needs_watch(which, *home)) {
+    const int error = begin_watch(target, watcher_of(which, *home));
+    // Of these two poll(2) itself has something to say.
+    if (error != 0 && error != EPERM && error != EBADF) return error;
   }
   which.push(node);
   return 0;
+}
+
+}  // namespace
+
+int enlist(const call_target& target, descriptor_waiter& node, core::poller* events) noexcept {
+  auto* home = static_cast<descriptor_poller*>(events);
+  if (home != nullptr) {
+    // As in wait_for_event().
+    if (const int error = home->open()) return error;
+  }
+  for (;;) {
+    const int error = try_to_enlist(target, node, home);
+    if (error != EAGAIN) return error;
+    ::sched_yield();
+  }
+}
+
+void let_go(descriptor& which, int number) noexcept {
+  {
+    const base::guard hold(which.lock);
+    which.closing = true;
+    if (which.home == nullptr || !which.home->holds_files()) return;
+  }
+  file_release release;
+  {
+    const base::guard hold(which.lock);
+    if (which.home == nullptr) return;
+    // relaxed, both: under the lock
+    const std::uint32_t lifetime = which.lifetime.load(base::relaxed);
+    const watch_kind what = is_with_ring(which) ? watch_kind::all : watch_kind::events;
+    const bool later = which.home->unwatch(number, lifetime, what, &release);
+    which.home = nullptr;
+    which.change_state(which.state.load(base::relaxed) & ~descriptor::flags);
+    if (!later) return;
+  }
+  release.wait();
+}
+
+void stop_receiving(const call_target& target) noexcept {
+  file_release release;
+  descriptor_poller* home = nullptr;
+  {
+    const base::guard hold(target.which->lock);
+    // relaxed: under the lock
+    if (target.which->lifetime.load(base::relaxed) != target.lifetime) return;
+    home = target.which->home;
+    if (!is_armed(*target.which) || home == nullptr) return;
+    const bool later =
+        home->unwatch(target.number, target.lifetime, watch_kind::receiving, &release);
+    if (later) home = nullptr;
+  }
+  if (home == nullptr) {
+    release.wait();
+  } else {
+    home->catch_up();
+  }
 }
 
 ssize_t fail(int error) noexcept {

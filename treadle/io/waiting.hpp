@@ -39,6 +39,15 @@ struct call_target {
 [[nodiscard]] int enlist(const call_target& target, descriptor_waiter& node,
                          core::poller* events) noexcept;
 
+// Before the descriptor's file is closed, or forgotten: the poller no longer holds it open, if it
+// did, and nobody makes it do so again. May park.
+void let_go(descriptor& which, int number) noexcept;
+
+// What is received ahead is all in the queue, and no more comes there until somebody waits: for
+// calls that must not wait for it. Not so on another kernel thread than that of a runtime whose
+// threads share one. May park.
+void stop_receiving(const call_target& target) noexcept;
+
 // Only once in a function: errno's address must not be kept over a wait, as the thread may go on
 // elsewhere.
 [[gnu::noinline]] ssize_t fail(int error) noexcept;
@@ -63,6 +72,10 @@ ssize_t call_when_ready(int number, std::uint32_t wanted, const base::wait_limit
     // acquire: pairs with descriptor::change_state()
     const std::uint32_t seen = target.which->state.load(base::acquire);
     if (forced || descriptor::is_worth_a_try(seen, wanted)) {
+      if (error == ETIMEDOUT && wanted == descriptor::readable &&
+          target.which->receives_ahead.load(base::relaxed)) {  // relaxed: said before the call
+        stop_receiving(target);
+      }
       ssize_t result;
       do {
         result = attempt(target, seen);

@@ -21,6 +21,7 @@ namespace {
 void serve_connection(io::socket peer, const std::stop_token& stop) {
   std::array<std::byte, echo_bytes> message;
   try {
+    peer.receive_ahead();
     for (;;) {
       std::size_t filled = 0;
       while (filled < message.size()) {
