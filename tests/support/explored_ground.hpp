@@ -168,10 +168,7 @@ struct explored_ground : ground_state {
     mine.store(0);
     return true;
   }
-  static bool wait_after_parking(sync::waiter& node, base::deadline until,
-                                 const alarm* stop = nullptr) {
-    return wait(node, until, stop);
-  }
+  static void wait_at_once(sync::waiter& node) { wait(node, base::deadline::never()); }
   static void give_way() { interleave::pause(); }
   static void grant(sync::waiter& node) {
     const std::size_t index = index_of(node);

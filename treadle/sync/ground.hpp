@@ -24,11 +24,8 @@ struct ground {
   static bool wait(waiter& node, base::deadline until, const alarm* stop = nullptr) noexcept {
     return stop == nullptr ? node.wait(Why, until) : node.wait(Why, until, *stop);
   }
-  // The same for who may have parked since granters know the node.
-  static bool wait_after_parking(waiter& node, base::deadline until,
-                                 const alarm* stop = nullptr) noexcept {
-    return node.is_granted() || wait(node, until, stop);
-  }
+  // The same without a limit for who cannot have parked since granters know the node.
+  static void wait_at_once(waiter& node) noexcept { node.wait_at_once(Why); }
   static void grant(waiter& node) noexcept { node.grant(); }
   // Lets others run who will make true what the caller waits for in a moment.
   static void give_way() noexcept { core::current_thread().scheduler->yield(); }

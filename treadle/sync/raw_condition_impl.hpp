@@ -27,13 +27,13 @@ bool basic_condition<Ground>::leave(node& mine) noexcept {
     }
   }
   // The grant is on its way.
-  Ground::wait_after_parking(mine, base::deadline::never());
+  Ground::wait(mine, base::deadline::never());
   return false;
 }
 
 template <class Ground>
 bool basic_condition<Ground>::wait(node& mine, base::deadline until, const alarm* stop) noexcept {
-  const bool notified = Ground::wait_after_parking(mine, until, stop) || !leave(mine);
+  const bool notified = Ground::wait(mine, until, stop) || !leave(mine);
   // release: pairs with the destructor; the last touch
   if (mine.limited) leavers_.fetch_sub(1, base::release);
   return notified;

@@ -18,7 +18,7 @@ template <class Ground>
 void basic_semaphore<Ground>::acquire_for_ever() noexcept {
   node mine(Ground::self());
   if (swap_if_alone(0, lone_word(mine))) [[likely]] {
-    static_cast<void>(Ground::wait(mine, base::deadline::never()));
+    Ground::wait_at_once(mine);
   } else {
     static_cast<void>(acquire_slowly(base::deadline::never()));
   }

@@ -86,13 +86,14 @@ void basic_spinlock<Ground>::lock_slowly(core::thread& self) noexcept {
   }
   // Gives the CPU away, too, now and then: the holder's kernel thread may be waiting for it.
   typename Ground::pause pause;
-  for (;;) {
-    unsigned looks = Ground::looks();
-    do {
-      if (word_.load(base::relaxed) == 0 && take(self)) return;
+  for (unsigned looks = Ground::looks();;) {
+    if (word_.load(base::relaxed) == 0 && take(self)) return;
+    if (looks-- > 0) {
       pause.once();
-    } while (looks-- > 0);
-    Ground::give_way();
+    } else {
+      Ground::give_way();
+      looks = Ground::looks();
+    }
   }
 }
 

@@ -30,18 +30,23 @@ struct waiter {
   }
 
   // Parks until granted or `until`. False on time-out: the node is then still in the list, or a
-  // granter has popped it and is about to grant it. Who may have parked since granters know the
-  // node, as in a user's unlock(), has to look first: that park may have used up the token.
+  // granter has popped it and is about to grant it. Looks before it parks: whoever unlocked a
+  // user's lock meanwhile may have parked there, and used up the token that came with the grant.
   bool wait(core::wait_reason why, base::deadline until) noexcept {
     core::scheduler_port& scheduler = *who->scheduler;
     if (until.is_never()) {
-      scheduler.park_until_set(*who, granted, why);
+      if (!is_granted()) wait_at_once(why);
       return true;
     }
     while (!is_granted()) {
       if (scheduler.park(why, until) == core::wake::timed_out) return is_granted();
     }
     return true;
+  }
+
+  // Without a limit and without a look, for who has not parked since granters know the node.
+  void wait_at_once(core::wait_reason why) noexcept {
+    who->scheduler->park_until_set(*who, granted, why);
   }
 
   // The same until a stop, too, and false also then.
