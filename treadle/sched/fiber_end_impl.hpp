@@ -146,8 +146,8 @@ template <class Model>
 
 // `waiting` is what `completion` was a moment ago.
 template <class Model>
-[[gnu::noinline]] void fiber_scheduler<Model>::end_for_anybody(worker& on, thread& self,
-                                                               std::uintptr_t waiting) noexcept {
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_for_anybody(
+    worker& on, thread& self, std::uintptr_t waiting) noexcept {
   if (waiting > thread::detached && (waiting & (thread::may_leave | thread::lent)) == 0) {
     auto* joiner = reinterpret_cast<thread*>(waiting);
     if (joiner->scheduler == this && joiner->permit.claim_parked()) {
@@ -167,28 +167,25 @@ template <class Model>
 
 template <class Model>
 void fiber_scheduler<Model>::thread_main(std::uintptr_t message) {
+  context::arrive(current_thread_or_null()->body->note);
   if (message != static_cast<std::uintptr_t>(after::nothing)) [[unlikely]]
-    start_after(message);
-  thread& self = *current_thread_or_null();
-  context::arrive(self.body->note);
-  run_thread(*current_worker_or_null(), self);
+    after_start(message);
+  run_thread(*current_worker_or_null());
 }
 
 template <class Model>
-[[gnu::noinline]] void fiber_scheduler<Model>::start_after(std::uintptr_t message) noexcept {
-  thread& self = *current_thread_or_null();
-  context::arrive(self.body->note);
-  worker& on = *current_worker_or_null();
-  static_cast<fiber_scheduler*>(self.scheduler)->after_any_switch(on, message);
-  run_thread(on, self);
+[[gnu::noinline]] void fiber_scheduler<Model>::after_start(std::uintptr_t message) noexcept {
+  static_cast<fiber_scheduler*>(current_thread_or_null()->scheduler)
+      ->after_any_switch(*current_worker_or_null(), message);
 }
 
 // Nothing is kept over a call here, so that no register need be saved first.
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::run_thread(worker& on, thread& self) {
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::run_thread(worker& on) {
   *on.errno_address = 0;
   leave(on);
-  self.body->entry(self.body->closure);
+  const thread_body& body = *current_thread_or_null()->body;
+  body.entry(body.closure);
   thread& ended = *current_thread_or_null();
   if (ended.body->specific.destroy != nullptr) [[unlikely]]
     destroy_specific_and_end();

@@ -272,8 +272,8 @@ class fiber_scheduler : public scheduler_port {
   [[noreturn]] void end_as_guest(worker& on, thread& self) noexcept;
   [[noreturn]] static void thread_main(std::uintptr_t message);
   [[noreturn]] static void child_main(std::uintptr_t parent);
-  [[noreturn]] static void start_after(std::uintptr_t message) noexcept;
-  [[noreturn]] static void run_thread(worker& on, thread& self);
+  static void after_start(std::uintptr_t message) noexcept;
+  [[noreturn]] static void run_thread(worker& on);
   [[noreturn]] static void destroy_specific_and_end();
   static void destroy_specific(thread& self);
 };
