@@ -3,6 +3,7 @@
 
 #include "treadle/blocking.hpp"
 #include "treadle/blocking_region.hpp"
+#include "treadle/channel.hpp"
 #include "treadle/condition_variable.hpp"
 #include "treadle/io.hpp"
 #include "treadle/latch.hpp"

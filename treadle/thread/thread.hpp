@@ -43,6 +43,8 @@ enum class wait_reason : std::uint8_t {
   semaphore,
   latch,
   once,
+  channel,
+  select,
   join,
   scope,
   sleep,
