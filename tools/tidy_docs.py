@@ -80,11 +80,25 @@ def check_example(root, text):
     return None
 
 
+def check_snippets(root, path, text):
+    """The C++ blocks of docs/NAME.md are parts of examples/NAME.cpp, to the letter."""
+    example = root / "examples" / (path.stem + ".cpp")
+    if not example.is_file():
+        return
+    source = example.read_text(encoding="utf-8")
+    for match in re.finditer(r"^```cpp\n(.*?)^```$", text, re.M | re.DOTALL):
+        if match.group(1) not in source:
+            line = text.count("\n", 0, match.start()) + 1
+            yield line, f"this block is no part of examples/{example.name}"
+
+
 def problems(root, sources):
     everything = "\n".join(source.text for source in sources)
     words = set(re.findall(r"\w+", everything))
     for path in documents(root):
         text = path.read_text(encoding="utf-8")
+        for line, what in check_snippets(root, path, text):
+            yield path.relative_to(root).as_posix(), line, what
         for line, span in spans(text):
             if what := problem_with(root, words, everything, span):
                 yield path.relative_to(root).as_posix(), line, what

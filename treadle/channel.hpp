@@ -24,6 +24,7 @@
 #include <new>
 #include <optional>
 #include <stdexcept>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -55,6 +56,12 @@ inline constexpr sync::channel_element element_of = {
 // A T whose move may throw travels in a box, so that nothing can throw inside the channel.
 template <class T>
 using cargo = std::conditional_t<std::is_nothrow_move_constructible_v<T>, T, std::unique_ptr<T>>;
+template <class T>
+inline constexpr bool is_boxed = !std::is_same_v<cargo<T>, T>;
+
+template <class T>
+class landing;
+struct channel_access;
 
 }  // namespace detail
 
@@ -103,6 +110,8 @@ class [[nodiscard]] received {
  private:
   template <class>
   friend class channel;
+  template <class>
+  friend class detail::landing;
 
   received() noexcept = default;
   void check() const {
@@ -115,6 +124,51 @@ class [[nodiscard]] received {
   channel_status status_ = channel_status::gave_up;
   detail::late<T> there_;
 };
+
+namespace detail {
+
+// Where a channel makes a value for a receiver.
+template <class T>
+class landing {
+ public:
+  void* place() noexcept {
+    if constexpr (is_boxed<T>) {
+      return &box_.value;
+    } else {
+      return &result_.there_.value;
+    }
+  }
+  // Once, after the operation ended so. Throws what the move of T does; the value is lost then.
+  [[gnu::always_inline]] received<T> bring(channel_status status) {
+    if constexpr (is_boxed<T>) {
+      if (status == channel_status::done) {
+        const cargo<T> full = std::move(box_.value);
+        box_.value.~cargo<T>();
+        ::new (&result_.there_.value) T(std::move(*full));
+      }
+    }
+    result_.status_ = status;
+    return std::move(result_);
+  }
+
+ private:
+  received<T> result_;
+  [[no_unique_address]] std::conditional_t<is_boxed<T>, late<cargo<T>>, std::tuple<>> box_;
+};
+
+// A box that is still full was not sent: its value goes back.
+template <class T>
+void give_back(std::unique_ptr<T>& box, T& value) {
+  static_assert(std::is_move_assignable_v<T>, "a value that is not sent is given back");
+  if (box) value = std::move(*box);
+}
+
+inline void check_memory(channel_status status) {
+  if (status == sync::channel_no_memory) [[unlikely]]
+    throw std::bad_alloc();
+}
+
+}  // namespace detail
 
 // `capacity` values wait in it at most: 0 means that a sender waits for its receiver, `unbounded`
 // that it never waits. T need only be movable. It is moved up to twice, under a lock when there is
@@ -192,8 +246,8 @@ class channel {
   std::default_sentinel_t end() noexcept { return {}; }
 
  private:
+  friend struct detail::channel_access;
   using stored = detail::cargo<T>;
-  static constexpr bool is_boxed = !std::is_same_v<stored, T>;
   static constexpr const sync::channel_element& kind = detail::element_of<stored>;
   static constexpr sync::channel_patience at_once{nullptr, true};
 
@@ -207,24 +261,24 @@ class channel {
   template <class... Patience>
   [[gnu::always_inline]] channel_status pass(stored& value, Patience... patience) {
     const channel_status status = raw_.send(kind, &value, patience...);
-    if (status == sync::channel_no_memory) [[unlikely]]
-      throw std::bad_alloc();
+    detail::check_memory(status);
     return status;
   }
   template <class... Patience>
   [[gnu::always_inline]] channel_status send_from(T& value, Patience... patience) {
-    if constexpr (is_boxed) {
-      static_assert(std::is_move_assignable_v<T>, "a value that is not sent is given back");
+    if constexpr (detail::is_boxed<T>) {
       auto box = std::make_unique<T>(std::move(value));
-      const give_back back{box, value};
-      return pass(box, patience...);
+      const channel_status status = raw_.send(kind, &box, patience...);
+      detail::give_back(box, value);
+      detail::check_memory(status);
+      return status;
     } else {
       return pass(value, patience...);
     }
   }
   template <class... Patience>
   [[gnu::always_inline]] channel_status send_copy(const T& value, Patience... patience) {
-    if constexpr (is_boxed) {
+    if constexpr (detail::is_boxed<T>) {
       auto box = std::make_unique<T>(value);
       return pass(box, patience...);
     } else {
@@ -232,34 +286,29 @@ class channel {
       return pass(copy, patience...);
     }
   }
-  // A box that is still full was not sent.
-  struct give_back {
-    ~give_back() noexcept(false) {
-      if (box) value = std::move(*box);
-    }
-    std::unique_ptr<T>& box;
-    T& value;
-  };
-
   template <class... Patience>
   [[gnu::always_inline]] received<T> receive_one(Patience... patience) {
-    received<T> result;
-    if constexpr (is_boxed) {
-      detail::late<stored> box;
-      const channel_status status = raw_.receive(kind, &box.value, patience...);
-      if (status == channel_status::done) {
-        const stored full = std::move(box.value);
-        box.value.~stored();
-        ::new (&result.there_.value) T(std::move(*full));
-      }
-      result.status_ = status;
+    if constexpr (detail::is_boxed<T>) {
+      detail::landing<T> there;
+      return there.bring(raw_.receive(kind, there.place(), patience...));
     } else {
+      received<T> result;
       result.status_ = raw_.receive(kind, &result.there_.value, patience...);
+      return result;
     }
-    return result;
   }
 
   sync::raw_channel raw_;
 };
 
+namespace detail {
+
+struct channel_access {
+  template <class T>
+  static sync::raw_channel& raw(channel<T>& of) noexcept {
+    return of.raw_;
+  }
+};
+
+}  // namespace detail
 }  // namespace treadle

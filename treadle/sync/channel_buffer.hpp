@@ -47,35 +47,33 @@ class basic_channel_buffer {
   basic_channel_buffer(const basic_channel_buffer&) = delete;
   basic_channel_buffer& operator=(const basic_channel_buffer&) = delete;
 
-  // Moves the value out of `value`; waits for ever.
-  [[gnu::always_inline]] channel_status send(const element& kind, void* value) noexcept {
+  // Moves the value out of `value`.
+  [[gnu::always_inline]] channel_status send(const element& kind, void* value,
+                                             channel_patience patience = {}) noexcept {
     base::count_lock();
     std::uint64_t seen = sending_.place.load(base::relaxed);  // relaxed: validated by the CAS
     if (!try_lock(sending_, seen)) [[unlikely]]
-      return send_slowly(kind, value, {});
+      return send_slowly(kind, value, patience);
     const std::uint64_t at = position_in(seen);
     if (at >= sending_.limit) [[unlikely]]
-      return send_locked(kind, value, {});
+      return send_locked(kind, value, patience);
     kind.move(cell(sending_, kind, at), value);
     // release: pairs with the next holder's acquire, and publishes the value to receivers
     sending_.place.store(seen + one, base::release);
     base::uncount_lock();
     return channel_status::done;
   }
-  channel_status send(const element& kind, void* value, channel_patience patience) noexcept {
-    base::count_lock();
-    return send_slowly(kind, value, patience);
-  }
 
   // Makes a value at `to`.
-  [[gnu::always_inline]] channel_status receive(const element& kind, void* to) noexcept {
+  [[gnu::always_inline]] channel_status receive(const element& kind, void* to,
+                                                channel_patience patience = {}) noexcept {
     base::count_lock();
     std::uint64_t seen = receiving_.place.load(base::relaxed);  // relaxed: validated by the CAS
     if (!try_lock(receiving_, seen)) [[unlikely]]
-      return receive_slowly(kind, to, {});
+      return receive_slowly(kind, to, patience);
     const std::uint64_t at = position_in(seen);
     if (at >= receiving_.limit) [[unlikely]]
-      return receive_locked(kind, to, {});
+      return receive_locked(kind, to, patience);
     void* const from = cell(receiving_, kind, at);
     kind.move(to, from);
     kind.end(from);
@@ -83,10 +81,6 @@ class basic_channel_buffer {
     receiving_.place.store(seen + one, base::release);
     base::uncount_lock();
     return channel_status::done;
-  }
-  channel_status receive(const element& kind, void* to, channel_patience patience) noexcept {
-    base::count_lock();
-    return receive_slowly(kind, to, patience);
   }
 
   // True when that was now and not before.

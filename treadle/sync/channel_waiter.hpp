@@ -20,7 +20,11 @@ enum class channel_status : std::uint8_t { done, closed, gave_up };
 
 namespace sync {
 
-using channel_ground = ground<core::wait_reason::channel>;
+struct channel_ground : ground<core::wait_reason::channel> {
+  static unsigned random_below(unsigned bound) noexcept {
+    return core::current_worker().random_below(bound);
+  }
+};
 
 enum class channel_side : std::uint8_t { sender, receiver };
 
@@ -43,6 +47,8 @@ struct channel_group {
   static constexpr std::uint32_t open = ~std::uint32_t{0};
 
   explicit channel_group(core::thread& waiting) noexcept : self(waiting) {}
+  channel_group(core::thread& waiting, void (*wakes)(channel_group&) noexcept) noexcept
+      : self(waiting), wake(wakes) {}
 
   bool claim(std::uint32_t by) noexcept {
     std::uint32_t expected = open;
@@ -52,6 +58,8 @@ struct channel_group {
 
   // What is granted; in no list.
   waiter self;
+  // Fixed after start. Grants in another way, for a thread that does not park; null mostly.
+  void (*const wake)(channel_group&) noexcept = nullptr;
   // Atomic: who has won.
   typename Ground::template atomic<std::uint32_t> winner{open};
   // Written by the winner before the grant.
@@ -112,7 +120,10 @@ class channel_queue {
 // After all else: the node and its group may be gone.
 template <class Ground>
 [[gnu::always_inline]] inline void grant(channel_node<Ground>& claimed) noexcept {
-  Ground::grant(claimed.group == nullptr ? claimed : claimed.group->self);
+  if (claimed.group == nullptr) [[likely]]
+    return Ground::grant(claimed);
+  claimed.group->wake == nullptr ? Ground::grant(claimed.group->self)
+                                 : claimed.group->wake(*claimed.group);
 }
 
 // All nodes that were popped when a channel was closed, to be granted without a lock.

@@ -33,22 +33,17 @@ class basic_rendezvous {
   basic_rendezvous(const basic_rendezvous&) = delete;
   basic_rendezvous& operator=(const basic_rendezvous&) = delete;
 
-  // Moves the value out of `value` or into it; for ever.
+  // Moves the value out of `value` or makes one there; for ever.
   template <channel_side Side>
   [[gnu::always_inline]] channel_status pass(const element& kind, void* value) noexcept {
-    const std::uintptr_t seen = word_.load(base::relaxed);  // relaxed: validated by the swap
-    if (tags_of(seen) == (lone | flag_of(opposite(Side))) && swap_if_alone(seen, idle)) [[likely]] {
-      move(Side, kind, value, node_in(seen).value);
-      // The channel may be gone once its waiter is granted.
-      Ground::grant(node_in(seen));
-      return channel_status::done;
-    }
-    return wait_first(Side, kind, value);
+    return meet_lone<Side>(kind, value) ? channel_status::done : wait_first(Side, kind, value);
   }
   // The same within limits.
   template <channel_side Side>
-  channel_status pass(const element& kind, void* value, channel_patience patience) noexcept {
-    return pass_slowly(Side, kind, value, patience);
+  [[gnu::always_inline]] channel_status pass(const element& kind, void* value,
+                                             channel_patience patience) noexcept {
+    return meet_lone<Side>(kind, value) ? channel_status::done
+                                        : pass_slowly(Side, kind, value, patience);
   }
 
   // True when that was now and not before.
@@ -107,6 +102,17 @@ class basic_rendezvous {
     }
   }
 
+  template <channel_side Side>
+  [[gnu::always_inline]] bool meet_lone(const element& kind, void* value) noexcept {
+    const std::uintptr_t seen = word_.load(base::relaxed);  // relaxed: validated by the swap
+    if (tags_of(seen) != (lone | flag_of(opposite(Side))) || !swap_if_alone(seen, idle)) {
+      return false;
+    }
+    move(Side, kind, value, node_in(seen).value);
+    // The channel may be gone once its waiter is granted.
+    Ground::grant(node_in(seen));
+    return true;
+  }
   bool swap_if_alone(std::uintptr_t expected, std::uintptr_t desired) noexcept {
     return base::swap_if_alone(word_, expected, desired);
   }

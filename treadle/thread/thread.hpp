@@ -44,7 +44,6 @@ enum class wait_reason : std::uint8_t {
   latch,
   once,
   channel,
-  select,
   join,
   scope,
   sleep,
