@@ -90,7 +90,7 @@ class basic_channel_buffer {
   bool seems_ready(channel_side which) const noexcept {
     const std::uint64_t head = receiving_.place.load(base::acquire);  // head first: see above
     const std::uint64_t tail = sending_.place.load(base::relaxed);    // relaxed: a guess
-    if ((head & closed) != 0) return true;
+    if (((head | tail) & closed) != 0) return true;
     const std::uint64_t there = position_in(tail) - position_in(head);
     return which == channel_side::sender ? there < capacity_ : there != 0;
   }
