@@ -61,6 +61,15 @@ std::vector<workload> make_catalogue() {
       make("handoff", "two threads hand over through two semaphores", nanoseconds_each,
            {{1, 3, f}}),
       make("handoff_2w", "the same with two workers", nanoseconds_each, {{2, 15, f}}),
+      make("chan_unbuffered", "values through a channel without a buffer", nanoseconds_each,
+           {{1, 4, f}}),
+      make("chan_buffered_1x1", "through a buffer of 1024: one sender, one receiver",
+           nanoseconds_each, {{2, 6, f}}),
+      make("chan_buffered_8x8", "the same: eight senders, eight receivers", nanoseconds_each,
+           {{2, 15, f}}),
+      among({"one-receive", "treadle", "treadle-m:1"},
+            make("select_4", "receive by a select over four channels, one ready", nanoseconds_each,
+                 {{1, 2, receives}})),
       on_cpu_time(among({"cas-pair", "treadle", "treadle-m:1", "nptl", "boost.fiber"},
                         make("mutex_uncontended", "lock and unlock by one thread", nanoseconds_each,
                              {{1, 1.5, cas_pairs}, {2, 1.5, cas_pairs}}))),
@@ -112,6 +121,8 @@ std::string to_string(const bar& limit) {
       return fmt::format("<= {:g} f", limit.limit);
     case cas_pairs:
       return fmt::format("<= {:g} x CAS pair", limit.limit);
+    case receives:
+      return fmt::format("<= {:g} x receive", limit.limit);
     case millions_at_reference:
       return fmt::format(">= {:g} Mop/s", limit.limit);
     case bytes:

@@ -20,7 +20,7 @@ enum class quantity {
 };
 
 /// What the bar is compared with. One f is one fcontext switch in the same run.
-enum class bar_unit { f, cas_pairs, millions_at_reference, bytes, seconds_at_reference };
+enum class bar_unit { f, cas_pairs, receives, millions_at_reference, bytes, seconds_at_reference };
 
 struct bar {
   unsigned workers;

@@ -80,7 +80,9 @@ void be_child(const child_order& order) {
     pin(order.workers);
     const std::string& peer = order.peer;
     if (peer == "fcontext" || peer == "cas-pair" || order.workload == "switch") measure_raw(order);
-    if (peer == "treadle") measure_treadle(order, treadle_model::many_to_many);
+    if (peer == "treadle" || peer == "one-receive") {
+      measure_treadle(order, treadle_model::many_to_many);
+    }
     if (peer == "treadle-m:1") measure_treadle(order, treadle_model::many_to_one);
     if (peer == "nptl") measure_nptl(order);
     if (peer == "boost.fiber") measure_boost_fiber(order);

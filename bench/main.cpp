@@ -94,15 +94,18 @@ void run_group(const workload& work, unsigned workers, const options& chosen,
   }
   if (unit.why_not.empty()) take_samples(unit, of_unit);
   double cas_pair = 0;
+  double receive = 0;
   for (std::size_t i = 0; i < group.size(); ++i) {
     if (!group[i].why_not.empty()) continue;
     take_samples(group[i], of_rows[i]);
     if (group[i].peer == "cas-pair") cas_pair = median(group[i].samples);
+    if (group[i].peer == "one-receive") receive = median(group[i].samples);
     if (group[i].peer == "fcontext") unit.samples = group[i].samples;  // f is then exactly 1
   }
   for (row& one : group) {
     one.f_nanoseconds = unit.samples.empty() ? 0 : median(unit.samples);
     one.cas_pair_nanoseconds = cas_pair;
+    one.receive_nanoseconds = receive;
     rows.push_back(std::move(one));
   }
 }

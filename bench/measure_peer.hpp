@@ -53,6 +53,21 @@ repetition measure_once(const child_order& order, std::uint64_t turns) {
   if (name == "handoff" || name == "handoff_2w") {
     return hand_over<P>(hand_over_rounds / P::step_divisor / less);
   }
+  const long values = 2 * hand_over_rounds / P::step_divisor / less;
+  if (name == "chan_unbuffered") {
+    return through_a_channel<P, typename P::unbuffered>(0, 1, values);
+  }
+  if (name == "chan_buffered_1x1") {
+    return through_a_channel<P, typename P::buffered>(1024, 1, values);
+  }
+  if (name == "chan_buffered_8x8") {
+    return through_a_channel<P, typename P::buffered>(1024, 8, values);
+  }
+  if constexpr (requires(std::array<typename P::buffered, 4> & four, long& value) {
+                  P::get_from_any(four, value);
+                }) {
+    if (name == "select_4") return receive_what_is_there<P>(values, order.peer != "one-receive");
+  }
   if (name == "mutex_uncontended") return lock_alone<P>(lock_pairs / less);
   if constexpr (requires { typename P::shared_mutex; }) {
     if (name == "shared_mutex_read") return read_together<P>(lock_pairs / less, order.workers);

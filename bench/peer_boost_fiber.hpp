@@ -69,6 +69,17 @@ struct peer_boost_fiber {
     long count_ = 0;
   };
 
+  template <class Channel>
+  struct channel_of : Channel {
+    using Channel::Channel;
+    void put(long value) { this->push(value); }
+    bool get(long& value) { return this->pop(value) == boost::fibers::channel_op_status::success; }
+  };
+  struct unbuffered : channel_of<boost::fibers::unbuffered_channel<long>> {
+    explicit unbuffered(std::size_t) {}
+  };
+  using buffered = channel_of<boost::fibers::buffered_channel<long>>;
+
   class scope {
    public:
     template <class F>

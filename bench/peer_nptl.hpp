@@ -18,6 +18,7 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace treadle::bench {
 
@@ -83,6 +84,49 @@ struct peer_nptl {
     }
     void release() { sem_post(&native); }
   };
+
+  // A mutex and two conditions. Without a buffer a sender also waits until its value was taken.
+  class unbuffered {
+   public:
+    explicit unbuffered(std::size_t capacity) : ring_(capacity == 0 ? 1 : capacity) {
+      waits_for_taker_ = capacity == 0;
+    }
+    void put(long value) {
+      pthread_mutex_lock(&guard_);
+      while (sent_ - taken_ == ring_.size()) pthread_cond_wait(&room_, &guard_);
+      ring_[sent_++ % ring_.size()] = value;
+      const std::size_t mine = sent_;
+      pthread_cond_signal(&values_);
+      while (waits_for_taker_ && taken_ < mine) pthread_cond_wait(&room_, &guard_);
+      pthread_mutex_unlock(&guard_);
+    }
+    bool get(long& value) {
+      pthread_mutex_lock(&guard_);
+      while (sent_ == taken_ && !closed_) pthread_cond_wait(&values_, &guard_);
+      const bool got = sent_ != taken_;
+      if (got) value = ring_[taken_++ % ring_.size()];
+      pthread_cond_signal(&room_);
+      pthread_mutex_unlock(&guard_);
+      return got;
+    }
+    void close() {
+      pthread_mutex_lock(&guard_);
+      closed_ = true;
+      pthread_cond_broadcast(&values_);
+      pthread_mutex_unlock(&guard_);
+    }
+
+   private:
+    pthread_mutex_t guard_ = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t values_ = PTHREAD_COND_INITIALIZER;
+    pthread_cond_t room_ = PTHREAD_COND_INITIALIZER;
+    std::vector<long> ring_;
+    std::size_t sent_ = 0;
+    std::size_t taken_ = 0;
+    bool waits_for_taker_ = false;
+    bool closed_ = false;
+  };
+  using buffered = unbuffered;
 
   class scope {
    public:

@@ -42,6 +42,26 @@ struct peer_treadle {
     semaphore() : treadle::counting_semaphore<>(0) {}
   };
 
+  struct unbuffered : treadle::channel<long> {
+    using treadle::channel<long>::channel;
+    // Inlined, as the calls are that they wrap.
+    [[gnu::always_inline]] void put(long value) { send(value); }
+    [[gnu::always_inline]] bool get(long& value) {
+      const auto got = receive();
+      if (got) value = *got;
+      return got.has_value();
+    }
+  };
+  using buffered = unbuffered;
+
+  // By a select over all four.
+  template <class Channels>
+  [[gnu::always_inline]] static void get_from_any(Channels& from, long& value) {
+    const auto keep = [&value](const treadle::received<long>& got) { value = *got; };
+    treadle::select(on_receive(from[0], keep), on_receive(from[1], keep), on_receive(from[2], keep),
+                    on_receive(from[3], keep));
+  }
+
   // Never destroyed: the process ends by _exit() when the figures are out.
   template <class F>
   static void enter(unsigned workers, std::size_t stack_bytes, F&& f) {

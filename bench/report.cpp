@@ -47,6 +47,8 @@ double judged_value(const row& one, const bar& limit) {
       return value_of(one) / one.f_nanoseconds;
     case bar_unit::cas_pairs:
       return value_of(one) / one.cas_pair_nanoseconds;
+    case bar_unit::receives:
+      return value_of(one) / one.receive_nanoseconds;
     case bar_unit::millions_at_reference:
     case bar_unit::seconds_at_reference:
       return at_reference(one);
@@ -62,6 +64,7 @@ std::string judged_text(const row& one, const bar& limit) {
     case bar_unit::f:
       return fmt::format("{:.2f} f", value);
     case bar_unit::cas_pairs:
+    case bar_unit::receives:
       return fmt::format("{:.2f} x", value);
     case bar_unit::millions_at_reference:
       return fmt::format("{:.2f} Mop/s*", value);
@@ -154,6 +157,7 @@ std::optional<bool> reached(const row& one) {
   const auto limit = bar_of(*one.work, one.peer, one.workers);
   if (!limit || !has_figure(one)) return std::nullopt;
   if (limit->unit == bar_unit::cas_pairs && one.cas_pair_nanoseconds <= 0) return std::nullopt;
+  if (limit->unit == bar_unit::receives && one.receive_nanoseconds <= 0) return std::nullopt;
   if (limit->unit != bar_unit::bytes && one.f_nanoseconds <= 0) return std::nullopt;
   const double value = judged_value(one, *limit);
   return larger_is_better(*limit) ? value >= limit->limit : value <= limit->limit;

@@ -20,6 +20,7 @@ struct row {
   std::string note;                 // what is particular about the way this row was measured
   std::string why_not;              // not run, and why; then there are no samples
   double f_nanoseconds = 0;         // the median of fcontext in the rounds of this row
+  double receive_nanoseconds = 0;   // the same for a receive without a select
   double cas_pair_nanoseconds = 0;  // the same for the bare pair, where it was measured
 };
 

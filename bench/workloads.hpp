@@ -6,6 +6,8 @@
 //   yield()            gives way to another thread of the peer
 //   mutex, semaphore   lock/unlock; acquire/release, starting at 0
 //   shared_mutex       lock_shared/unlock_shared; a peer may have none
+//   unbuffered, buffered   channels of long, made with a capacity: put(), get(), close()
+//   get_from_any()     where there is a select: receives from one of four
 //   scope              spawn(f), join(): the peer's best way to fork and join
 //   enter(workers, stack_bytes, f)   runs f as a thread of the peer
 //   spawn_divisor, step_divisor      how much less a slow peer does, so that all last about as long
@@ -90,6 +92,69 @@ repetition hand_over(long rounds) {
   P::join(first);
   P::join(second);
   return watch.stop(2.0 * static_cast<double>(rounds));
+}
+
+/// As many senders as receivers. The sum proves that each value arrived.
+template <class P, class Channel>
+repetition through_a_channel(std::size_t capacity, long each_side, long values) {
+  Channel channel(capacity);
+  const long each = values / each_side;
+  std::vector<long> sums(static_cast<std::size_t>(each_side));
+  std::vector<typename P::thread> senders;
+  std::vector<typename P::thread> receivers;
+  const stopwatch watch;
+  for (long& sum : sums) {
+    senders.push_back(P::spawn([&channel, each] {
+      auto* const to = &channel;
+      for (long value = 1; value <= each; ++value) to->put(value);
+    }));
+    receivers.push_back(P::spawn([&channel, &sum] {
+      auto* const from = &channel;
+      long here = 0;
+      for (long value = 0; from->get(value);) here += value;
+      sum = here;
+    }));
+  }
+  for (auto& one : senders) P::join(one);
+  channel.close();
+  for (auto& one : receivers) P::join(one);
+  const repetition result = watch.stop(static_cast<double>(each * each_side));
+  long sum = 0;
+  for (const long one : sums) sum += one;
+  if (sum != each_side * (each * (each + 1) / 2)) throw std::runtime_error("a value was lost");
+  return result;
+}
+
+/// Four channels, one of them full, each in its turn: only what empties it is timed.
+template <class P>
+repetition receive_what_is_there(long values, bool by_select) {
+  constexpr long room = 16'384;  // guess: long against the clocks, small against the caches
+  struct channel_with_room : P::buffered {
+    channel_with_room() : P::buffered(static_cast<std::size_t>(room)) {}
+  };
+  std::array<channel_with_room, 4> channels;
+  repetition result;
+  for (long done = 0; done < values; done += room) {
+    auto* const full = &channels[static_cast<std::size_t>(done / room % 4)];
+    for (long value = 1; value <= room; ++value) full->put(value);
+    long sum = 0;
+    const stopwatch watch;
+    for (long left = room; left != 0; --left) {
+      long value = 0;
+      if (by_select) {
+        P::get_from_any(channels, value);
+      } else {
+        full->get(value);
+      }
+      sum += value;
+    }
+    const repetition turn = watch.stop(static_cast<double>(room));
+    if (sum != room * (room + 1) / 2) throw std::runtime_error("a value was lost");
+    result.operations += turn.operations;
+    result.cpu_seconds += turn.cpu_seconds;
+    result.wall_seconds += turn.wall_seconds;
+  }
+  return result;
 }
 
 template <class P>

@@ -12,7 +12,6 @@
 
 namespace {
 
-// docs: begin
 // Read by everybody, written now and then.
 class settings {
  public:
@@ -30,9 +29,7 @@ class settings {
   mutable treadle::shared_mutex guard_;
   std::map<std::string, std::string> values_;  // guarded by guard_
 };
-// docs: end
 
-// docs: begin
 // Each party smooths its own cell; the completion swaps the two rows while nobody looks at them.
 std::vector<double> smoothed(std::vector<double> row, int phases) {
   std::vector<double> next(row.size());
@@ -51,9 +48,7 @@ std::vector<double> smoothed(std::vector<double> row, int phases) {
   parties.clear();  // joins them
   return row;
 }
-// docs: end
 
-// docs: begin
 // Everybody waits for the start; the caller waits for everybody, but not for ever.
 bool all_done_in_time(std::size_t threads, std::chrono::milliseconds span) {
   treadle::manual_reset_event start;
@@ -68,7 +63,6 @@ bool all_done_in_time(std::size_t threads, std::chrono::milliseconds span) {
   start.set();
   return work.try_wait(span);
 }
-// docs: end
 
 }  // namespace
 

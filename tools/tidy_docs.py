@@ -10,7 +10,6 @@ EXAMPLE = "examples/hello.cpp"
 EXAMPLE_REGION = re.compile(r"^// readme: begin\n(.*?)^// readme: end$", re.M | re.DOTALL)
 
 # What stands in C++ blocks of docs/*.md: such regions of any example.
-DOCS_REGION = re.compile(r"^// docs: begin\n(.*?)^// docs: end$", re.M | re.DOTALL)
 CPP_BLOCK = re.compile(r"^```cpp\n(.*?)^```$", re.M | re.DOTALL)
 
 _SUFFIXES = r"(?:hpp|cpp|S|md|py|sh|cmake|txt|json)"
@@ -85,17 +84,16 @@ def check_example(root, text):
 
 
 def check_blocks(root):
-    """Every C++ block of docs/*.md is a region of an example, to the letter."""
-    regions = set()
-    for example in sorted((root / "examples").glob("*.cpp")):
-        regions.update(DOCS_REGION.findall(example.read_text(encoding="utf-8")))
+    """Every C++ block of docs/*.md is part of a program in examples, to the letter."""
+    programs = [example.read_text(encoding="utf-8")
+                for example in sorted((root / "examples").glob("*.cpp"))]
     for path in sorted((root / "docs").glob("*.md")):
         text = path.read_text(encoding="utf-8")
         for match in CPP_BLOCK.finditer(text):
-            if match.group(1) not in regions:
+            if not any(match.group(1) in program for program in programs):
                 line = text.count("\n", 0, match.start()) + 1
                 yield (path.relative_to(root).as_posix(), line,
-                       "this C++ block is no region '// docs: begin' of an example")
+                       "this C++ block is no part of a program in examples")
 
 
 def problems(root, sources):

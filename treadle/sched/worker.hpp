@@ -38,11 +38,20 @@ struct worker {
   // Threads that had to queue for a lock here, one soon after the other, and when the last did.
   unsigned lock_waits = 0;
   std::int64_t last_lock_wait = 0;
+  std::uint32_t random = 1;  // see random_below()
   [[no_unique_address]] context::fiber_note idle_note;
 
   // Measured (bench mutex_64_L0, two workers): threads that queue for a lock more often than this
   // only fight; one worker alone does a locked region without bus locks in less.
   static constexpr std::int64_t fighting_nanoseconds = 2'000;
+
+  // Evenly enough for a choice among few. Source: Marsaglia's xorshift, 32 bits.
+  unsigned random_below(unsigned bound) noexcept {
+    random ^= random << 13;
+    random ^= random >> 17;
+    random ^= random << 5;
+    return static_cast<unsigned>(std::uint64_t{random} * bound >> 32);
+  }
 
   // A thread is about to queue for a lock.
   void note_lock_wait(std::int64_t now) noexcept {

@@ -47,6 +47,7 @@ enum class wait_reason : std::uint8_t {
   event,
   wait_group,
   once,
+  channel,
   join,
   scope,
   sleep,

@@ -1,0 +1,313 @@
+// select(): waits for several things at once and does the first that can be done.
+//
+//   treadle::select(
+//       on_receive(requests, [&](std::optional<request> next) { ... }),
+//       on_send(results, std::move(result), [&] { ... }),
+//       on_readable(socket, [&] { ... }),
+//       after(50ms, [&] { ... }),
+//       on_stop(token, [&] { ... }));
+//
+// Exactly one of the cases happens, and its callback is called in the calling thread after the
+// choice; its exceptions are select's. The result is the number of the case, from 0. Of several
+// that are ready one is chosen at random, each as likely.
+//   - on_receive(channel, f): f gets what receive() would have brought, a `received<T>` or a
+//     std::optional<T>, without a value when the channel is closed and empty.
+//   - on_send(channel, value, f): f is called when the value was sent. On a closed channel the case
+//     is ready too; f is then called only if it takes the channel_status. The value is moved from
+//     when it was sent only.
+//   - on_readable(descriptor, f), on_writable(descriptor, f): f is called when a read or a write
+//     would not block, or when it would fail. Costs a system call or two each time.
+//   - after(span, f), at(point, f): what is ready at that moment comes first. A span runs from when
+//     select() begins to wait.
+//   - on_stop(token, f): when a stop is requested; what is ready comes first.
+//   - otherwise(f): when nothing is ready; select() then does not wait.
+// At most one each of the last three kinds. The same channel may be in several cases, both ways
+// too: a select never meets itself. The channels must live until it comes back. What blocks is the
+// treadle thread; the thread's own stop token does not end it unless given.
+// Happens-before: as the channels'. Errors: as the channels' and, of the system calls for
+// descriptors, std::system_error. Source: Go's select; Hoare's CSP.
+#pragma once
+
+#include <poll.h>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <stop_token>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "treadle/channel.hpp"
+#include "treadle/sync/raw_select.hpp"
+#include "treadle/wait_limit.hpp"
+
+namespace treadle {
+namespace detail {
+
+enum class case_kind { channel, descriptor, time, stop, otherwise };
+
+// A case that is a channel's operation: `attempt` when it seems ready, `raw` for a wait; `settle`
+// when the choice was made, whichever, and `finish` if it was this one.
+template <class T, class F>
+class [[nodiscard]] receive_case {
+ public:
+  static constexpr case_kind kind = case_kind::channel;
+
+  receive_case(channel<T>& from, F f) : raw_(channel_access::raw(from)), f_(std::forward<F>(f)) {}
+
+  bool seems_ready() const noexcept { return raw_.seems_ready(sync::channel_side::receiver); }
+  [[gnu::always_inline]] channel_status attempt() noexcept {
+    return raw_.receive(element_of<cargo<T>>, there_.place(),
+                        sync::channel_patience{nullptr, true});
+  }
+  sync::select_case<sync::channel_ground> raw() noexcept {
+    return {&raw_, &element_of<cargo<T>>, there_.place(), sync::channel_side::receiver};
+  }
+  void settle() noexcept {}
+  void finish(channel_status status) { std::forward<F>(f_)(there_.bring(status)); }
+
+ private:
+  sync::raw_channel& raw_;
+  landing<T> there_;
+  F f_;
+};
+
+// `Held` is T for a copy of the caller's value, T& for the value itself.
+template <class T, class Held, class F>
+class [[nodiscard]] send_case {
+ public:
+  static constexpr case_kind kind = case_kind::channel;
+
+  send_case(channel<T>& to, Held value, F f)
+      : raw_(channel_access::raw(to)), value_(std::forward<Held>(value)), f_(std::forward<F>(f)) {
+    if constexpr (is_boxed<T>) box_ = std::make_unique<T>(std::move(value_));
+  }
+
+  bool seems_ready() const noexcept { return raw_.seems_ready(sync::channel_side::sender); }
+  [[gnu::always_inline]] channel_status attempt() noexcept {
+    return raw_.send(element_of<cargo<T>>, place(), sync::channel_patience{nullptr, true});
+  }
+  sync::select_case<sync::channel_ground> raw() noexcept {
+    return {&raw_, &element_of<cargo<T>>, place(), sync::channel_side::sender};
+  }
+  void settle() {
+    if constexpr (is_boxed<T> && std::is_reference_v<Held>) give_back(box_, value_);
+  }
+  void finish(channel_status status) {
+    check_memory(status);
+    if constexpr (std::is_invocable_v<F, channel_status>) {
+      std::forward<F>(f_)(status);
+    } else {
+      if (status == channel_status::done) std::forward<F>(f_)();
+    }
+  }
+
+ private:
+  void* place() noexcept {
+    if constexpr (is_boxed<T>) {
+      return &box_;
+    } else {
+      return &value_;
+    }
+  }
+
+  sync::raw_channel& raw_;
+  Held value_;
+  [[no_unique_address]] std::conditional_t<is_boxed<T>, std::unique_ptr<T>, std::tuple<>> box_;
+  F f_;
+};
+
+template <class F, case_kind Kind, class What>
+struct [[nodiscard]] plain_case {
+  static constexpr case_kind kind = Kind;
+  void settle() noexcept {}
+  void finish(channel_status) { std::forward<F>(f)(); }
+  What what;
+  F f;
+};
+
+struct nothing {};
+
+// With the cases of `channels`, and of `descriptors` those that are ready, whose number comes after
+// the channels'. Nothing when the limit came first; `at_once` does not wait. Null: for ever.
+sync::select_outcome select_with_descriptors(sync::raw_select& channels, pollfd* descriptors,
+                                             std::uint32_t count, const wait_limit* limit,
+                                             bool at_once);
+
+template <class... Cases>
+class selection {
+  template <case_kind Kind>
+  static constexpr std::size_t count_of = ((Cases::kind == Kind ? 1 : 0) + ... + 0);
+  static constexpr std::size_t channels = count_of<case_kind::channel>;
+  static constexpr std::size_t descriptors = count_of<case_kind::descriptor>;
+  static constexpr bool has_time = count_of<case_kind::time> != 0;
+  static constexpr bool has_stop = count_of<case_kind::stop> != 0;
+  static constexpr bool has_otherwise = count_of<case_kind::otherwise> != 0;
+  static_assert(sizeof...(Cases) != 0, "select() of nothing never ends");
+  static_assert(channels + descriptors <= sync::raw_select::cases_max, "too many cases");
+  static_assert(count_of<case_kind::time> <= 1 && count_of<case_kind::stop> <= 1 &&
+                    count_of<case_kind::otherwise> <= 1,
+                "one time, one stop token and one otherwise() at most");
+
+ public:
+  explicit selection(Cases&... cases) noexcept : cases_(cases...) {}
+
+  [[gnu::always_inline]] std::size_t run() {
+    // With descriptors the system is asked at once: a busy channel must not hide them.
+    if constexpr (channels != 0 && descriptors == 0) {
+      channel_status status = channel_status::gave_up;
+      const std::size_t done = try_channels(status, std::index_sequence_for<Cases...>());
+      if (done != sizeof...(Cases)) return end(done, status);
+    }
+    return wait();
+  }
+
+ private:
+  template <std::size_t I>
+  using at = std::tuple_element_t<I, std::tuple<Cases...>>;
+
+  // The number of the case that was done, or of cases.
+  template <std::size_t... I>
+  [[gnu::always_inline]] std::size_t try_channels(channel_status& status,
+                                                  std::index_sequence<I...>) {
+    std::uint64_t ready = ((seems_ready<I>() ? std::uint64_t{1} << I : 0) | ...);
+    while (ready != 0) {
+      const std::uint32_t chosen = sync::choose_ready<sync::channel_ground>(ready);
+      static_cast<void>(((chosen == I && (status = attempt<I>(), true)) || ...));
+      if (status != channel_status::gave_up) return chosen;
+      ready &= ~(std::uint64_t{1} << chosen);
+    }
+    return sizeof...(Cases);
+  }
+  template <std::size_t I>
+  [[gnu::always_inline]] bool seems_ready() const noexcept {
+    if constexpr (at<I>::kind == case_kind::channel) return std::get<I>(cases_).seems_ready();
+    return false;
+  }
+  template <std::size_t I>
+  [[gnu::always_inline]] channel_status attempt() noexcept {
+    if constexpr (at<I>::kind == case_kind::channel) return std::get<I>(cases_).attempt();
+    return channel_status::gave_up;
+  }
+
+  [[gnu::noinline]] std::size_t wait() {
+    if constexpr (has_otherwise && descriptors == 0) return end(index_of(case_kind::otherwise));
+    std::array<sync::select_case<sync::channel_ground>, channels + 1> raw;
+    std::array<pollfd, descriptors + 1> watched;
+    std::size_t raw_count = 0;
+    std::size_t watched_count = 0;
+    const auto collect = [&](auto& one) {
+      using kind_of = std::remove_reference_t<decltype(one)>;
+      if constexpr (kind_of::kind == case_kind::channel) raw[raw_count++] = one.raw();
+      if constexpr (kind_of::kind == case_kind::descriptor) watched[watched_count++] = one.what;
+    };
+    std::apply([&](auto&... one) { (collect(one), ...); }, cases_);
+    using node = sync::channel_node<sync::channel_ground>;
+    alignas(node) std::byte nodes[(channels + 1) * sizeof(node)];
+    sync::raw_select waits(raw.data(), channels, nodes);
+    const wait_limit limit = make_limit();
+    const wait_limit* const bound = has_time || has_stop ? &limit : nullptr;
+    sync::select_outcome outcome;
+    if constexpr (descriptors == 0) {
+      outcome = waits.run(bound);
+    } else {
+      outcome = select_with_descriptors(waits, watched.data(), descriptors, bound, has_otherwise);
+    }
+    if (outcome.index != sync::select_outcome::nothing) {
+      return outcome.index < channels ? end(nth(case_kind::channel, outcome.index), outcome.status)
+                                      : end(nth(case_kind::descriptor, outcome.index - channels));
+    }
+    if constexpr (has_otherwise) return end(index_of(case_kind::otherwise));
+    const bool was_stop = has_stop && (!has_time || limit.stop().stop_requested());
+    return end(index_of(was_stop ? case_kind::stop : case_kind::time));
+  }
+
+  static constexpr std::size_t nth(case_kind kind, std::size_t n) noexcept {
+    constexpr case_kind kinds[] = {Cases::kind...};
+    std::size_t at = 0;
+    while (at < sizeof...(Cases) && (kinds[at] != kind || n-- != 0)) ++at;
+    return at;
+  }
+  static constexpr std::size_t index_of(case_kind kind) noexcept { return nth(kind, 0); }
+
+  wait_limit make_limit() const {
+    constexpr std::size_t time_at = index_of(case_kind::time);
+    constexpr std::size_t stop_at = index_of(case_kind::stop);
+    if constexpr (has_time && has_stop) {
+      return {std::get<time_at>(cases_).what, std::get<stop_at>(cases_).what};
+    } else if constexpr (has_time) {
+      return {std::get<time_at>(cases_).what};
+    } else if constexpr (has_stop) {
+      return {std::get<stop_at>(cases_).what};
+    } else {
+      return {};
+    }
+  }
+
+  [[gnu::always_inline]] std::size_t end(std::size_t chosen,
+                                         channel_status status = channel_status::done) {
+    std::apply([](auto&... one) { (one.settle(), ...); }, cases_);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      static_cast<void>(((chosen == I && (std::get<I>(cases_).finish(status), true)) || ...));
+    }
+    (std::index_sequence_for<Cases...>());
+    return chosen;
+  }
+
+  std::tuple<Cases&...> cases_;
+};
+
+}  // namespace detail
+
+// The cases; they refer to their arguments, so use them in the call of select() only.
+template <class T, class F>
+auto on_receive(channel<T>& from, F&& f) {
+  return detail::receive_case<T, F>(from, std::forward<F>(f));
+}
+template <class T, class F>
+auto on_send(channel<T>& to, std::type_identity_t<T>&& value, F&& f) {
+  return detail::send_case<T, T&, F>(to, value, std::forward<F>(f));
+}
+template <class T, class F>
+auto on_send(channel<T>& to, const std::type_identity_t<T>& value, F&& f) {
+  return detail::send_case<T, T, F>(to, T(value), std::forward<F>(f));
+}
+template <class F>
+auto on_readable(int descriptor, F&& f) {
+  return detail::plain_case<F, detail::case_kind::descriptor, pollfd>{
+      {descriptor, POLLIN | POLLRDHUP, 0}, std::forward<F>(f)};
+}
+template <class F>
+auto on_writable(int descriptor, F&& f) {
+  return detail::plain_case<F, detail::case_kind::descriptor, pollfd>{{descriptor, POLLOUT, 0},
+                                                                      std::forward<F>(f)};
+}
+template <class Rep, class Period, class F>
+auto after(const std::chrono::duration<Rep, Period>& span, F&& f) {
+  return detail::plain_case<F, detail::case_kind::time, std::chrono::duration<Rep, Period>>{
+      span, std::forward<F>(f)};
+}
+template <class Clock, class Duration, class F>
+auto at(const std::chrono::time_point<Clock, Duration>& point, F&& f) {
+  return detail::plain_case<F, detail::case_kind::time, std::chrono::time_point<Clock, Duration>>{
+      point, std::forward<F>(f)};
+}
+template <class F>
+auto on_stop(std::stop_token token, F&& f) {
+  return detail::plain_case<F, detail::case_kind::stop, std::stop_token>{std::move(token),
+                                                                         std::forward<F>(f)};
+}
+template <class F>
+auto otherwise(F&& f) {
+  return detail::plain_case<F, detail::case_kind::otherwise, detail::nothing>{{},
+                                                                              std::forward<F>(f)};
+}
+
+// Inlined, as channel's operations are.
+template <class... Cases>
+[[gnu::always_inline]] inline std::size_t select(Cases&&... cases) {
+  return detail::selection<std::remove_reference_t<Cases>...>(cases...).run();
+}
+
+}  // namespace treadle
