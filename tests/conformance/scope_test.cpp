@@ -188,6 +188,31 @@ TYPED_TEST(Scope, TheParentBlocksWhileChildrenRun) {
   });
 }
 
+// A child that was left behind ends where its parent, stopped by a later fork, lies in the deque.
+TYPED_TEST(Scope, AnOlderChildEndsDuringALaterFork) {
+  this->in([] {
+    for (std::size_t round = 0; round < scaled(50); ++round) {
+      binary_semaphore go(0);
+      binary_semaphore hold(0);
+      int ended = 0;
+      scope older;
+      older.spawn([&] {
+        go.acquire();
+        ended = 1;
+      });
+      scope younger;
+      younger.spawn([&] {
+        go.release();
+        hold.acquire();
+      });
+      hold.release();
+      younger.join();
+      older.join();
+      ASSERT_EQ(ended, 1);
+    }
+  });
+}
+
 TYPED_TEST(Scope, JoinThrowsWhatAChildThrew) {
   this->in([] {
     std::atomic<int> finished{0};

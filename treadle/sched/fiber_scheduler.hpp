@@ -224,6 +224,12 @@ class fiber_scheduler : public scheduler_port {
     // One test for both words.
     return (reinterpret_cast<std::uintptr_t>(on.exceptions->caught) | on.exceptions->uncaught) == 0;
   }
+  // The parent went on before its youngest child had ended. Forgotten, or that child would take a
+  // parent that it finds in the deque for one that waits there since its own fork, and not a later.
+  static void leave_behind(fork_point& point) noexcept {
+    point.youngest = nullptr;
+    ++point.left_behind;
+  }
   void park_here(thread& self, wait_reason why, after expected) noexcept;
   // `expected`: what the one has most likely left to do who makes us come back.
   std::uintptr_t stop_running(worker& on, thread& self, after action) noexcept;

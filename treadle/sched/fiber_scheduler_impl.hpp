@@ -372,7 +372,7 @@ int fiber_scheduler<Model>::fork(thread& child, fork_point& point) noexcept {
   transition(child, thread_state::fresh, thread_state::ready, wait_reason::started);
   transition(self, thread_state::running, thread_state::ready, wait_reason::scope);
   switch_away(on, self, &child, tag(self, after::forked), after::nothing);
-  if (point.youngest != nullptr) ++point.left_behind;
+  if (point.youngest != nullptr) leave_behind(point);
   return 0;
 }
 
@@ -413,7 +413,7 @@ int fiber_scheduler<Model>::spawn_child(closure_function entry, const child_clos
   *now_on.errno_address = kept_errno;
   leave(now_on);
   if (point.youngest != nullptr) [[unlikely]]
-    ++point.left_behind;
+    leave_behind(point);
   return 0;
 }
 
