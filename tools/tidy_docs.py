@@ -1,4 +1,4 @@
-"""Prose that must stay true: names in the docs exist, and the README's program is an example.
+"""Prose that must stay true: names in the docs exist, and the programs there are examples.
 
 Looked at: README.md, HACKING.md and docs/*.md. Not the changelog and not docs/decisions, which
 speak of the past and of what was rejected.
@@ -80,11 +80,26 @@ def check_example(root, text):
     return None
 
 
+def check_regions(root, name, text):
+    """Every C++ block of a page in docs is a region of an example, marked with the page's name."""
+    mark = re.escape(name)
+    region = re.compile(rf"^// {mark}: begin\n(.*?)^// {mark}: end$", re.M | re.DOTALL)
+    known = [match for path in sorted((root / "examples").glob("*.cpp"))
+             for match in region.findall(path.read_text(encoding="utf-8"))]
+    for match in re.finditer(r"^```cpp\n(.*?)^```$", text, re.M | re.DOTALL):
+        if match.group(1) not in known:
+            yield text.count("\n", 0, match.start()) + 1, "no region of an example is this block"
+
+
 def problems(root, sources):
     everything = "\n".join(source.text for source in sources)
     words = set(re.findall(r"\w+", everything))
     for path in documents(root):
         text = path.read_text(encoding="utf-8")
+        if path.parent.name == "docs":
+            name = path.relative_to(root).as_posix()
+            for line, what in check_regions(root, name, text):
+                yield name, line, what
         for line, span in spans(text):
             if what := problem_with(root, words, everything, span):
                 yield path.relative_to(root).as_posix(), line, what
