@@ -20,6 +20,8 @@ std::string_view unit_of(quantity value) {
       return "Mop/s";
     case bytes_each:
       return "B";
+    case times_serial:
+      return "x";
     case crowd_seconds:
     case tree_seconds:
       return "s";
@@ -90,6 +92,9 @@ std::vector<workload> make_catalogue() {
                        {{1, 8, f}, {2, 8, f}})),
       on_cpu_time(make("skynet", "a tree of 1,000,000 leaves, fan-out 10, CPU", tree_seconds,
                        {{1, 0.05, seconds_at_reference}, {2, 0.05, seconds_at_reference}})),
+      one_at_a_time(among({"treadle", "nptl"},
+                          make("parallel_for", "a loop over 1,000,000 elements of 1 us each",
+                               times_serial, {{2, 1.95, times_serial_loop}}))),
   };
 }
 
@@ -129,10 +134,14 @@ std::string to_string(const bar& limit) {
       return fmt::format("<= {:g} B", limit.limit);
     case seconds_at_reference:
       return fmt::format("<= {:g} s", limit.limit);
+    case times_serial_loop:
+      return fmt::format(">= {:g} x serial", limit.limit);
   }
   return {};
 }
 
-bool larger_is_better(const bar& limit) { return limit.unit == bar_unit::millions_at_reference; }
+bool larger_is_better(const bar& limit) {
+  return limit.unit == bar_unit::millions_at_reference || limit.unit == bar_unit::times_serial_loop;
+}
 
 }  // namespace treadle::bench

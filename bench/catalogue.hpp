@@ -16,11 +16,20 @@ enum class quantity {
   millions_a_second,  // operations / time
   bytes_each,         // bytes / operations
   crowd_seconds,      // CPU time of a crowd of sleepers, whatever the peer's own size was
+  times_serial,       // wall time of a serial loop / wall time
   tree_seconds,       // CPU time of the whole tree, whatever the peer's own size was
 };
 
 /// What the bar is compared with. One f is one fcontext switch in the same run.
-enum class bar_unit { f, cas_pairs, receives, millions_at_reference, bytes, seconds_at_reference };
+enum class bar_unit {
+  f,
+  cas_pairs,
+  receives,
+  millions_at_reference,
+  bytes,
+  seconds_at_reference,
+  times_serial_loop
+};
 
 struct bar {
   unsigned workers;
@@ -49,6 +58,9 @@ inline constexpr double long_section_nanoseconds = 100;
 
 /// The number of spawns in a skynet tree of a million leaves and fan-out 10.
 inline constexpr double skynet_spawns = 1'111'110;
+
+/// What one element of parallel_for takes, fixed in time.
+inline constexpr double loop_body_nanoseconds = 1000;
 
 /// How many threads the workload of the sleepers has.
 inline constexpr double crowd_of_sleepers = 100'000;

@@ -66,7 +66,8 @@ void report(const std::vector<repetition>& repetitions) {
                      {"wall", one.wall_seconds},
                      {"bytes", one.bytes},
                      {"median_late", one.median_late},
-                     {"worst_late", one.worst_late}});
+                     {"worst_late", one.worst_late},
+                     {"serial_seconds", one.serial_seconds}});
   }
   const std::string text = lines.dump() + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);

@@ -90,7 +90,8 @@ child_result parse(const std::string& text) {
                                   .wall_seconds = one.at("wall").get<double>(),
                                   .bytes = one.at("bytes").get<double>(),
                                   .median_late = one.at("median_late").get<double>(),
-                                  .worst_late = one.at("worst_late").get<double>()});
+                                  .worst_late = one.at("worst_late").get<double>(),
+                                  .serial_seconds = one.at("serial_seconds").get<double>()});
   }
   return result;
 }

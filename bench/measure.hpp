@@ -13,7 +13,7 @@
 namespace treadle::bench {
 
 /// One repetition: what it did and what it took. `bytes` is set by the memory workload only, the
-/// lateness, in seconds, by the sleepers only.
+/// lateness, in seconds, by the sleepers only, what a serial loop takes by parallel_for only.
 struct repetition {
   double operations = 0;
   double cpu_seconds = 0;
@@ -21,6 +21,7 @@ struct repetition {
   double bytes = 0;
   double median_late = 0;
   double worst_late = 0;
+  double serial_seconds = 0;
 };
 
 inline double read_clock(clockid_t clock) {

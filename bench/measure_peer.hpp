@@ -27,6 +27,7 @@ inline constexpr long hand_over_rounds = 1'000'000;
 inline constexpr long lock_pairs = 2'000'000;
 // The definition of the workloads.
 inline constexpr long locks_each = 10'000;
+inline constexpr long loop_elements = 1'000'000;
 inline constexpr long parked_threads = 1'000'000;
 inline constexpr std::size_t parked_stack_bytes = 64 * 1024;
 // --quick does this much less of everything that is counted.
@@ -78,6 +79,11 @@ repetition measure_once(const child_order& order, std::uint64_t turns) {
   if (name == "parked_1m") return park_many<P>(parked_threads / less);
   if (name == "fib") return fibonacci_tree<P>(order.quick ? 10 : P::fib_argument);
   if (name == "skynet") return skynet_tree<P>(order.quick ? 1000 : P::skynet_leaves);
+  if constexpr (requires { P::parallel_for(1U, 1L, [](long) {}); }) {
+    if (name == "parallel_for") {
+      return loop_in_parallel<P>(order.workers, loop_elements / less, turns);
+    }
+  }
   throw std::runtime_error("workload " + name + " is not for this peer");
 }
 
@@ -86,7 +92,9 @@ template <class P>
   const bool memory = order.workload == "parked_1m";
   const bool once = find_workload(order.workload)->one_at_a_time;
   const std::uint64_t turns =
-      order.workload == "mutex_64_L100" ? turns_lasting(long_section_nanoseconds) : 0;
+      order.workload == "mutex_64_L100"  ? turns_lasting(long_section_nanoseconds)
+      : order.workload == "parallel_for" ? turns_lasting(loop_body_nanoseconds)
+                                         : 0;
   P::enter(order.workers, memory ? parked_stack_bytes : 0, [&] {
     // No warm-up for memory: what a first thread leaves behind belongs to what threads cost.
     report(

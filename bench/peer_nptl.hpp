@@ -143,6 +143,19 @@ struct peer_nptl {
     std::size_t count_ = 0;
   };
 
+  // A thread for each worker and equal shares, as one would write it by hand.
+  template <class F>
+  static void parallel_for(unsigned workers, long count, F&& f) {
+    std::vector<std::thread> threads;
+    for (unsigned share = 0; share < workers; ++share) {
+      threads.emplace_back([=, &f] {
+        const long last = count * (share + 1) / workers;
+        for (long i = count * share / workers; i < last; ++i) f(i);
+      });
+    }
+    for (std::thread& each : threads) each.join();
+  }
+
   template <class F>
   static void enter(unsigned /*workers*/, std::size_t stack_bytes, F&& f) {
     const std::size_t bytes = stack_bytes != 0 ? stack_bytes : own_stack_bytes;

@@ -53,6 +53,7 @@ double judged_value(const row& one, const bar& limit) {
     case bar_unit::seconds_at_reference:
       return at_reference(one);
     case bar_unit::bytes:
+    case bar_unit::times_serial_loop:
       return value_of(one);
   }
   return 0;
@@ -72,6 +73,8 @@ std::string judged_text(const row& one, const bar& limit) {
       return fmt::format("{:.4f} s*", value);
     case bar_unit::bytes:
       return fmt::format("{:.0f} B", value);
+    case bar_unit::times_serial_loop:
+      return fmt::format("{:.3f} x", value);
   }
   return {};
 }
@@ -124,6 +127,9 @@ void take_samples(row& one, const std::vector<repetition>& repetitions) {
       case quantity::bytes_each:
         one.samples.push_back(each.bytes / each.operations);
         break;
+      case quantity::times_serial:
+        one.samples.push_back(each.serial_seconds / each.wall_seconds);
+        break;
       case quantity::crowd_seconds:
         one.samples.push_back(seconds * crowd_of_sleepers / each.operations);
         break;
@@ -145,6 +151,7 @@ double at_reference(const row& one) {
   if (one.f_nanoseconds <= 0) return value;
   const double scale = reference_f_nanoseconds / one.f_nanoseconds;
   if (one.work->value == quantity::bytes_each) return value;
+  if (one.work->value == quantity::times_serial) return value;
   if (one.work->value != quantity::millions_a_second) return value * scale;
   const double nanoseconds = 1e3 / value;
   if (one.work->name != "mutex_64_L100") return 1e3 / (nanoseconds * scale);
@@ -158,7 +165,8 @@ std::optional<bool> reached(const row& one) {
   if (!limit || !has_figure(one)) return std::nullopt;
   if (limit->unit == bar_unit::cas_pairs && one.cas_pair_nanoseconds <= 0) return std::nullopt;
   if (limit->unit == bar_unit::receives && one.receive_nanoseconds <= 0) return std::nullopt;
-  if (limit->unit != bar_unit::bytes && one.f_nanoseconds <= 0) return std::nullopt;
+  const bool in_f = limit->unit != bar_unit::bytes && limit->unit != bar_unit::times_serial_loop;
+  if (in_f && one.f_nanoseconds <= 0) return std::nullopt;
   const double value = judged_value(one, *limit);
   return larger_is_better(*limit) ? value >= limit->limit : value <= limit->limit;
 }

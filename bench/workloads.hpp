@@ -9,6 +9,7 @@
 //   unbuffered, buffered   channels of long, made with a capacity: put(), get(), close()
 //   get_from_any()     where there is a select: receives from one of four
 //   scope              spawn(f), join(): the peer's best way to fork and join
+//   parallel_for(workers, n, f)      f(0) to f(n - 1) by all workers; not every peer has it
 //   enter(workers, stack_bytes, f)   runs f as a thread of the peer
 //   spawn_divisor, step_divisor      how much less a slow peer does, so that all last about as long
 //   fib_argument, skynet_leaves      the size of the trees this peer is given
@@ -330,6 +331,27 @@ repetition skynet_tree(long leaves) {
   const long value = skynet<P>(0, leaves);
   const repetition result = watch.stop(static_cast<double>(spawns));
   if (value != leaves * (leaves - 1) / 2) throw std::runtime_error("skynet gave a wrong sum");
+  return result;
+}
+
+/// The same loop twice: by one thread, and by all workers.
+template <class P>
+repetition loop_in_parallel(unsigned workers, long elements, std::uint64_t turns) {
+  std::vector<std::uint8_t> done(static_cast<std::size_t>(elements));
+  const auto body = [&done, turns](long element) {
+    spend(turns);
+    ++done[static_cast<std::size_t>(element)];
+  };
+  const stopwatch serial_watch;
+  for (long element = 0; element < elements; ++element) body(element);
+  const repetition serial = serial_watch.stop(static_cast<double>(elements));
+  const stopwatch watch;
+  P::parallel_for(workers, elements, body);
+  repetition result = watch.stop(static_cast<double>(elements));
+  result.serial_seconds = serial.wall_seconds;
+  for (const std::uint8_t times : done) {
+    if (times != 2) throw std::runtime_error("an element was left out or done twice");
+  }
   return result;
 }
 

@@ -11,6 +11,7 @@
 #include "treadle/base/check.hpp"
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/context/overflow_report.hpp"
+#include "treadle/deadline_scope.hpp"
 #include "treadle/io/blocking_pool.hpp"
 #include "treadle/io/epoll_poller.hpp"
 #include "treadle/io/file_ring.hpp"
@@ -161,6 +162,7 @@ runtime::~runtime() {
   if (self != nullptr && self->scheduler->owner == this) {
     base::fail_misuse("runtime::~runtime", "called from a thread of the same runtime");
   }
+  detail::end_deadlines(*this);
   // Threads of either scope may start threads of the other: both are quiet when a whole round
   // finds nothing new.
   std::uint64_t before;
@@ -170,6 +172,7 @@ runtime::~runtime() {
     if (schedulers_->single) schedulers_->single->settle();
     if (schedulers_->many) schedulers_->many->settle();
   } while (counters().threads_started != before);
+  detail::forget_deadlines(*this);
   if (schedulers_->single) schedulers_->single->close();
   if (schedulers_->many) schedulers_->many->close();
 }

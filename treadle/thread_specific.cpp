@@ -9,7 +9,10 @@
 namespace treadle::detail {
 namespace {
 
-using table = std::vector<specific_slot>;
+struct table {
+  std::vector<specific_slot> slots;
+  exit_note* notes = nullptr;
+};
 
 // Sourced: PTHREAD_DESTRUCTOR_ITERATIONS; destructors may make new values so often.
 constexpr int destructor_rounds = 4;
@@ -29,12 +32,13 @@ key_book& keys() {
 }
 
 void destroy_table(void* values) noexcept {
-  auto* slots = static_cast<table*>(values);
+  auto* mine = static_cast<table*>(values);
+  std::vector<specific_slot>& slots = mine->slots;
   for (int round = 0; round < destructor_rounds; ++round) {
     bool any = false;
     // By index: a destructor may make the table grow.
-    for (std::size_t i = 0; i < slots->size(); ++i) {
-      specific_slot& slot = (*slots)[i];
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      specific_slot& slot = slots[i];
       if (slot.value == nullptr) continue;
       void* old = slot.value;
       slot.value = nullptr;
@@ -44,7 +48,22 @@ void destroy_table(void* values) noexcept {
     if (!any) break;
   }
   core::current_thread().body->specific = {};
-  delete slots;
+  exit_note* notes = mine->notes;
+  delete mine;
+  while (notes != nullptr) {
+    exit_note& one = *notes;
+    notes = one.next;
+    one.run(one);
+  }
+}
+
+table& own_table() {
+  core::specific_table& mine = core::current_thread().body->specific;
+  if (mine.values == nullptr) {
+    mine.values = new table;
+    mine.destroy = &destroy_table;
+  }
+  return *static_cast<table*>(mine.values);
 }
 
 }  // namespace
@@ -70,21 +89,16 @@ void free_specific_key(specific_key key) noexcept {
 }
 
 specific_slot* find_specific_slot(specific_key key) noexcept {
-  auto* slots = static_cast<table*>(core::current_thread().body->specific.values);
-  if (slots == nullptr || slots->size() <= key.index) return nullptr;
-  specific_slot& slot = (*slots)[key.index];
+  auto* mine = static_cast<table*>(core::current_thread().body->specific.values);
+  if (mine == nullptr || mine->slots.size() <= key.index) return nullptr;
+  specific_slot& slot = mine->slots[key.index];
   return slot.serial == key.serial ? &slot : nullptr;
 }
 
 specific_slot& specific_slot_of(specific_key key) {
-  core::specific_table& mine = core::current_thread().body->specific;
-  if (mine.values == nullptr) {
-    mine.values = new table;
-    mine.destroy = &destroy_table;
-  }
-  auto* slots = static_cast<table*>(mine.values);
-  if (slots->size() <= key.index) slots->resize(key.index + 1);
-  specific_slot& slot = (*slots)[key.index];
+  std::vector<specific_slot>& slots = own_table().slots;
+  if (slots.size() <= key.index) slots.resize(key.index + 1);
+  specific_slot& slot = slots[key.index];
   if (slot.serial != key.serial) {
     // The value of an object that is gone, whose index this one has got.
     if (slot.value != nullptr) {
@@ -96,6 +110,14 @@ specific_slot& specific_slot_of(specific_key key) {
     slot.serial = key.serial;
   }
   return slot;
+}
+
+void make_room_for_exit_notes() { own_table(); }
+
+void add_exit_note(exit_note& note) noexcept {
+  exit_note*& notes = own_table().notes;
+  note.next = notes;
+  notes = &note;
 }
 
 }  // namespace treadle::detail

@@ -28,6 +28,15 @@ specific_slot& specific_slot_of(specific_key key);
 // The same, or null when the thread has no value yet.
 specific_slot* find_specific_slot(specific_key key) noexcept;
 
+// Something to be done when the calling thread ends, after its values have been destroyed.
+struct exit_note {
+  exit_note* next = nullptr;
+  void (*run)(exit_note& self) noexcept = nullptr;  // may free it
+};
+// May allocate; std::bad_alloc. After it add_exit_note() of the same thread cannot fail.
+void make_room_for_exit_notes();
+void add_exit_note(exit_note& note) noexcept;
+
 }  // namespace detail
 
 // get() makes the calling thread's value, value-initialised, at its first use; the value is
