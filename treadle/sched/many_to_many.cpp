@@ -90,6 +90,7 @@ thread* many_to_many::look_around(processor& mine) noexcept {
     mine.preempted_next = true;
     return nullptr;
   }
+  queue_oldest_parent(mine);
   thread* found = take_injected(mine);
   if (found == nullptr) found = mine.ring.pop();
   return found != nullptr ? found : pick_local(mine);
@@ -97,19 +98,21 @@ thread* many_to_many::look_around(processor& mine) noexcept {
 
 // One to run now, and a share for the ring.
 thread* many_to_many::take_injected(processor& mine) noexcept {
+  base::chain<thread> taken = take_share(mine, 1);
+  thread* first = taken.pop_front();
+  queue_all(mine, taken);
+  return first;
+}
+
+// This processor's share of the queue for all: at most what its ring has room for, and `beyond`.
+base::chain<thread> many_to_many::take_share(processor& mine, std::size_t beyond) noexcept {
   const std::size_t waiting = injected_.size();
-  if (waiting == 0) return nullptr;
+  if (waiting == 0) return {};
   const std::size_t room = mine.ring.capacity - mine.ring.size();
   std::size_t share = waiting / width_ + 1;
   if (share > mine.ring.capacity / 2) share = mine.ring.capacity / 2;
-  if (share > room + 1) share = room + 1;
-  base::chain<thread> taken = injected_.pop(share);
-  thread* first = taken.pop_front();
-  while (thread* other = taken.pop_front()) {
-    const bool fits = mine.ring.push(other);
-    TREADLE_CHECK(fits, "only the owner fills its ring");
-  }
-  return first;
+  if (share > room + beyond) share = room + beyond;
+  return injected_.pop(share);
 }
 
 // Half of a full ring moves to the queue for all, in order, with the newcomer behind.

@@ -79,6 +79,10 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     idle_times idle;
     bool preempted_next = false;    // the queues have had their slice
     std::int64_t queues_since = 0;  // when the queues' turn began, after a preempted thread's
+    bool turn_begins = false;       // a thread was preempted here just now
+    bool newcomers = false;         // some of the ring had never run when the turn began
+    unsigned turns_passed = 0;      // turns in which `passed_over` came first of those untried
+    const thread* passed_over = nullptr;  // only to be compared
     std::uint32_t random = 1;
     // Fixed after start.
     std::uint32_t index = 0;
@@ -165,6 +169,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   thread* pick_rarely(processor& mine) noexcept;
   thread* look_around(processor& mine) noexcept;
   thread* take_injected(processor& mine) noexcept;
+  base::chain<thread> take_share(processor& mine, std::size_t beyond) noexcept;
   void overflow(processor& mine, thread& last) noexcept;
   // After queueing something here: is it worth waking somebody? `surplus` says that this
   // processor has more than it can run next.
@@ -218,6 +223,16 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     return preempted_count_.load(base::seq_cst) != 0;  // seq_cst: as the inject queue
   }
   void publish_preempted() noexcept;
+
+  // After a preemption (many_to_many_turns.cpp).
+  bool begin_turn(processor& mine) noexcept;
+  void gather(processor& mine) noexcept;
+  unsigned sort_ring(processor& mine) noexcept;
+  void queue_all(processor& mine, base::chain<thread>& those) noexcept;
+  void queue_oldest_parent(processor& mine) noexcept;
+  static void look_around_after(processor& mine, unsigned picks) noexcept;
+  static void hurry_look_around(processor& which, unsigned ticks) noexcept;
+  bool is_overdue(const processor& which, std::int64_t now) const noexcept;
 
   void end_workers() noexcept;
 

@@ -68,7 +68,10 @@ void many_to_many::work(crew_member& me) noexcept {
 
 // Null when the runtime closes, or when the processor went to a preempted thread's worker.
 thread* many_to_many::find_work(processor& mine) noexcept {
-  if ((mine.preempted_next || preempted_is_due(mine)) && resume_preempted(mine)) return nullptr;
+  const bool tried_first = mine.turn_begins && begin_turn(mine);
+  if (!tried_first && (mine.preempted_next || preempted_is_due(mine)) && resume_preempted(mine)) {
+    return nullptr;
+  }
   // Before any rest: the last thread may have been woken while it was about to park.
   if (thread* found = pick_local(mine)) return found;
   if (mine.idle.busy_since != 0) end_busy(mine);

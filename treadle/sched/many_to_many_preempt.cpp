@@ -158,6 +158,9 @@ void many_to_many::preempt(crew_member& me) noexcept {
 // one, and sleeps until somebody gives us another.
 void many_to_many::stop_kernel_thread(crew_member& me, thread& self, processor* mine,
                                       crew_member* other) noexcept {
+  // Preempted before, and has not stopped since: this was the preempted threads' turn. relaxed: we
+  // run under it
+  const bool goes_on = self.now.load(base::relaxed).why == wait_reason::preempted;
   transition(self, thread_state::running, thread_state::ready, wait_reason::preempted);
   preemptions_.fetch_add(1, base::relaxed);  // relaxed: a statistic
   me.processor = &nowhere_;
@@ -168,7 +171,8 @@ void many_to_many::stop_kernel_thread(crew_member& me, thread& self, processor* 
   }
   // From here on we may be given a processor at any time, and wait() will say so.
   if (mine != nullptr) {
-    mine->queues_since = base::monotonic_now();
+    mine->turn_begins = true;
+    if (goes_on) mine->queues_since = base::monotonic_now();
     mine->claim.give(me.number, other->number);
     other->wake(mine, false);
   } else if (idle_.anybody_sleeps()) {
@@ -177,19 +181,13 @@ void many_to_many::stop_kernel_thread(crew_member& me, thread& self, processor* 
   const crew_member::order given = me.wait();
   me.processor = given.about;
   if (given.as_spinner) idle_.stop_spinning();
-  transition(self, thread_state::ready, thread_state::running, wait_reason::none);
+  transition(self, thread_state::ready, thread_state::running, wait_reason::preempted);
 }
 
 // With the lock held, after a change of the list.
 void many_to_many::publish_preempted() noexcept {
   // seq_cst: as the inject queue's size
   preempted_count_.store(preempted_list_.size(), base::seq_cst);
-}
-
-// Whether a busy processor's queues have had as long a turn as a preempted thread gets.
-bool many_to_many::preempted_is_due(const processor& mine) const noexcept {
-  return preempted_count_.load(base::relaxed) != 0 &&  // relaxed: a guess, made often
-         base::monotonic_now() - mine.queues_since >= settings_.slice_nanoseconds;
 }
 
 // The kernel thread of the preempted thread that has waited longest, or null.

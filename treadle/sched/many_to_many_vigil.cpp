@@ -1,8 +1,12 @@
 // Opening and closing of the vigil, and the monitor.
 #include "treadle/sched/many_to_many_vigil.hpp"
 
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <new>
 
 #include "treadle/base/heavy_fence.hpp"
@@ -15,12 +19,41 @@ namespace {
 // does not move.
 constexpr std::int64_t hurried_nanoseconds = 2'000'000;
 constexpr std::int64_t alone_nanoseconds = 1'000'000;  // the same without standbys
-constexpr std::int64_t steady_nanoseconds = 10'000'000;
+// Nobody waits yet. Guess: who begins to just after a look should wait for a slice in all.
+constexpr std::int64_t steady_nanoseconds = 5'000'000;
+// A thread is seen to run for the first time up to a hurried look late, in the middle half of it;
+// also the least time that it must have been seen to run before its slice can end.
+constexpr std::int64_t seen_late_nanoseconds = hurried_nanoseconds / 2;
 // Guess, the default slice: a holder that cannot be watched, for want of descriptors, and has run
 // one thread for so long while others wait, may be blocked.
 constexpr std::int64_t unseen_nanoseconds = 10'000'000;
 // Guess: a runtime that naps and wakes all the time should not wake its monitor every time.
 constexpr unsigned idle_looks_max = 3;
+
+// sched_setattr(2), of which glibc 2.36 knows nothing.
+struct scheduling {
+  std::uint32_t size = sizeof(scheduling);
+  std::uint32_t policy = SCHED_OTHER;
+  std::uint64_t flags = 0;
+  std::int32_t nice = 0;
+  std::uint32_t priority = 0;
+  std::uint64_t runtime = 0;
+  std::uint64_t deadline = 0;
+  std::uint64_t period = 0;
+};
+
+// Asks the kernel for slices that are as short as it has them, in exchange for coming soon: since
+// Linux 6.12 who wakes up with a shorter slice than the one who runs preempts it. Else it waits for
+// the kernel's tick where workers keep all CPUs busy, and hogs have 4 ms more. May fail.
+void want_short_slices() noexcept {
+  const int saved = errno;
+  scheduling wanted;
+  // The thread keeps the niceness that it was made with.
+  wanted.nice = ::getpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()));
+  wanted.runtime = 100'000;  // sourced: the kernel's least, in nanoseconds
+  ::syscall(SYS_sched_setattr, 0, &wanted, 0);
+  errno = saved;
+}
 
 }  // namespace
 
@@ -142,6 +175,7 @@ void many_to_many::vigil::wake_monitor() noexcept {
 }
 
 void* many_to_many::vigil::monitor_main(void* argument) {
+  want_short_slices();
   static_cast<vigil*>(argument)->monitor();
   return nullptr;
 }
@@ -153,6 +187,7 @@ void many_to_many::vigil::monitor() noexcept {
     const std::uint32_t rung = bell.load(base::seq_cst);
     const std::int64_t now = base::monotonic_now();
     pace fastest = pace::idle;
+    next_slice_over = base::deadline::never().nanoseconds();
     for (unsigned i = 0; i < all.width_; ++i) {
       const pace one = look_at(posts[i], now);
       if (one > fastest) fastest = one;
@@ -167,9 +202,8 @@ void many_to_many::vigil::monitor() noexcept {
     const std::int64_t span = fastest == pace::steady ? steady_nanoseconds
                               : without_standbys      ? alone_nanoseconds
                                                       : hurried_nanoseconds;
-    if (!closing.load(base::seq_cst)) {
-      base::futex_wait(bell, rung, base::deadline::at(now + span));
-    }
+    const std::int64_t next = next_slice_over < now + span ? next_slice_over : now + span;
+    if (!closing.load(base::seq_cst)) base::futex_wait(bell, rung, base::deadline::at(next));
   }
 }
 
@@ -198,7 +232,11 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
     one.awake.store(1, base::release);  // pairs with park()
     base::futex_wake(one.awake);
   }
-  const unsigned ticks = which.ticks.load(base::relaxed);  // relaxed: a hint
+  unsigned ticks = which.ticks.load(base::relaxed);  // relaxed: a hint
+  if (ticks != one.ticks && ticks - one.ticks <= look_around_mask && all.is_overdue(which, now)) {
+    hurry_look_around(which, ticks);
+    ticks |= look_around_mask;
+  }
   if (seen.word != one.word || ticks != one.ticks) {
     one.word = seen.word;
     one.ticks = ticks;
@@ -226,11 +264,22 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
     return result;
   }
   one.alerted = false;
-  if (waiting && all.report_.preempts &&
-      now - one.since >= all.settings_.slice_nanoseconds - all.tick_nanoseconds_) {
-    all.arm_slice_timer(holder, seen.word, ticks);
+  if (waiting && all.report_.preempts) {
+    const std::int64_t due = one.since + arms_after();
+    if (now >= due) {
+      all.arm_slice_timer(holder, seen.word, ticks);
+    } else if (due < next_slice_over) {
+      next_slice_over = due;
+    }
   }
   return result;
+}
+
+// How long a thread has been seen to run when its timer is armed: the kernel takes a tick to look.
+std::int64_t many_to_many::vigil::arms_after() const noexcept {
+  const std::int64_t span =
+      all.settings_.slice_nanoseconds - all.tick_nanoseconds_ - seen_late_nanoseconds;
+  return span > seen_late_nanoseconds ? span : seen_late_nanoseconds;
 }
 
 // Threads that came back from the kernel and compute without a processor: they make more threads

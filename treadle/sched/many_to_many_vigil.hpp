@@ -69,6 +69,7 @@ struct many_to_many::vigil {
   static void* monitor_main(void* argument);
   void monitor() noexcept;
   pace look_at(post& one, std::int64_t now) noexcept;
+  std::int64_t arms_after() const noexcept;
   void look_at_guests() noexcept;
   bool is_holder(std::uint32_t number) const noexcept;
   void sleep_till_stirred() noexcept;
@@ -77,7 +78,9 @@ struct many_to_many::vigil {
   post* posts = nullptr;
   pthread_t monitor_thread{};
   bool monitor_runs = false;
-  std::uint32_t next_guest = 0;  // monitor only
+  // Monitor only.
+  std::uint32_t next_guest = 0;
+  std::int64_t next_slice_over = 0;  // when the next hog must be stopped, by this round's looks
   base::atomic<bool> closing{false};
   base::atomic<std::uint32_t> bell{0};     // the monitor's futex
   base::atomic<std::uint32_t> dormant{0};  // a futex; 1: the monitor sleeps without limit
