@@ -10,8 +10,8 @@
 //   the preempted thread that waits longest goes on when the queues have had a slice; or, while
 //   there are some who never ran, newcomers_slices_max of them.
 // Holder only, from the idle context: no yield, hand-over or fork pays anything.
-// Rejected: a queue of its own for newcomers, served like the preempted: of a hundred that were just
-// started and stop at once, each would wait for a slice of its own. A shorter first slice: the
+// Rejected: a queue of its own for newcomers, served like the preempted: of a hundred that were
+// just started and stop at once, each would wait for a slice of its own. A shorter first slice: the
 // kernel's tick is half a slice, so four loops make 16 ms.
 // Source of the feedback: Corbato, Merwin-Daggett and Daley, "An experimental time-sharing system",
 // AFIPS'62.
