@@ -2,7 +2,9 @@
 //
 // The parent never measures. For each workload and number of workers it goes round the peers
 // several times and starts one child for each, so that slow drifts of the machine (its frequency,
-// its neighbours) meet all peers alike. The unit f is measured in the same rounds.
+// its neighbours) meet all peers alike. The unit f is measured at the start of each round, right
+// before Treadle, and a figure in f is the median over the rounds of sample by unit: on a machine
+// that others share f changes by half from one minute to the next, and the samples with it.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -21,9 +23,12 @@
 namespace treadle::bench {
 namespace {
 
-// Five processes of two repetitions give the ten values of a median: more processes show more
-// address layouts and let the peers take turns more often, but each pays a warm-up (guess).
-constexpr unsigned rounds_full = 5;
+// More processes show more address layouts and let the peers take turns more often, but each pays a
+// warm-up. Treadle's own rows are judged, and take a tenth of their peers' time: they get most.
+// (Measured on a shared machine: the judged figure of fib on two workers moved by 25 % from run to
+// run with five processes each.)
+constexpr unsigned rounds_treadle = 15;
+constexpr unsigned rounds_peer = 5;
 constexpr unsigned repetitions_full = 2;
 // A million threads are slow to make and weigh the same every time (measured: spread below 0.1 %).
 constexpr unsigned memory_rounds_treadle = 3;
@@ -43,7 +48,7 @@ void show_progress(std::size_t done, std::size_t all, const workload& work, unsi
   std::fflush(stderr);
 }
 
-void run_row(row& one, const options& chosen, std::vector<repetition>& collected) {
+void run_row(row& one, const options& chosen, double unit, std::vector<repetition>& collected) {
   const child_order order = {std::string(one.work->name), one.peer, one.workers,
                              chosen.quick ? 1 : repetitions_full, chosen.quick};
   child_result result = run_child(order);
@@ -51,20 +56,26 @@ void run_row(row& one, const options& chosen, std::vector<repetition>& collected
     one.why_not = result.why_not;
     return;
   }
+  for (repetition& each : result.repetitions) each.f_nanoseconds = unit;
   collected.insert(collected.end(), result.repetitions.begin(), result.repetitions.end());
 }
 
 unsigned rounds_of(const row& one) {
-  if (!one.work->one_at_a_time) return rounds_full;
+  const bool ours = one.peer.starts_with("treadle");
+  if (!one.work->one_at_a_time) return ours ? rounds_treadle : rounds_peer;
   return one.peer == "treadle" ? memory_rounds_treadle : memory_rounds_peer;
 }
 
-/// fcontext in the rounds of another workload: one worker, whatever the workload asks.
-row make_unit_row() {
+/// One f in nanoseconds, now; 0 if it cannot be measured.
+double measure_unit(const options& chosen) {
   row unit;
   unit.work = find_workload("switch");
   unit.peer = "fcontext";
-  return unit;
+  std::vector<repetition> repetitions;
+  run_row(unit, chosen, 0, repetitions);
+  if (repetitions.empty()) return 0;
+  take_samples(unit, repetitions);
+  return median(unit.samples);
 }
 
 /// All peers of one workload with one number of workers.
@@ -80,19 +91,16 @@ void run_group(const workload& work, unsigned workers, const options& chosen,
     if (allowed_cpus() < workers) one.why_not = "only one CPU is allowed";
     group.push_back(std::move(one));
   }
-  row unit = make_unit_row();
-  std::vector<repetition> of_unit;
   std::vector<std::vector<repetition>> of_rows(group.size());
-  const unsigned rounds = chosen.quick ? 1 : rounds_full;
+  const unsigned rounds = chosen.quick ? 1 : std::max(rounds_treadle, rounds_peer);
   for (unsigned round = 0; round < rounds; ++round) {
-    run_row(unit, chosen, of_unit);
+    double unit = 0;
     for (std::size_t i = 0; i < group.size(); ++i) {
-      if (group[i].why_not.empty() && round < rounds_of(group[i])) {
-        run_row(group[i], chosen, of_rows[i]);
-      }
+      if (!group[i].why_not.empty() || round >= rounds_of(group[i])) continue;
+      if (unit == 0) unit = measure_unit(chosen);
+      run_row(group[i], chosen, unit, of_rows[i]);
     }
   }
-  if (unit.why_not.empty()) take_samples(unit, of_unit);
   double cas_pair = 0;
   double receive = 0;
   for (std::size_t i = 0; i < group.size(); ++i) {
@@ -100,10 +108,9 @@ void run_group(const workload& work, unsigned workers, const options& chosen,
     take_samples(group[i], of_rows[i]);
     if (group[i].peer == "cas-pair") cas_pair = median(group[i].samples);
     if (group[i].peer == "one-receive") receive = median(group[i].samples);
-    if (group[i].peer == "fcontext") unit.samples = group[i].samples;  // f is then exactly 1
+    if (group[i].peer == "fcontext") group[i].units = group[i].samples;  // it is the unit
   }
   for (row& one : group) {
-    one.f_nanoseconds = unit.samples.empty() ? 0 : median(unit.samples);
     one.cas_pair_nanoseconds = cas_pair;
     one.receive_nanoseconds = receive;
     rows.push_back(std::move(one));

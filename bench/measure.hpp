@@ -13,7 +13,8 @@
 namespace treadle::bench {
 
 /// One repetition: what it did and what it took. `bytes` is set by the memory workload only, the
-/// lateness, in seconds, by the sleepers only, what a serial loop takes by parallel_for only.
+/// lateness, in seconds, by the sleepers only, what a serial loop takes by parallel_for only; the unit
+/// f by the parent, when it has put repetitions beside each other.
 struct repetition {
   double operations = 0;
   double cpu_seconds = 0;
@@ -22,6 +23,7 @@ struct repetition {
   double median_late = 0;
   double worst_late = 0;
   double serial_seconds = 0;
+  double f_nanoseconds = 0;
 };
 
 inline double read_clock(clockid_t clock) {

@@ -32,19 +32,24 @@ double spread_of(const row& one) {
   return (*most - *least) / value_of(one);
 }
 
-/// Only a time can be counted in f.
+/// Each sample over the f of its own round, and of these the median: a neighbour on the machine who
+/// comes or goes changes both. Only a time can be counted in f.
 std::optional<double> in_f(const row& one) {
   if (one.f_nanoseconds <= 0) return std::nullopt;
-  if (one.work->value == quantity::nanoseconds_each) return value_of(one) / one.f_nanoseconds;
-  if (one.work->value == quantity::tree_seconds) return value_of(one) * 1e9 / one.f_nanoseconds;
-  return std::nullopt;
+  const bool tree = one.work->value == quantity::tree_seconds;
+  if (!tree && one.work->value != quantity::nanoseconds_each) return std::nullopt;
+  std::vector<double> quotients;
+  for (std::size_t i = 0; i < one.samples.size(); ++i) {
+    quotients.push_back(one.samples[i] * (tree ? 1e9 : 1) / one.units[i]);
+  }
+  return median(quotients);
 }
 
 /// What is compared with the limit, in the limit's unit.
 double judged_value(const row& one, const bar& limit) {
   switch (limit.unit) {
     case bar_unit::f:
-      return value_of(one) / one.f_nanoseconds;
+      return in_f(one).value_or(0);
     case bar_unit::cas_pairs:
       return value_of(one) / one.cas_pair_nanoseconds;
     case bar_unit::receives:
@@ -100,6 +105,17 @@ void print_row(const row& one, bool first) {
   fmt::print("\n");
 }
 
+double sample_at_reference(const workload& work, double value, double unit) {
+  const double scale = reference_f_nanoseconds / unit;
+  if (work.value == quantity::bytes_each || work.value == quantity::times_serial) return value;
+  if (work.value != quantity::millions_a_second) return value * scale;
+  const double nanoseconds = 1e3 / value;
+  if (work.name != "mutex_64_L100") return 1e3 / (nanoseconds * scale);
+  // Below the section's own length (it overlaps with the next) there is no rest to scale.
+  const double rest = std::max(0.0, nanoseconds - long_section_nanoseconds);
+  return 1e3 / (nanoseconds - rest + rest * scale);
+}
+
 }  // namespace
 
 double median(std::vector<double> values) {
@@ -114,6 +130,7 @@ void take_samples(row& one, const std::vector<repetition>& repetitions) {
   double wall_seconds = 0;
   double cpu_seconds = 0;
   for (const repetition& each : repetitions) {
+    one.units.push_back(each.f_nanoseconds);
     const double seconds = cpu ? each.cpu_seconds : each.wall_seconds;
     wall_seconds += each.wall_seconds;
     cpu_seconds += each.cpu_seconds;
@@ -138,6 +155,7 @@ void take_samples(row& one, const std::vector<repetition>& repetitions) {
         break;
     }
   }
+  one.f_nanoseconds = one.units.empty() ? 0 : median(one.units);
   one.wall_over_cpu = cpu_seconds > 0 ? wall_seconds / cpu_seconds : 0;
   if (one.work->value == quantity::tree_seconds && !repetitions.empty() &&
       repetitions.front().operations < skynet_spawns) {
@@ -147,17 +165,12 @@ void take_samples(row& one, const std::vector<repetition>& repetitions) {
 }
 
 double at_reference(const row& one) {
-  const double value = value_of(one);
-  if (one.f_nanoseconds <= 0) return value;
-  const double scale = reference_f_nanoseconds / one.f_nanoseconds;
-  if (one.work->value == quantity::bytes_each) return value;
-  if (one.work->value == quantity::times_serial) return value;
-  if (one.work->value != quantity::millions_a_second) return value * scale;
-  const double nanoseconds = 1e3 / value;
-  if (one.work->name != "mutex_64_L100") return 1e3 / (nanoseconds * scale);
-  // Below the section's own length (it overlaps with the next) there is no rest to scale.
-  const double rest = std::max(0.0, nanoseconds - long_section_nanoseconds);
-  return 1e3 / (nanoseconds - rest + rest * scale);
+  if (one.f_nanoseconds <= 0) return value_of(one);
+  std::vector<double> values;
+  for (std::size_t i = 0; i < one.samples.size(); ++i) {
+    values.push_back(sample_at_reference(*one.work, one.samples[i], one.units[i]));
+  }
+  return median(values);
 }
 
 std::optional<bool> reached(const row& one) {
