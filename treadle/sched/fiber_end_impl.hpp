@@ -65,9 +65,10 @@ thread* fiber_scheduler<Model>::end_of_child(thread& self, thread* popped) noexc
   return popped;
 }
 
-// The ends are inlined into the functions that every thread starts with: a thread that ends has
-// made no call that it does not return from, so the return predictor is right for the thread that
-// goes on (12 ns a miss, bench spawn_join).
+// The ends are inlined into the functions that every thread starts with, and what is too long is
+// jumped to, not called: a thread that ends has made no call that it does not return from, so the
+// return predictor is right for the thread that goes on (12 ns a miss, bench spawn_join). On the
+// straight path nothing lives over a call, so that no register need be saved first.
 
 // The end of a thread that hands over to `next`. Its stack and record are free before it has left
 // them, for nobody but this worker can take them, and the worker's next step is off the stack.
@@ -93,8 +94,14 @@ template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::end_child() noexcept {
   thread& self = *current_thread_or_null();
   worker& on = *current_worker_or_null();
-  if (!enter(on)) [[unlikely]]
-    end_as_guest(on, self);
+  if (!enter_at_once(on)) [[unlikely]]
+    end_child_as_guest_or_later(on, self);
+  end_child_inside(on, self);
+}
+
+template <class Model>
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_child_inside(worker& on,
+                                                                            thread& self) noexcept {
   fork_point& point = *self.body->fork;
   thread* popped = model().pop_parent(on);
   // Whoever holds the parent may touch the fork point: the parent is not running.
@@ -103,6 +110,13 @@ template <class Model>
     end_for(on, self, *popped, after::ended_child);
   }
   end_child_slowly(on, self, popped);
+}
+
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::end_child_as_guest_or_later(worker& on,
+                                                                           thread& self) noexcept {
+  if (!enter(on)) end_as_guest(on, self);
+  end_child_inside(on, self);
 }
 
 template <class Model>
@@ -123,7 +137,7 @@ template <class Model>
   // acquire: pairs with join(), makes the joiner's record readable
   const std::uintptr_t waiting = self.completion.load(base::acquire);
   if ((waiting & thread::lent) == 0) [[unlikely]]
-    end_for_anybody(on, self, waiting);
+    return end_for_anybody(on, self, waiting);
   thread& joiner = *reinterpret_cast<thread*>(waiting - thread::lent);
   transition(joiner, thread_state::parked, thread_state::ready, wait_reason::join);
   end_for(on, self, joiner, after::ended_joined);
@@ -142,11 +156,13 @@ template <class Model>
   if (!enter(on)) end_as_guest(on, self);
   // acquire: as in end_thread()
   end_for_anybody(on, self, self.completion.load(base::acquire));
+  __builtin_unreachable();
 }
 
-// `waiting` is what `completion` was a moment ago.
+// `waiting` is what `completion` was a moment ago. noipa: a compiler that sees that this does not
+// return calls it, where it should jump.
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_for_anybody(
+[[gnu::noipa]] void fiber_scheduler<Model>::end_for_anybody(
     worker& on, thread& self, std::uintptr_t waiting) noexcept {
   if (waiting > thread::detached && (waiting & (thread::may_leave | thread::lent)) == 0) {
     auto* joiner = reinterpret_cast<thread*>(waiting);
@@ -179,7 +195,6 @@ template <class Model>
       ->after_any_switch(*current_worker_or_null(), message);
 }
 
-// Nothing is kept over a call here, so that no register need be saved first.
 template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::run_thread(worker& on) {
   *on.errno_address = 0;
@@ -188,8 +203,8 @@ template <class Model>
   body.entry(body.closure);
   thread& ended = *current_thread_or_null();
   if (ended.body->specific.destroy != nullptr) [[unlikely]]
-    destroy_specific_and_end();
-  static_cast<fiber_scheduler*>(ended.scheduler)->end_thread(ended);
+    return destroy_specific_and_end();
+  return static_cast<fiber_scheduler*>(ended.scheduler)->end_thread(ended);
 }
 
 template <class Model>
@@ -210,8 +225,17 @@ void fiber_scheduler<Model>::child_main(std::uintptr_t parent) {
   *on->errno_address = 0;
   leave(*on);
   self->body->entry(&self->body->inline_closure);
-  destroy_specific(*self);
-  scheduler->end_child();
+  thread& ended = *current_thread_or_null();
+  if (ended.body->specific.destroy != nullptr) [[unlikely]]
+    destroy_specific_and_end_child();
+  static_cast<fiber_scheduler*>(ended.scheduler)->end_child();
+}
+
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::destroy_specific_and_end_child() {
+  thread& self = *current_thread_or_null();
+  destroy_specific(self);
+  static_cast<fiber_scheduler*>(self.scheduler)->end_child();
 }
 
 }  // namespace treadle::core

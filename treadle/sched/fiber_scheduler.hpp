@@ -80,6 +80,7 @@ class fiber_scheduler : public scheduler_port {
   [[noreturn]] void exit() noexcept final {
     *current_worker_or_null()->exceptions = exception_globals{};  // a handler may have called us
     end_thread(*current_thread_or_null());
+    __builtin_unreachable();
   }
   int fork(thread& child, fork_point& point) noexcept final;
   int spawn_child(closure_function entry, const child_closure& closure,
@@ -257,12 +258,15 @@ class fiber_scheduler : public scheduler_port {
   void retire(worker& on, thread& ended, after action) noexcept;
   void publish_end(worker& on, thread& ended) noexcept;
   thread* end_of_child(thread& self, thread* popped) noexcept;
-  [[noreturn]] void end_thread(thread& self) noexcept;
-  [[noreturn]] void end_for_anybody(worker& on, thread& self, std::uintptr_t waiting) noexcept;
+  // These two do not return either, but are left by a jump (fiber_end_impl.hpp).
+  void end_thread(thread& self) noexcept;
+  void end_for_anybody(worker& on, thread& self, std::uintptr_t waiting) noexcept;
   [[noreturn]] void end_as_guest_or_later(worker& on, thread& self) noexcept;
   [[noreturn]] void end_late_child() noexcept;
   [[noreturn]] void end_slowly(worker& on, thread& next, std::uintptr_t message) noexcept;
   [[noreturn]] void end_child() noexcept;
+  [[noreturn]] void end_child_inside(worker& on, thread& self) noexcept;
+  [[noreturn]] void end_child_as_guest_or_later(worker& on, thread& self) noexcept;
   [[noreturn]] void end_child_slowly(worker& on, thread& self, thread* popped) noexcept;
   [[noreturn]] void end_for(worker& on, thread& self, thread& next, after action) noexcept;
 
@@ -270,11 +274,12 @@ class fiber_scheduler : public scheduler_port {
   void park_as_guest(worker& on, thread& self, wait_reason why) noexcept;
   void after_switch_as_guest(worker& on, std::uintptr_t message) noexcept;
   [[noreturn]] void end_as_guest(worker& on, thread& self) noexcept;
-  [[noreturn]] static void thread_main(std::uintptr_t message);
+  static void thread_main(std::uintptr_t message);
   [[noreturn]] static void child_main(std::uintptr_t parent);
   static void after_start(std::uintptr_t message) noexcept;
-  [[noreturn]] static void run_thread(worker& on);
-  [[noreturn]] static void destroy_specific_and_end();
+  static void run_thread(worker& on);
+  static void destroy_specific_and_end();
+  [[noreturn]] static void destroy_specific_and_end_child();
   static void destroy_specific(thread& self);
 };
 
