@@ -162,8 +162,8 @@ template <class Model>
 // `waiting` is what `completion` was a moment ago. noipa: a compiler that sees that this does not
 // return calls it, where it should jump.
 template <class Model>
-[[gnu::noipa]] void fiber_scheduler<Model>::end_for_anybody(
-    worker& on, thread& self, std::uintptr_t waiting) noexcept {
+[[gnu::noipa]] void fiber_scheduler<Model>::end_for_anybody(worker& on, thread& self,
+                                                            std::uintptr_t waiting) noexcept {
   if (waiting > thread::detached && (waiting & (thread::may_leave | thread::lent)) == 0) {
     auto* joiner = reinterpret_cast<thread*>(waiting);
     if (joiner->scheduler == this && joiner->permit.claim_parked()) {
