@@ -143,14 +143,15 @@ void raw_rcu::synchronize() noexcept {
     base::fail_misuse("rcu_synchronize", "called inside a read section, for which it would wait");
   }
   caller mine(core::current_thread());
+  bool follows = false;
   {
     const base::guard hold(lock_);
     mine.target = begun_ + 1;
-    mine.leads = !led_;
+    follows = led_;
     led_ = true;
-    if (!mine.leads) followers_.push_back(&mine);
+    if (follows) followers_.push_back(&mine);
   }
-  if (!mine.leads) {
+  if (follows) {
     static_cast<void>(mine.node.wait(core::wait_reason::rcu, base::deadline::never()));
     if (!mine.leads) return;
   }
