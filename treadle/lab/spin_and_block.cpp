@@ -15,8 +15,10 @@
 #include "treadle/lab/affinity.hpp"
 #include "treadle/lab/all_experiments.hpp"
 #include "treadle/lab/human.hpp"
+#include "treadle/lab/lab_context.hpp"
 #include "treadle/lab/probes.hpp"
 #include "treadle/mutex.hpp"
+#include "treadle/runtime.hpp"
 #include "treadle/spinlock.hpp"
 #include "treadle/thread.hpp"
 
