@@ -108,7 +108,7 @@ void kind_row(lab_context& lab, lock_kind kind, double c_u, double c_k) {
   const std::string name =
       fmt::format("{}{}", kind == lock_kind::nptl ? "NPTL's " : "treadle::", to_string(kind));
   lab.report_shared(
-      judge(lab.of(fmt::format("{}, {}, 8 threads", section_name(kinds_section), name),
+      judge(lab.of(fmt::format("every kind, {}: {}", section_name(kinds_section), name),
                    "sections/s", "kinds", fmt::format("{} {}", lab.model_name(), name)),
             at_least(expected, 1.25, formula_words(lab.model(), c_u, c_k)),
             map(cost, [](double value) { return formula::nanoseconds_per_second / value; })));
