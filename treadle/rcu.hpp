@@ -27,7 +27,7 @@ namespace treadle {
 // deleter that waited for it; what happens before the call of rcu_synchronize() or retire(), before
 // every section for which that does not wait.
 // Misuse is fatal and names the call and the thread: unlock() outside of a section.
-// Cost: about 0.5 ns a section; nested, or after the thread has parked in it, some ns.
+// Cost: about 1 ns a section; nested, or after the thread has parked in it, some ns.
 // Not promised: that a section ends soon because somebody waits for it.
 class rcu_domain {
  public:
