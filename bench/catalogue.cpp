@@ -15,6 +15,7 @@ using enum quantity;
 std::string_view unit_of(quantity value) {
   switch (value) {
     case nanoseconds_each:
+    case nanoseconds_over:
       return "ns";
     case millions_a_second:
       return "Mop/s";
@@ -79,6 +80,9 @@ std::vector<workload> make_catalogue() {
       on_cpu_time(among({"cas-pair", "treadle", "treadle-m:1", "nptl"},
                         make("shared_mutex_read", "lock_shared, unlock_shared, a thread a worker",
                              nanoseconds_each, {{1, 2, cas_pairs}, {2, 2.6, cas_pairs}}))),
+      among({"treadle", "treadle-m:1", "nptl"},
+            make("rcu_read", "a read section over none, while a writer replaces what is read",
+                 nanoseconds_over, {{1, 1, nanoseconds}, {2, 1, nanoseconds}})),
       make("mutex_64_L0", "64 threads, one mutex, nothing inside", millions_a_second,
            {{1, 200, millions_at_reference}, {2, 110, millions_at_reference}}),
       make("mutex_64_L100", "64 threads, one mutex, 100 ns inside", millions_a_second,
@@ -128,6 +132,8 @@ std::string to_string(const bar& limit) {
       return fmt::format("<= {:g} x CAS pair", limit.limit);
     case receives:
       return fmt::format("<= {:g} x receive", limit.limit);
+    case nanoseconds:
+      return fmt::format("<= {:g} ns", limit.limit);
     case millions_at_reference:
       return fmt::format(">= {:g} Mop/s", limit.limit);
     case bytes:

@@ -13,6 +13,7 @@ namespace treadle::bench {
 /// How the value of a row follows from a repetition.
 enum class quantity {
   nanoseconds_each,   // time / operations
+  nanoseconds_over,   // (time - time of the same loop with nothing in it) / operations
   millions_a_second,  // operations / time
   bytes_each,         // bytes / operations
   crowd_seconds,      // CPU time of a crowd of sleepers, whatever the peer's own size was
@@ -25,6 +26,7 @@ enum class bar_unit {
   f,
   cas_pairs,
   receives,
+  nanoseconds,
   millions_at_reference,
   bytes,
   seconds_at_reference,

@@ -25,6 +25,7 @@ inline constexpr long yields = 1'500'000;
 inline constexpr long threads_in_turn = 1'000'000;
 inline constexpr long hand_over_rounds = 1'000'000;
 inline constexpr long lock_pairs = 2'000'000;
+inline constexpr long read_sections = 10'000'000;
 // The definition of the workloads.
 inline constexpr long locks_each = 10'000;
 inline constexpr long loop_elements = 1'000'000;
@@ -72,6 +73,9 @@ repetition measure_once(const child_order& order, std::uint64_t turns) {
   if (name == "mutex_uncontended") return lock_alone<P>(lock_pairs / less);
   if constexpr (requires { typename P::shared_mutex; }) {
     if (name == "shared_mutex_read") return read_together<P>(lock_pairs / less, order.workers);
+  }
+  if constexpr (requires { typename P::read_mostly; }) {
+    if (name == "rcu_read") return read_beside_a_writer<P>(read_sections / P::step_divisor / less);
   }
   if (name == "mutex_64_L0") return lock_by_64<P>(locks_each / less, 0);
   if (name == "mutex_64_L100") return lock_by_64<P>(locks_each / less, turns);

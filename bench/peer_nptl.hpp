@@ -75,6 +75,17 @@ struct peer_nptl {
     void unlock_shared() { pthread_rwlock_unlock(&native); }
   };
 
+  // libc has no RCU: what one would take.
+  struct read_mostly {
+    pthread_rwlock_t native = PTHREAD_RWLOCK_INITIALIZER;
+    void begin() { pthread_rwlock_rdlock(&native); }
+    void end() { pthread_rwlock_unlock(&native); }
+    void wait_for_readers() {
+      pthread_rwlock_wrlock(&native);
+      pthread_rwlock_unlock(&native);
+    }
+  };
+
   struct semaphore {
     sem_t native;
     semaphore() { sem_init(&native, 0, 0); }

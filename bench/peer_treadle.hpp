@@ -42,6 +42,12 @@ struct peer_treadle {
     semaphore() : treadle::counting_semaphore<>(0) {}
   };
 
+  struct read_mostly {
+    [[gnu::always_inline]] static void begin() { treadle::rcu_default_domain().lock(); }
+    [[gnu::always_inline]] static void end() { treadle::rcu_default_domain().unlock(); }
+    static void wait_for_readers() { treadle::rcu_synchronize(); }
+  };
+
   struct unbuffered : treadle::channel<long> {
     using treadle::channel<long>::channel;
     // Inlined, as the calls are that they wrap.

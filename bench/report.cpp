@@ -57,6 +57,7 @@ double judged_value(const row& one, const bar& limit) {
     case bar_unit::millions_at_reference:
     case bar_unit::seconds_at_reference:
       return at_reference(one);
+    case bar_unit::nanoseconds:
     case bar_unit::bytes:
     case bar_unit::times_serial_loop:
       return value_of(one);
@@ -76,6 +77,8 @@ std::string judged_text(const row& one, const bar& limit) {
       return fmt::format("{:.2f} Mop/s*", value);
     case bar_unit::seconds_at_reference:
       return fmt::format("{:.4f} s*", value);
+    case bar_unit::nanoseconds:
+      return fmt::format("{:.2f} ns", value);
     case bar_unit::bytes:
       return fmt::format("{:.0f} B", value);
     case bar_unit::times_serial_loop:
@@ -138,6 +141,9 @@ void take_samples(row& one, const std::vector<repetition>& repetitions) {
       case quantity::nanoseconds_each:
         one.samples.push_back(seconds * 1e9 / each.operations);
         break;
+      case quantity::nanoseconds_over:
+        one.samples.push_back((seconds - each.serial_seconds) * 1e9 / each.operations);
+        break;
       case quantity::millions_a_second:
         one.samples.push_back(each.operations / seconds * 1e-6);
         break;
@@ -178,7 +184,8 @@ std::optional<bool> reached(const row& one) {
   if (!limit || !has_figure(one)) return std::nullopt;
   if (limit->unit == bar_unit::cas_pairs && one.cas_pair_nanoseconds <= 0) return std::nullopt;
   if (limit->unit == bar_unit::receives && one.receive_nanoseconds <= 0) return std::nullopt;
-  const bool in_f = limit->unit != bar_unit::bytes && limit->unit != bar_unit::times_serial_loop;
+  const bool in_f = limit->unit != bar_unit::bytes && limit->unit != bar_unit::nanoseconds &&
+                    limit->unit != bar_unit::times_serial_loop;
   if (in_f && one.f_nanoseconds <= 0) return std::nullopt;
   const double value = judged_value(one, *limit);
   return larger_is_better(*limit) ? value >= limit->limit : value <= limit->limit;

@@ -6,6 +6,7 @@
 //   yield()            gives way to another thread of the peer
 //   mutex, semaphore   lock/unlock; acquire/release, starting at 0
 //   shared_mutex       lock_shared/unlock_shared; a peer may have none
+//   read_mostly        begin/end of a read section, wait_for_readers(); a peer may have none
 //   unbuffered, buffered   channels of long, made with a capacity: put(), get(), close()
 //   get_from_any()     where there is a select: receives from one of four
 //   scope              spawn(f), join(): the peer's best way to fork and join
@@ -185,6 +186,60 @@ repetition read_together(long pairs, unsigned workers) {
   }
   for (auto& reader : readers) P::join(reader);
   return watch.stop(static_cast<double>(pairs) * workers);
+}
+
+/// A reader beside a writer that replaces what is read, waits until nobody reads the old one, and
+/// begins again. The reader's own CPU time, with sections and without, a chunk of each in turn.
+template <class P>
+repetition read_beside_a_writer(long sections) {
+  struct alignas(128) version {
+    long value;
+  };
+  constexpr long chunk = 10'000;  // guess: long against the clock, short against a time slice
+  const std::array<version, 2> versions{{{1}, {2}}};
+  std::atomic<const version*> current{&versions[0]};
+  std::atomic<bool> done{false};
+  typename P::read_mostly guard;
+  auto writer = P::spawn([&] {
+    for (unsigned turn = 1; !done.load(std::memory_order_acquire); ++turn) {  // pairs with the end
+      // release: pairs with the reader's load
+      current.store(&versions[turn % 2], std::memory_order_release);
+      guard.wait_for_readers();
+      P::yield();
+    }
+  });
+  repetition result;
+  auto reader = P::spawn([&] {
+    auto* const from = &current;
+    auto* const section = &guard;
+    // Volatile, so that no compiler adds up in another order.
+    const auto add_one = [from](long& sum) {
+      sum += from->load(std::memory_order_acquire)->value;  // pairs with the writer
+      asm volatile("" : "+r"(sum));
+    };
+    long sum = 0;
+    for (long left = sections; left > 0; left -= chunk) {
+      const double before = read_clock(CLOCK_THREAD_CPUTIME_ID);
+      for (long i = 0; i < chunk; ++i) add_one(sum);
+      const double between = read_clock(CLOCK_THREAD_CPUTIME_ID);
+      for (long i = 0; i < chunk; ++i) {
+        section->begin();
+        add_one(sum);
+        section->end();
+      }
+      const double after = read_clock(CLOCK_THREAD_CPUTIME_ID);
+      result.operations += static_cast<double>(chunk);
+      result.serial_seconds += between - before;
+      result.cpu_seconds += after - between;
+      P::yield();
+    }
+    result.wall_seconds = result.cpu_seconds;
+    if (sum < 2 * sections) throw std::runtime_error("a version was not read");
+    done.store(true, std::memory_order_release);  // pairs with the writer's loop
+  });
+  P::join(reader);
+  P::join(writer);
+  return result;
 }
 
 /// 64 threads x `each` times: lock, count, spend `turns`, unlock. The count proves the exclusion.

@@ -103,6 +103,13 @@ foreach(name IN LISTS treadle_uring_tests)
   endforeach()
 endforeach()
 
+# Where the kernel refuses membarrier, readers have fences of their own.
+foreach(name IN ITEMS rcu hazard_pointer)
+  add_test(NAME tests/conformance/${name}_test/own_fences COMMAND conformance_${name}_test)
+  set_tests_properties(tests/conformance/${name}_test/own_fences PROPERTIES
+    TIMEOUT ${treadle_test_timeout} LABELS conformance ENVIRONMENT "TREADLE_FAULT=membarrier:1+")
+endforeach()
+
 # Every public header compiles by itself: a user includes them in any order.
 file(GLOB treadle_public_headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
   ${PROJECT_SOURCE_DIR}/treadle/*.hpp)

@@ -19,6 +19,8 @@
 #include "treadle/sched/many_to_many.hpp"
 #include "treadle/sched/many_to_one.hpp"
 #include "treadle/sched/one_to_one.hpp"
+#include "treadle/sync/raw_hazards.hpp"
+#include "treadle/sync/raw_rcu.hpp"
 #include "treadle/thread/body.hpp"
 
 namespace treadle {
@@ -175,6 +177,9 @@ runtime::~runtime() {
   detail::forget_deadlines(*this);
   if (schedulers_->single) schedulers_->single->close();
   if (schedulers_->many) schedulers_->many->close();
+  // What this runtime's threads have retired, and nobody reads.
+  sync::raw_rcu::of_process().reclaim();
+  sync::raw_hazards::of_process().reclaim();
 }
 
 const core::activation_report& runtime::activation() const noexcept {

@@ -27,4 +27,15 @@ void asymmetric_fence::prepare() noexcept {
 
 void asymmetric_fence::heavy() noexcept { heavy_fence(); }
 
+// ThreadSanitizer does not model fences: there a read-modify-write of one word that all change
+// orders the two sides, and tells it so.
+void asymmetric_fence::full() noexcept {
+#if defined(TREADLE_TSAN)
+  static constinit atomic<unsigned> meeting{0};
+  meeting.fetch_add(1, seq_cst);  // seq_cst: the fence itself
+#else
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
 }  // namespace treadle::base

@@ -29,6 +29,8 @@ class asymmetric_fence {
   // Only where are_usable().
   static void light() noexcept { compiler_fence(); }
   static void heavy() noexcept;
+  // Where it is not usable, on both sides: a full fence.
+  static void full() noexcept;
 
  private:
   static atomic<bool> usable_;

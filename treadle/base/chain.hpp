@@ -11,6 +11,8 @@ class chain {
   bool empty() const noexcept { return first_ == nullptr; }
   std::size_t size() const noexcept { return size_; }
 
+  T* front() const noexcept { return first_; }
+
   void push_back(T* item) noexcept {
     item->link = nullptr;
     if (first_ == nullptr) {

@@ -8,6 +8,8 @@ namespace treadle::lab {
 extern const experiment switch_cost;
 extern const experiment create_cost_experiment;
 extern const experiment contended_lock;
+extern const experiment rcu;
+extern const experiment spin_and_block;
 extern const experiment kernel_memory;
 extern const experiment address_space;
 extern const experiment million;

@@ -15,6 +15,9 @@ namespace {
 // The claim's lengths of the critical section, in nanoseconds.
 constexpr std::array sections{0.0, 100.0, 1'000.0, 10'000.0};
 
+// The section for which the kinds of lock are compared, from them: long enough to be one.
+constexpr double kinds_section = 100.0;
+
 // A throughput is off by more than this only if the formula is wrong: the two costs that go into
 // it vary by some tens of per cent with what the caches hold.
 constexpr double tolerance = 2;
@@ -94,6 +97,23 @@ void gain_row(lab_context& lab, double section, double c_u, double c_k) {
                    map(user, [&](double value) { return value - kernel.median; })));
 }
 
+// Every kind, for one length of section: the same bound, and NPTL's beside it.
+void kind_row(lab_context& lab, lock_kind kind, double c_u, double c_k) {
+  // The runtime's parks cannot let another thread hold libc's lock: it blocks the kernel thread.
+  if (kind == lock_kind::nptl && lab.model() != model::one_to_one) return;
+  const sample cost = crowd_cost(
+      lab, {.model = lab.model(), .section_turns = turns_lasting(lab, kinds_section)}, kind);
+  const double expected =
+      formula::throughput(kinds_section, formula::hand_off(lab.model(), c_u, c_k));
+  const std::string name =
+      fmt::format("{}{}", kind == lock_kind::nptl ? "NPTL's " : "treadle::", to_string(kind));
+  lab.report_shared(
+      judge(lab.of(fmt::format("every kind, {}: {}", section_name(kinds_section), name),
+                   "sections/s", "kinds", fmt::format("{} {}", lab.model_name(), name)),
+            at_least(expected, 1.25, formula_words(lab.model(), c_u, c_k)),
+            map(cost, [](double value) { return formula::nanoseconds_per_second / value; })));
+}
+
 void run(lab_context& lab) {
   const double c_u = user_switch(lab).median;
   const double c_k = kernel_switch(lab).median;
@@ -102,6 +122,10 @@ void run(lab_context& lab) {
     passed_on_row(lab, section, c_u, c_k);
     if (lab.model() == model::many_to_one) gain_row(lab, section, c_u, c_k);
     crowd_row(lab, section, c_u, c_k);
+  }
+  for (const lock_kind kind : lock_kinds) {
+    lab.progress(std::string(to_string(kind)));
+    kind_row(lab, kind, c_u, c_k);
   }
 }
 
@@ -116,7 +140,8 @@ const experiment contended_lock{
     .method =
         "Eight threads share one right to work. First they pass it on in a ring after every "
         "critical section of length L (the textbook's steady state; 1:1 on one CPU, where "
-        "c_k was measured). Then they fight for a treadle::mutex, as programs do.",
+        "c_k was measured). Then they fight for a treadle::mutex, as programs do; and for every "
+        "other kind of lock with L = 100 ns, beside NPTL's mutex in 1:1.",
     .look =
         "Dashed lines are the formulas, fed with the c_u and c_k of this run. The models are "
         "far apart on the left, where the switch is all there is, and meet on the right, where "
@@ -133,7 +158,11 @@ const experiment contended_lock{
                .kind = plot_kind::lines,
                .unit = "sections/s",
                .logarithmic = true,
-               .axis = "critical section"}},
+               .axis = "critical section"},
+              {.key = "kinds",
+               .title = "Every kind of lock, L = 100 ns",
+               .unit = "sections/s",
+               .logarithmic = true}},
     .run = run};
 
 }  // namespace treadle::lab

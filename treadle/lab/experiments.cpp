@@ -8,15 +8,26 @@ namespace treadle::lab {
 
 std::span<const experiment* const> experiments() {
   // From the costs to what follows from them.
-  static constexpr std::array<const experiment*, 18> all{&switch_cost,    &create_cost_experiment,
-                                                         &contended_lock, &futex,
-                                                         &kernel_memory,  &address_space,
-                                                         &million,        &parallelism,
-                                                         &blocking_call,  &page_fault,
-                                                         &async_cure,     &syscall_handoff,
-                                                         &activations,    &preemption,
-                                                         &servers,        &work_stealing,
-                                                         &thread_pool,    &thread_local_storage};
+  static constexpr std::array<const experiment*, 20> all{&switch_cost,
+                                                         &create_cost_experiment,
+                                                         &contended_lock,
+                                                         &futex,
+                                                         &rcu,
+                                                         &spin_and_block,
+                                                         &kernel_memory,
+                                                         &address_space,
+                                                         &million,
+                                                         &parallelism,
+                                                         &blocking_call,
+                                                         &page_fault,
+                                                         &async_cure,
+                                                         &syscall_handoff,
+                                                         &activations,
+                                                         &preemption,
+                                                         &servers,
+                                                         &work_stealing,
+                                                         &thread_pool,
+                                                         &thread_local_storage};
   return all;
 }
 
@@ -28,7 +39,7 @@ const experiment* find_experiment(std::string_view id) {
 }
 
 const probe* find_probe(std::string_view name) {
-  static constexpr std::array<const probe*, 3> all{&population_probe, &locks_probe,
+  static constexpr std::array<const probe*, 4> all{&population_probe, &locks_probe, &spin_probe,
                                                    &echo_load_probe};
   for (const probe* each : all) {
     if (each->name == name) return each;

@@ -1,6 +1,8 @@
 // The ring and the crowd.
 #include "treadle/lab/hand_off.hpp"
 
+#include <pthread.h>
+
 #include <memory>
 #include <vector>
 
@@ -10,6 +12,8 @@
 #include "treadle/latch.hpp"
 #include "treadle/mutex.hpp"
 #include "treadle/semaphore.hpp"
+#include "treadle/shared_mutex.hpp"
+#include "treadle/spinlock.hpp"
 #include "treadle/thread.hpp"
 
 namespace treadle::lab {
@@ -63,8 +67,15 @@ double run_ring(const contest& of, std::uint64_t passes) {
   });
 }
 
+struct nptl_mutex {
+  pthread_mutex_t native = PTHREAD_MUTEX_INITIALIZER;
+  void lock() { ::pthread_mutex_lock(&native); }
+  void unlock() { ::pthread_mutex_unlock(&native); }
+};
+
+template <class Lock>
 double run_crowd(const contest& of, std::uint64_t sections) {
-  mutex hot;
+  Lock hot;
   const std::uint64_t each = sections / of.threads;
   return timed_together(of, [&](unsigned) {
     for (std::uint64_t turn = 0; turn < each; ++turn) {
@@ -94,6 +105,48 @@ sample measured(lab_context& lab, const contest& of, Run run) {
 
 sample ring_cost(lab_context& lab, const contest& of) { return measured(lab, of, run_ring); }
 
-sample crowd_cost(lab_context& lab, const contest& of) { return measured(lab, of, run_crowd); }
+sample crowd_cost(lab_context& lab, const contest& of, lock_kind kind) {
+  switch (kind) {
+    case lock_kind::plain:
+      return measured(lab, of, run_crowd<mutex>);
+    case lock_kind::timed:
+      return measured(lab, of, run_crowd<timed_mutex>);
+    case lock_kind::recursive:
+      return measured(lab, of, run_crowd<recursive_mutex>);
+    case lock_kind::recursive_timed:
+      return measured(lab, of, run_crowd<recursive_timed_mutex>);
+    case lock_kind::shared:
+      return measured(lab, of, run_crowd<shared_mutex>);
+    case lock_kind::shared_timed:
+      return measured(lab, of, run_crowd<shared_timed_mutex>);
+    case lock_kind::spin:
+      return measured(lab, of, run_crowd<spinlock>);
+    case lock_kind::nptl:
+      break;
+  }
+  return measured(lab, of, run_crowd<nptl_mutex>);
+}
+
+std::string_view to_string(lock_kind kind) {
+  switch (kind) {
+    case lock_kind::plain:
+      return "mutex";
+    case lock_kind::timed:
+      return "timed_mutex";
+    case lock_kind::recursive:
+      return "recursive_mutex";
+    case lock_kind::recursive_timed:
+      return "recursive_timed_mutex";
+    case lock_kind::shared:
+      return "shared_mutex";
+    case lock_kind::shared_timed:
+      return "shared_timed_mutex";
+    case lock_kind::spin:
+      return "spinlock";
+    case lock_kind::nptl:
+      break;
+  }
+  return "pthread_mutex_t";
+}
 
 }  // namespace treadle::lab

@@ -7,6 +7,7 @@ namespace treadle::lab {
 
 extern const probe population_probe;
 extern const probe locks_probe;
+extern const probe spin_probe;
 extern const probe echo_load_probe;
 
 }  // namespace treadle::lab

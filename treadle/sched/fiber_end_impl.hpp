@@ -174,11 +174,21 @@ template <class Model>
   switch_for_ever(on, model().pick(on), tag(self, after::ended));
 }
 
+// Of a thread whose function has returned: values to destroy, or read sections still open. One test
+// for all.
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::destroy_specific(thread& self) {
+[[gnu::always_inline]] inline bool fiber_scheduler<Model>::leaves_something(
+    const thread& self) noexcept {
+  return (reinterpret_cast<std::uintptr_t>(self.body->specific.destroy) | read_sections_here() |
+          self.reading) != 0;
+}
+
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::clear_up(thread& self) {
   if (self.body->specific.destroy != nullptr) {
     self.body->specific.destroy(self.body->specific.values);
   }
+  end_read_sections(self);
 }
 
 template <class Model>
@@ -202,15 +212,15 @@ template <class Model>
   const thread_body& body = *current_thread_or_null()->body;
   body.entry(body.closure);
   thread& ended = *current_thread_or_null();
-  if (ended.body->specific.destroy != nullptr) [[unlikely]]
-    return destroy_specific_and_end();
+  if (leaves_something(ended)) [[unlikely]]
+    return clear_up_and_end();
   return static_cast<fiber_scheduler*>(ended.scheduler)->end_thread(ended);
 }
 
 template <class Model>
-[[gnu::noinline]] void fiber_scheduler<Model>::destroy_specific_and_end() {
+[[gnu::noinline]] void fiber_scheduler<Model>::clear_up_and_end() {
   thread& self = *current_thread_or_null();
-  destroy_specific(self);
+  clear_up(self);
   static_cast<fiber_scheduler*>(self.scheduler)->end_thread(self);
 }
 
@@ -226,15 +236,15 @@ void fiber_scheduler<Model>::child_main(std::uintptr_t parent) {
   leave(*on);
   self->body->entry(&self->body->inline_closure);
   thread& ended = *current_thread_or_null();
-  if (ended.body->specific.destroy != nullptr) [[unlikely]]
-    destroy_specific_and_end_child();
+  if (leaves_something(ended)) [[unlikely]]
+    clear_up_and_end_child();
   static_cast<fiber_scheduler*>(ended.scheduler)->end_child();
 }
 
 template <class Model>
-[[gnu::noinline]] void fiber_scheduler<Model>::destroy_specific_and_end_child() {
+[[gnu::noinline]] void fiber_scheduler<Model>::clear_up_and_end_child() {
   thread& self = *current_thread_or_null();
-  destroy_specific(self);
+  clear_up(self);
   static_cast<fiber_scheduler*>(self.scheduler)->end_child();
 }
 

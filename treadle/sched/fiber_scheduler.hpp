@@ -79,6 +79,7 @@ class fiber_scheduler : public scheduler_port {
   TREADLE_INDIRECT_RETURN void yield() noexcept final;
   [[noreturn]] void exit() noexcept final {
     *current_worker_or_null()->exceptions = exception_globals{};  // a handler may have called us
+    end_read_sections(*current_thread_or_null());
     end_thread(*current_thread_or_null());
     __builtin_unreachable();
   }
@@ -222,8 +223,9 @@ class fiber_scheduler : public scheduler_port {
   context::resume_point prepare(worker& on, thread& next) noexcept;
   context::resume_point prepare_bound(thread& next) noexcept;
   static bool is_calm(const worker& on) noexcept {
-    // One test for both words.
-    return (reinterpret_cast<std::uintptr_t>(on.exceptions->caught) | on.exceptions->uncaught) == 0;
+    // One test for all three words.
+    return (reinterpret_cast<std::uintptr_t>(on.exceptions->caught) | on.exceptions->uncaught |
+            read_sections_here()) == 0;
   }
   // The parent went on before its youngest child had ended. Forgotten, or that child would take a
   // parent that it finds in the deque for one that waits there since its own fork, and not a later.
@@ -238,8 +240,8 @@ class fiber_scheduler : public scheduler_port {
                    after expected) noexcept;
   void switch_calm(worker& on, thread& self, thread* next, std::uintptr_t message,
                    after expected) noexcept;
-  void switch_while_throwing(worker& on, thread& self, thread* next, std::uintptr_t message,
-                             after expected) noexcept;
+  void switch_with_baggage(worker& on, thread& self, thread* next, std::uintptr_t message,
+                           after expected) noexcept;
   [[noreturn]] void switch_for_ever(worker& on, thread* next, std::uintptr_t message) noexcept;
   void after_switch(worker& on, std::uintptr_t message, after expected) noexcept;
   void after_any_switch(worker& on, std::uintptr_t message) noexcept;
@@ -278,9 +280,10 @@ class fiber_scheduler : public scheduler_port {
   [[noreturn]] static void child_main(std::uintptr_t parent);
   static void after_start(std::uintptr_t message) noexcept;
   static void run_thread(worker& on);
-  static void destroy_specific_and_end();
-  [[noreturn]] static void destroy_specific_and_end_child();
-  static void destroy_specific(thread& self);
+  static void clear_up_and_end();
+  [[noreturn]] static void clear_up_and_end_child();
+  static bool leaves_something(const thread& self) noexcept;
+  static void clear_up(thread& self);
 };
 
 }  // namespace treadle::core

@@ -38,16 +38,17 @@ template <class Model>
                                                                        std::uintptr_t message,
                                                                        after expected) noexcept {
   if (!is_calm(on)) [[unlikely]]
-    return switch_while_throwing(on, self, next, message, expected);
+    return switch_with_baggage(on, self, next, message, expected);
   switch_calm(on, self, next, message, expected);
 }
 
-// The thread stops amid a throw or a handler. Everybody else finds a calm worker.
+// The thread stops amid a throw, a handler or a read section. Everybody else finds a calm worker.
 template <class Model>
-[[gnu::noinline]] void fiber_scheduler<Model>::switch_while_throwing(worker& on, thread& self,
-                                                                     thread* next,
-                                                                     std::uintptr_t message,
-                                                                     after expected) noexcept {
+[[gnu::noinline]] void fiber_scheduler<Model>::switch_with_baggage(worker& on, thread& self,
+                                                                   thread* next,
+                                                                   std::uintptr_t message,
+                                                                   after expected) noexcept {
+  move_read_sections(self);
   const exception_globals kept = *on.exceptions;
   *on.exceptions = exception_globals{};
   switch_calm(on, self, next, message, expected);

@@ -172,6 +172,7 @@ void* one_to_one::kernel_main(void* argument) {
   record_pool::drain(mine.self.records);
   set_current_worker(nullptr);
   set_current_thread(nullptr);
+  leave_readers();
   home.bury(self);
   base::leave_party();
   return nullptr;

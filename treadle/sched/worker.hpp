@@ -10,6 +10,7 @@
 #include "treadle/context/fiber_note.hpp"
 #include "treadle/context/switch.hpp"
 #include "treadle/thread/current.hpp"
+#include "treadle/thread/reading.hpp"
 #include "treadle/thread/record_pool.hpp"
 
 namespace treadle::core {
@@ -63,6 +64,7 @@ struct worker {
   // Call on the kernel thread itself; `fibers` for one that runs them.
   void adopt_kernel_thread(bool fibers) noexcept {
     base::enter_party(fibers);
+    join_readers();
     errno_address = &errno;
     exceptions = reinterpret_cast<exception_globals*>(abi::__cxa_get_globals());
     idle_note.adopt_kernel_stack();
@@ -74,6 +76,7 @@ struct worker {
     record_pool::drain(records);
     set_current_worker(nullptr);
     set_current_thread(nullptr);
+    leave_readers();
     base::leave_party();
   }
 };

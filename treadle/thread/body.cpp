@@ -26,6 +26,8 @@ std::string_view name_of_call(wait_reason why) noexcept {
       return "wait_group::wait";
     case wait_reason::once:
       return "call_once";
+    case wait_reason::rcu:
+      return "rcu_synchronize";
     case wait_reason::join:
       return "thread::join";
     case wait_reason::scope:

@@ -7,22 +7,24 @@
 // other and with the switch.
 #pragma once
 
+#include "treadle/thread/read_slot.hpp"
 #include "treadle/thread/thread.hpp"
 
 namespace treadle::core {
 
 struct worker;
 
-struct current_pair {
+struct current_state {
   thread* self;  // null on a kernel thread that the runtime does not know yet, and on idle workers
   worker* on;    // null on a kernel thread that the runtime does not know yet
+  read_slot reading;  // of the thread that runs here
 };
 
 }  // namespace treadle::core
 
 // initial-exec: a fixed offset from the thread pointer, also in the shared library.
 extern "C" {
-extern __thread treadle::core::current_pair treadle_current
+extern __thread treadle::core::current_state treadle_current
     __attribute__((tls_model("initial-exec"), visibility("default")));
 }
 
@@ -64,12 +66,23 @@ inline void set_current_worker(worker* on) noexcept {
       : "=&r"(offset)
       : "r"(on));
 }
+
+// Not 0 while the thread is inside a read section that it entered since it last stopped.
+inline std::uint64_t read_sections_here() noexcept {
+  std::uint64_t word;
+  asm volatile(
+      "movq treadle_current@gottpoff(%%rip), %0\n\t"
+      "movq %%fs:16(%0), %0"
+      : "=r"(word));
+  return word;
+}
 #else
 // Not inlined, for the reason in the file head.
 thread* current_thread_or_null() noexcept;
 worker* current_worker_or_null() noexcept;
 void set_current_thread(thread* self) noexcept;
 void set_current_worker(worker* on) noexcept;
+std::uint64_t read_sections_here() noexcept;
 #endif
 
 }  // namespace treadle::core

@@ -47,6 +47,7 @@ enum class wait_reason : std::uint8_t {
   event,
   wait_group,
   once,
+  rcu,
   channel,
   join,
   scope,
@@ -112,7 +113,9 @@ struct alignas(base::cache_line_bytes) thread {
   // Fixed after start.
   bool bound = false;   // `body` and `resume` are meant, not `start` and `last_word`
   bool forked = false;  // a scope's child: completion holds no joiner, body->fork does
-  scheduler_port* scheduler = nullptr;
+  // The thread's own: its read sections that it has taken along (read_book.hpp).
+  std::uint32_t reading = 0;
+  scheduler_port* scheduler = nullptr;  // fixed after start
 
   static constexpr std::uintptr_t unjoined = 0;
   static constexpr std::uintptr_t has_finished = 1;
