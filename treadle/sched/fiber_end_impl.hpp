@@ -177,7 +177,7 @@ template <class Model>
 template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::destroy_specific(thread& self) {
   if (self.body->specific.destroy != nullptr) {
-    self.body->specific.destroy(self.body->specific.values);
+    finish_specific(self);
   }
 }
 

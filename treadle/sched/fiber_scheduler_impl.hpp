@@ -361,6 +361,7 @@ template <class Model>
 int fiber_scheduler<Model>::fork(thread& child, fork_point& point) noexcept {
   child.forked = true;
   child.body->fork = &point;
+  inherit_level(child);
   worker& on = core::current_worker();
   if (on.scheduler != this || !enter(on)) [[unlikely]] {
     if (on.scheduler == this) leave(on);
@@ -396,6 +397,9 @@ int fiber_scheduler<Model>::spawn_child(closure_function entry, const child_clos
   body.entry = entry;
   closure.copy_to(body.inline_closure);
   body.fork = &point;
+  // relaxed, both: a moment's, and nobody else knows the child yet
+  const priority own = self.level.load(base::relaxed).own;
+  made->level.store({own, own}, base::relaxed);
   point.youngest = made;
   processor_of(on).started.add(1);
   transition(*made, thread_state::fresh, thread_state::running, wait_reason::none);
