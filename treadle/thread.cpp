@@ -106,6 +106,14 @@ core::thread_level launch::level_of(const core::thread* which) {
   return which->level.load(base::relaxed);  // relaxed: a moment's
 }
 
+core::thread_state launch::state_of(const core::thread* which) {
+  if (which == nullptr) {
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                            "treadle: thread::state: not joinable");
+  }
+  return which->now.load(base::relaxed).state;  // relaxed: a moment's
+}
+
 own_stop_token::own_stop_token(const std::stop_token& token) noexcept
     : before_(std::exchange(core::current_thread().body->stop, &token)) {}
 

@@ -29,6 +29,8 @@ class runtime;
 class thread;
 
 using core::priority;
+// free, fresh, ready, running, parked, finished.
+using core::thread_state;
 
 using std::nostopstate;
 using std::nostopstate_t;
@@ -101,6 +103,7 @@ struct launch {
   // std::system_error with invalid_argument for a null one.
   static bool set_priority(core::thread* which, core::priority wanted);
   static core::thread_level level_of(const core::thread* which);
+  static core::thread_state state_of(const core::thread* which);
 
   template <class Closure>
   static core::thread* start_closure(core::scheduler_port& scheduler,
@@ -248,13 +251,15 @@ class thread {
   void detach() { detail::launch::detach(record_); }
   id get_id() const noexcept { return record_ != nullptr ? id(record_->id) : id(); }
   // What the thread was given, by its attributes or since; and what it runs at: that, or more while
-  // it holds a priority_inheritance_mutex that others wait for. std::system_error when not joinable.
+  // others wait for a priority_inheritance_mutex of its. std::system_error when not joinable.
   treadle::priority priority() const { return detail::launch::level_of(record_).own; }
   treadle::priority effective_priority() const {
     return detail::launch::level_of(record_).effective;
   }
-  // At the latest when the thread is next made ready. False when the kernel refuses it, which only a
-  // thread with a kernel thread of its own can tell: then only inheriting mutexes go by it.
+  // A moment's: where the thread was just now. std::system_error when not joinable.
+  thread_state state() const { return detail::launch::state_of(record_); }
+  // At the latest when the thread is next made ready. False when the kernel refuses it, which only
+  // a thread with a kernel thread of its own can tell: then only inheriting mutexes go by it.
   bool set_priority(treadle::priority wanted) {
     return detail::launch::set_priority(record_, wanted);
   }
@@ -314,6 +319,7 @@ class jthread {
   bool try_join(const wait_limit& limit) { return thread_.try_join(limit); }
   void detach() { thread_.detach(); }
   id get_id() const noexcept { return thread_.get_id(); }
+  thread_state state() const { return thread_.state(); }
   treadle::priority priority() const { return thread_.priority(); }
   treadle::priority effective_priority() const { return thread_.effective_priority(); }
   bool set_priority(treadle::priority wanted) { return thread_.set_priority(wanted); }

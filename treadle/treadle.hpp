@@ -14,6 +14,7 @@
 #include "treadle/mutex.hpp"
 #include "treadle/oneshot.hpp"
 #include "treadle/parallel.hpp"
+#include "treadle/priority_inheritance_mutex.hpp"
 #include "treadle/runtime.hpp"
 #include "treadle/scope.hpp"
 #include "treadle/select.hpp"

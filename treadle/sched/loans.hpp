@@ -9,8 +9,8 @@
 // the walk, because nobody's level changes any more.
 // Rejected: a lock for each source, taken hand over hand along the chain (Linux's rt_mutex): five
 // times the code, for locks that few threads wait for.
-// Source: Sha, Rajkumar and Lehoczky, "Priority inheritance protocols", IEEE Trans. Computers 39(9),
-// 1990.
+// Source: Sha, Rajkumar and Lehoczky, "Priority inheritance protocols", IEEE Trans. Computers
+// 39(9), 1990.
 #pragma once
 
 #include <algorithm>

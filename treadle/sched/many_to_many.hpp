@@ -2,9 +2,9 @@
 //
 // A processor's ready threads are, in the order that they are looked at: the next slot (just
 // woken here), the ring, the fork deque (parents of running children), the inject queue for all,
-// timers. Before all that come threads of higher levels, in one queue for all processors, and a
-// share of the turns goes to those of lower ones (level_turns.hpp); but for that share they run when
-// there is nothing to steal either. A worker without work becomes a thief: takes half of another's ring, or the oldest fork
+// timers. Before all that come threads of higher levels, in one queue for all processors; a share
+// of the turns goes to those of lower ones (level_turns.hpp), who else run when nobody has others.
+// A worker without work becomes a thief: takes half of another's ring, or the oldest fork
 // continuation, or a single thread that nobody has run for a while.
 // Width is the number of processors. A processor is held by one worker (claim.hpp); more workers
 // than processors (crew.hpp) stand by to take the place of one that is blocked in the kernel. The
