@@ -11,6 +11,7 @@
 #include "treadle/future.hpp"
 #include "treadle/io.hpp"
 #include "treadle/latch.hpp"
+#include "treadle/lifecycle.hpp"
 #include "treadle/mutex.hpp"
 #include "treadle/oneshot.hpp"
 #include "treadle/parallel.hpp"

@@ -15,6 +15,7 @@
 #include "treadle/sched/kernel_level.hpp"
 #include "treadle/sched/one_to_one.hpp"
 #include "treadle/thread/body.hpp"
+#include "treadle/thread/record_list.hpp"
 
 namespace treadle::core {
 namespace {
@@ -77,6 +78,10 @@ struct greeting {
 const greeting install;
 
 }  // namespace
+
+bool is_foreign(const thread& which) noexcept {
+  return *const_cast<scheduler_port* const volatile*>(&which.scheduler) == &foreign_scheduler();
+}
 
 thread& adopt_current() noexcept {
   bool mapped = false;
