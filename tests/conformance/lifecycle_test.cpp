@@ -28,7 +28,7 @@ class Lifecycle : public testing_support::in_model<Configuration> {};
 TYPED_TEST_SUITE(Lifecycle, testing_support::every_model, testing_support::model_names);
 
 struct noted {
-  explicit noted(std::string& text, char mark) : text(text), mark(mark) {}
+  noted(std::string& into, char what) : text(into), mark(what) {}
   ~noted() { text += mark; }
   std::string& text;
   char mark;
