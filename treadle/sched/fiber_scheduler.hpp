@@ -253,6 +253,7 @@ class fiber_scheduler : public scheduler_port {
     point.youngest = nullptr;
     ++point.left_behind;
   }
+  bool keeps_turn(worker& on, const thread& self) noexcept;
   void park_here(thread& self, wait_reason why, after expected) noexcept;
   // `expected`: what the one has most likely left to do who makes us come back.
   std::uintptr_t stop_running(worker& on, thread& self, after action) noexcept;

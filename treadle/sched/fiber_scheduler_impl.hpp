@@ -350,11 +350,28 @@ void fiber_scheduler<Model>::yield() noexcept {
   worker& on = *current_worker_or_null();
   if (!enter(on)) [[unlikely]]
     return move_to_processor(on);
-  thread* next = model().pick(on);
-  if (next == nullptr && !model().wants_idle(on)) return leave(on);
   thread& self = *current_thread_or_null();
+  const bool levelled = levels_in_use.load(base::relaxed) && self.is_levelled();  // see there
+  if (levelled && keeps_turn(on, self)) [[unlikely]]
+    return leave(on);
+  thread* next = model().pick(on);
+  if (next == nullptr && levelled) [[unlikely]]
+    next = levels_.pop(thread_levels::all << queue_level(self));
+  if (next == nullptr && !model().wants_idle(on)) return leave(on);
   transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
   switch_away(on, self, next, stop_running(on, self, after::yielded), after::yielded);
+}
+
+// Whether who yields is above all others, and it is not the others' turn: it would be next again.
+template <class Model>
+[[gnu::noinline]] bool fiber_scheduler<Model>::keeps_turn(worker& on, const thread& self) noexcept {
+  fiber_processor& mine = processor_of(on);
+  const unsigned level = queue_level(self);
+  const unsigned turn = mine.ticks.load(base::relaxed) + 1;  // relaxed: our own; pick() counts it
+  if (level < thread_levels::middle || turn % turns_share == 0) return false;
+  if ((levels_.occupied() >> level) != 0) return false;
+  static_cast<void>(mine.tick());
+  return true;
 }
 
 template <class Model>

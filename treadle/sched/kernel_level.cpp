@@ -41,9 +41,8 @@ int apply(const thread_body& body, priority level) noexcept {
 int set_kernel_level(thread& which, thread_level wanted) noexcept {
   const base::guard hold(levels_lock);
   levels_used = true;
-  const priority before = which.level.load(base::relaxed).effective;  // relaxed: under the lock
-  which.level.store(wanted, base::relaxed);
-  return before == wanted.effective ? 0 : apply(*which.body, wanted.effective);
+  which.level.store(wanted, base::relaxed);  // relaxed: read under the lock
+  return apply(*which.body, wanted.effective);
 }
 
 void begin_kernel_level(thread& self) noexcept {
