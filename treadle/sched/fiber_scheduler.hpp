@@ -253,6 +253,7 @@ class fiber_scheduler : public scheduler_port {
     point.youngest = nullptr;
     ++point.left_behind;
   }
+  void yield_by_level(worker& on) noexcept;
   bool keeps_turn(worker& on, const thread& self) noexcept;
   void park_here(thread& self, wait_reason why, after expected) noexcept;
   // `expected`: what the one has most likely left to do who makes us come back.

@@ -350,13 +350,23 @@ void fiber_scheduler<Model>::yield() noexcept {
   worker& on = *current_worker_or_null();
   if (!enter(on)) [[unlikely]]
     return move_to_processor(on);
-  thread& self = *current_thread_or_null();
-  const bool levelled = levels_in_use.load(base::relaxed) && self.is_levelled();  // see there
-  if (levelled && keeps_turn(on, self)) [[unlikely]]
-    return leave(on);
+  if (levels_in_use.load(base::relaxed)) [[unlikely]]  // relaxed: see there
+    return yield_by_level(on);
   thread* next = model().pick(on);
-  if (next == nullptr && levelled) [[unlikely]]
-    next = levels_.pop(thread_levels::all << queue_level(self));
+  if (next == nullptr && !model().wants_idle(on)) return leave(on);
+  thread& self = *current_thread_or_null();
+  transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
+  switch_away(on, self, next, stop_running(on, self, after::yielded), after::yielded);
+}
+
+// The same where threads may be of several levels: who is not a usual one gives way to its like.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::yield_by_level(worker& on) noexcept {
+  thread& self = *current_thread_or_null();
+  const bool levelled = self.is_levelled();
+  if (levelled && keeps_turn(on, self)) return leave(on);
+  thread* next = model().pick(on);
+  if (next == nullptr && levelled) next = levels_.pop(thread_levels::all << queue_level(self));
   if (next == nullptr && !model().wants_idle(on)) return leave(on);
   transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
   switch_away(on, self, next, stop_running(on, self, after::yielded), after::yielded);
@@ -414,9 +424,8 @@ int fiber_scheduler<Model>::spawn_child(closure_function entry, const child_clos
   body.entry = entry;
   closure.copy_to(body.inline_closure);
   body.fork = &point;
-  // relaxed, both: a moment's, and nobody else knows the child yet
-  const priority own = self.level.load(base::relaxed).own;
-  made->level.store({own, own}, base::relaxed);
+  if (levels_in_use.load(base::relaxed)) [[unlikely]]  // relaxed: see there
+    inherit_level(*made);
   point.youngest = made;
   processor_of(on).started.add(1);
   transition(*made, thread_state::fresh, thread_state::running, wait_reason::none);
