@@ -7,6 +7,7 @@
 #include "treadle/base/cpu_width.hpp"
 #include "treadle/runtime.hpp"
 #include "treadle/sched/join.hpp"
+#include "treadle/sched/loans.hpp"
 #include "treadle/sched/stop_alarm.hpp"
 #include "treadle/thread/body.hpp"
 
@@ -52,6 +53,11 @@ core::thread* launch::start_with(const thread_attributes& attributes,
   } else {
     made->begin_with(entry, closure);
   }
+  if (attributes.priority != priority::normal) {
+    scheduler.use_levels();
+    // relaxed: nobody else knows the thread yet
+    made->level.store({attributes.priority, attributes.priority}, base::relaxed);
+  }
   if (const int error = scheduler.start(*made)) [[unlikely]] {
     scheduler.discard(*made);
     fail(error);
@@ -84,6 +90,30 @@ void launch::detach(core::thread*& which) {
   which = nullptr;
 }
 
+bool launch::set_priority(core::thread* which, core::priority wanted) {
+  if (which == nullptr) {
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                            "treadle: thread::set_priority: not joinable");
+  }
+  return core::set_own_priority(*which, wanted) == 0;
+}
+
+core::thread_level launch::level_of(const core::thread* which) {
+  if (which == nullptr) {
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                            "treadle: thread::priority: not joinable");
+  }
+  return which->level.load(base::relaxed);  // relaxed: a moment's
+}
+
+core::thread_state launch::state_of(const core::thread* which) {
+  if (which == nullptr) {
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                            "treadle: thread::state: not joinable");
+  }
+  return which->now.load(base::relaxed).state;  // relaxed: a moment's
+}
+
 own_stop_token::own_stop_token(const std::stop_token& token) noexcept
     : before_(std::exchange(core::current_thread().body->stop, &token)) {}
 
@@ -94,6 +124,22 @@ own_stop_token::~own_stop_token() { core::current_thread().body->stop = before_;
 unsigned thread::hardware_concurrency() noexcept { return base::usable_width(); }
 
 std::string_view this_thread::name() noexcept { return core::current_thread().body->name; }
+
+void this_thread::set_name(std::string_view text) noexcept {
+  core::current_thread().body->set_name(text);
+}
+
+priority this_thread::priority() noexcept {
+  return core::current_thread().level.load(base::relaxed).own;  // relaxed: a moment's
+}
+
+priority this_thread::effective_priority() noexcept {
+  return core::current_thread().level.load(base::relaxed).effective;  // relaxed: a moment's
+}
+
+bool this_thread::set_priority(treadle::priority wanted) noexcept {
+  return core::set_own_priority(core::current_thread(), wanted) == 0;
+}
 
 std::stop_token this_thread::stop_token() noexcept {
   const std::stop_token* own = core::own_stop_token(core::current_thread());

@@ -28,6 +28,10 @@ namespace treadle {
 class runtime;
 class thread;
 
+using core::priority;
+// free, fresh, ready, running, parked, finished.
+using core::thread_state;
+
 using std::nostopstate;
 using std::nostopstate_t;
 using std::stop_callback;
@@ -42,7 +46,13 @@ struct thread_attributes {
   std::string_view name = {};   // up to 31 bytes are kept; for reports and debuggers
   std::size_t stack_bytes = 0;  // 0: the runtime's; else stack_bytes_min to stack_bytes_max
   contention_scope scope = contention_scope::process;
+  treadle::priority priority = treadle::priority::normal;
 };
+
+// Thrown by cancellation points (treadle/lifecycle.hpp) in a thread that was asked to stop, so that
+// it cleans up on its way out; a jthread that it leaves ends as if it had returned. It is no
+// std::exception, lest a handler for errors takes it for one.
+class cancelled {};
 
 namespace this_thread {
 class id_maker;
@@ -90,6 +100,10 @@ struct launch {
   }
   static bool try_join(core::thread*& which, const wait_limit& limit);  // the same; false: it runs
   static void detach(core::thread*& which);  // std::system_error as std::thread::detach
+  // std::system_error with invalid_argument for a null one.
+  static bool set_priority(core::thread* which, core::priority wanted);
+  static core::thread_level level_of(const core::thread* which);
+  static core::thread_state state_of(const core::thread* which);
 
   template <class Closure>
   static core::thread* start_closure(core::scheduler_port& scheduler,
@@ -163,7 +177,10 @@ struct stoppable_call {
   Call call;
   void operator()() {
     const own_stop_token own(token);
-    call();
+    try {
+      call();
+    } catch (const cancelled&) {  // it has cleaned up, which is all that was asked for
+    }
   }
 };
 
@@ -233,6 +250,19 @@ class thread {
   bool try_join(const wait_limit& limit) { return detail::launch::try_join(record_, limit); }
   void detach() { detail::launch::detach(record_); }
   id get_id() const noexcept { return record_ != nullptr ? id(record_->id) : id(); }
+  // What the thread was given, by its attributes or since; and what it runs at: that, or more while
+  // others wait for a priority_inheritance_mutex of its. std::system_error when not joinable.
+  treadle::priority priority() const { return detail::launch::level_of(record_).own; }
+  treadle::priority effective_priority() const {
+    return detail::launch::level_of(record_).effective;
+  }
+  // A moment's: where the thread was just now. std::system_error when not joinable.
+  thread_state state() const { return detail::launch::state_of(record_); }
+  // At the latest when the thread is next made ready. False when the kernel refuses it, which only
+  // a thread with a kernel thread of its own can tell: then only inheriting mutexes go by it.
+  bool set_priority(treadle::priority wanted) {
+    return detail::launch::set_priority(record_, wanted);
+  }
   void swap(thread& other) noexcept { std::swap(record_, other.record_); }
   friend void swap(thread& a, thread& b) noexcept { a.swap(b); }
 
@@ -289,6 +319,10 @@ class jthread {
   bool try_join(const wait_limit& limit) { return thread_.try_join(limit); }
   void detach() { thread_.detach(); }
   id get_id() const noexcept { return thread_.get_id(); }
+  thread_state state() const { return thread_.state(); }
+  treadle::priority priority() const { return thread_.priority(); }
+  treadle::priority effective_priority() const { return thread_.effective_priority(); }
+  bool set_priority(treadle::priority wanted) { return thread_.set_priority(wanted); }
   std::stop_source get_stop_source() noexcept { return source_; }
   std::stop_token get_stop_token() const noexcept { return source_.get_token(); }
   bool request_stop() noexcept { return source_.request_stop(); }
@@ -338,6 +372,14 @@ inline void yield() noexcept { core::current_thread().scheduler->yield(); }
 // What thread_attributes gave; "main" or "foreign" for adopted kernel threads; else empty. Valid
 // while the calling thread lives.
 std::string_view name() noexcept;
+
+// At most 31 bytes are kept; for reports and debuggers.
+void set_name(std::string_view text) noexcept;
+
+// The calling thread's; see thread.
+treadle::priority priority() noexcept;
+treadle::priority effective_priority() noexcept;
+bool set_priority(treadle::priority wanted) noexcept;
 
 // The calling thread's own token: a jthread's, or in a child of a scope its parent's; else an empty
 // one. A stop asked for through it ends the calls of <treadle/io.hpp> and interruptible sleeps.

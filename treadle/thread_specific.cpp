@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "treadle/base/spin_lock.hpp"
+#include "treadle/lifecycle.hpp"
 #include "treadle/sched/worker.hpp"
 #include "treadle/thread/body.hpp"
 
@@ -12,6 +13,7 @@ namespace {
 struct table {
   std::vector<specific_slot> slots;
   exit_note* notes = nullptr;
+  exit_handler* handlers = nullptr;
 };
 
 // Sourced: PTHREAD_DESTRUCTOR_ITERATIONS; destructors may make new values so often.
@@ -31,11 +33,22 @@ key_book& keys() {
   return *book;
 }
 
+bool run_exit_handlers(table& mine) noexcept {
+  bool any = false;
+  while (exit_handler* one = mine.handlers) {
+    mine.handlers = one->next;
+    one->run();
+    delete one;
+    any = true;
+  }
+  return any;
+}
+
 void destroy_table(void* values) noexcept {
   auto* mine = static_cast<table*>(values);
   std::vector<specific_slot>& slots = mine->slots;
   for (int round = 0; round < destructor_rounds; ++round) {
-    bool any = false;
+    bool any = run_exit_handlers(*mine);
     // By index: a destructor may make the table grow.
     for (std::size_t i = 0; i < slots.size(); ++i) {
       specific_slot& slot = slots[i];
@@ -110,6 +123,12 @@ specific_slot& specific_slot_of(specific_key key) {
     slot.serial = key.serial;
   }
   return slot;
+}
+
+void add_exit_handler(std::unique_ptr<exit_handler> one) {
+  table& mine = own_table();
+  one->next = mine.handlers;
+  mine.handlers = one.release();
 }
 
 void make_room_for_exit_notes() { own_table(); }

@@ -39,6 +39,22 @@ class chain {
     return item;
   }
 
+  // For a walk along the links, up to null.
+  T* first() const noexcept { return first_; }
+
+  // Walks from the first. False when it is not here.
+  bool remove(T* item) noexcept {
+    T* before = nullptr;
+    for (T* one = first_; one != nullptr; before = one, one = one->link) {
+      if (one != item) continue;
+      (before != nullptr ? before->link : first_) = one->link;
+      if (last_ == one) last_ = before;
+      --size_;
+      return true;
+    }
+    return false;
+  }
+
   // Moves all of `other` behind our last.
   void append(chain& other) noexcept {
     if (other.first_ == nullptr) return;

@@ -44,7 +44,7 @@ constexpr call_name call_names[call_count] = {
     {"epoll_ctl", ENOMEM},      {"eventfd", EMFILE},
     {"membarrier", ENOSYS},     {"perf_event_open", EACCES},
     {"idle_class", EPERM},      {"task_syscall", EACCES},
-    {"timer_create", EAGAIN}};
+    {"timer_create", EAGAIN},   {"set_urgency", EACCES}};
 
 struct error_name {
   const char* text;

@@ -41,6 +41,7 @@ enum class faulty_call {
   idle_class,    // sched_setscheduler(SCHED_IDLE)
   task_syscall,  // open() of /proc/self/task/T/syscall
   timer_create,
+  set_urgency,  // setpriority() and sched_setscheduler() for a thread's level
   count
 };
 

@@ -20,6 +20,7 @@ extern const experiment async_cure;
 extern const experiment syscall_handoff;
 extern const experiment activations;
 extern const experiment preemption;
+extern const experiment priority_inversion;
 extern const experiment servers;
 extern const experiment futex;
 extern const experiment work_stealing;

@@ -8,7 +8,7 @@ namespace treadle::lab {
 
 std::span<const experiment* const> experiments() {
   // From the costs to what follows from them.
-  static constexpr std::array<const experiment*, 20> all{&switch_cost,
+  static constexpr std::array<const experiment*, 21> all{&switch_cost,
                                                          &create_cost_experiment,
                                                          &contended_lock,
                                                          &futex,
@@ -24,6 +24,7 @@ std::span<const experiment* const> experiments() {
                                                          &syscall_handoff,
                                                          &activations,
                                                          &preemption,
+                                                         &priority_inversion,
                                                          &servers,
                                                          &work_stealing,
                                                          &thread_pool,

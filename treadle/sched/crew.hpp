@@ -49,6 +49,7 @@ struct alignas(base::false_sharing_bytes) crew_member : worker {
   base::atomic<unsigned> slice_ticks{0};
   // Guarded by the queue of preempted members.
   crew_member* link = nullptr;
+  const thread* preempted = nullptr;
 
   // In the stack of spares: the next one's number.
   base::atomic<std::uint32_t> below{0};

@@ -174,19 +174,19 @@ template <class Model>
   switch_for_ever(on, model().pick(on), tag(self, after::ended));
 }
 
-// Of a thread whose function has returned: values to destroy, or read sections still open. One test
-// for all.
+// Of a thread whose function has returned: values to destroy, or read sections still open (one that
+// took a section along is watched). One test for all.
 template <class Model>
 [[gnu::always_inline]] inline bool fiber_scheduler<Model>::leaves_something(
     const thread& self) noexcept {
-  return (reinterpret_cast<std::uintptr_t>(self.body->specific.destroy) | read_sections_here() |
-          self.reading) != 0;
+  return (reinterpret_cast<std::uintptr_t>(self.body->specific.destroy) | read_sections_here()) !=
+         0;
 }
 
 template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::clear_up(thread& self) {
   if (self.body->specific.destroy != nullptr) {
-    self.body->specific.destroy(self.body->specific.values);
+    finish_specific(self);
   }
   end_read_sections(self);
 }

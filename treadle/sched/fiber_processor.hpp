@@ -9,6 +9,7 @@
 #include "treadle/base/cache_line.hpp"
 #include "treadle/context/stack_arena.hpp"
 #include "treadle/sched/claim.hpp"
+#include "treadle/sched/level_turns.hpp"
 #include "treadle/sched/timer_queue.hpp"
 #include "treadle/thread/body.hpp"
 
@@ -82,6 +83,7 @@ struct alignas(base::false_sharing_bytes) fiber_processor {
   // Threads picked, for what must be looked at now and then. Read by who looks for hogs.
   base::atomic<unsigned> ticks{0};
   stack_cache stacks;
+  level_turns turns;
 
   // Written by the owner, read by all.
   owned_counter started;

@@ -14,6 +14,9 @@
 // enter() and leave() around a switch. A worker without a processor is a guest
 // (fiber_guest_impl.hpp): it queues threads as a foreign kernel thread does.
 //
+// Threads of other levels than the usual one wait in one queue (level_turns.hpp), which the models
+// look at first.
+//
 // Model has: pick(worker&); ready() for woken threads, ready_last() for yielding ones and
 // ready_from_outside(); push_parent() and pop_parent(); wants_idle(worker&); is_alone(), which
 // says that only the worker that is inside runs what is ready; processors_move, and where that is
@@ -26,6 +29,7 @@
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/sched/fiber_memory.hpp"
 #include "treadle/sched/join.hpp"
+#include "treadle/sched/level_turns.hpp"
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/sched/worker.hpp"
 
@@ -35,7 +39,16 @@ template <class Model>
 class fiber_scheduler : public scheduler_port {
  public:
   explicit fiber_scheduler(stack_sizes sizes) noexcept
-      : memory_(sizes, &fiber_scheduler::thread_main) {}
+      : memory_(sizes, &fiber_scheduler::thread_main), levels_(look_around_mask, turns_share - 1) {}
+
+  int set_level(thread& which, thread_level wanted) noexcept final {
+    model().use_levels();
+    levels_.change(
+        &which, [&which]() noexcept { return queue_level(which); },
+        // relaxed: see thread::is_levelled()
+        [&]() noexcept { which.level.store(wanted, base::relaxed); });
+    return 0;
+  }
 
   int create(const creation& wanted, thread*& made) noexcept final {
     worker& on = core::current_worker();
@@ -105,6 +118,10 @@ class fiber_scheduler : public scheduler_port {
     ended_joined,
     ended_child
   };
+
+  // Sourced: Go looks at its global queue every 61 threads; a power of two is cheaper. It is also
+  // how many turns a pair that hands over to each other gets at most before the ring's head.
+  static constexpr unsigned look_around_mask = 63;
 
   static constexpr std::uintptr_t action_mask = alignof(thread) - 1;
 
@@ -210,7 +227,12 @@ class fiber_scheduler : public scheduler_port {
     while (outside_wakers_.load(base::acquire) != 0) pause.once();  // pairs with bring_in()
   }
 
+  void push_to_level(thread& which) noexcept {
+    levels_.push(&which, [&which]() noexcept { return queue_level(which); });
+  }
+
   fiber_memory memory_;
+  thread_levels levels_;
   base::atomic<std::uint64_t> started_outside_{0};
   base::atomic<std::uint64_t> finished_outside_{0};
   base::atomic<std::uint32_t> outside_wakers_{0};  // in bring_in()
@@ -233,6 +255,8 @@ class fiber_scheduler : public scheduler_port {
     point.youngest = nullptr;
     ++point.left_behind;
   }
+  void yield_by_level(worker& on) noexcept;
+  bool keeps_turn(worker& on, const thread& self) noexcept;
   void park_here(thread& self, wait_reason why, after expected) noexcept;
   // `expected`: what the one has most likely left to do who makes us come back.
   std::uintptr_t stop_running(worker& on, thread& self, after action) noexcept;

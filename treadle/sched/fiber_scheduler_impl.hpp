@@ -351,6 +351,8 @@ void fiber_scheduler<Model>::yield() noexcept {
   worker& on = *current_worker_or_null();
   if (!enter(on)) [[unlikely]]
     return move_to_processor(on);
+  if (levels_in_use.load(base::relaxed)) [[unlikely]]  // relaxed: see there
+    return yield_by_level(on);
   thread* next = model().pick(on);
   if (next == nullptr && !model().wants_idle(on)) return leave(on);
   thread& self = *current_thread_or_null();
@@ -358,10 +360,36 @@ void fiber_scheduler<Model>::yield() noexcept {
   switch_away(on, self, next, stop_running(on, self, after::yielded), after::yielded);
 }
 
+// The same where threads may be of several levels: who is not a usual one gives way to its like.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::yield_by_level(worker& on) noexcept {
+  thread& self = *current_thread_or_null();
+  const bool levelled = self.is_levelled();
+  if (levelled && keeps_turn(on, self)) return leave(on);
+  thread* next = model().pick(on);
+  if (next == nullptr && levelled) next = levels_.pop(thread_levels::all << queue_level(self));
+  if (next == nullptr && !model().wants_idle(on)) return leave(on);
+  transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
+  switch_away(on, self, next, stop_running(on, self, after::yielded), after::yielded);
+}
+
+// Whether who yields is above all others, and it is not the others' turn: it would be next again.
+template <class Model>
+[[gnu::noinline]] bool fiber_scheduler<Model>::keeps_turn(worker& on, const thread& self) noexcept {
+  fiber_processor& mine = processor_of(on);
+  const unsigned level = queue_level(self);
+  const unsigned turn = mine.ticks.load(base::relaxed) + 1;  // relaxed: our own; pick() counts it
+  if (level < thread_levels::middle || turn % turns_share == 0) return false;
+  if ((levels_.occupied() >> level) != 0) return false;
+  static_cast<void>(mine.tick());
+  return true;
+}
+
 template <class Model>
 int fiber_scheduler<Model>::fork(thread& child, fork_point& point) noexcept {
   child.forked = true;
   child.body->fork = &point;
+  inherit_level(child);
   worker& on = core::current_worker();
   if (on.scheduler != this || !enter(on)) [[unlikely]] {
     if (on.scheduler == this) leave(on);
@@ -397,6 +425,8 @@ int fiber_scheduler<Model>::spawn_child(closure_function entry, const child_clos
   body.entry = entry;
   closure.copy_to(body.inline_closure);
   body.fork = &point;
+  if (levels_in_use.load(base::relaxed)) [[unlikely]]  // relaxed: see there
+    inherit_level(*made);
   point.youngest = made;
   processor_of(on).started.add(1);
   transition(*made, thread_state::fresh, thread_state::running, wait_reason::none);

@@ -12,8 +12,10 @@
 #include <new>
 
 #include "treadle/base/system_call.hpp"
+#include "treadle/sched/kernel_level.hpp"
 #include "treadle/sched/one_to_one.hpp"
 #include "treadle/thread/body.hpp"
+#include "treadle/thread/record_list.hpp"
 
 namespace treadle::core {
 namespace {
@@ -34,10 +36,9 @@ one_to_one& foreign_scheduler() noexcept {
 
 void forget(void* state) noexcept {
   auto* mine = static_cast<foreign_thread*>(state);
-  if (mine->body.specific.destroy != nullptr) {
-    mine->body.specific.destroy(mine->body.specific.values);
-  }
+  if (mine->body.specific.destroy != nullptr) finish_specific(*mine->record);
   thread& record = *mine->record;
+  end_kernel_level(record);
   transition(record, thread_state::running, thread_state::finished, wait_reason::exited);
   record_pool::release(mine->self.records, record);
   mine->self.release_kernel_thread();
@@ -78,6 +79,10 @@ const greeting install;
 
 }  // namespace
 
+bool is_foreign(const thread& which) noexcept {
+  return *const_cast<scheduler_port* const volatile*>(&which.scheduler) == &foreign_scheduler();
+}
+
 thread& adopt_current() noexcept {
   bool mapped = false;
   auto* mine = ::new (memory_for_one(mapped)) foreign_thread;
@@ -99,6 +104,7 @@ thread& adopt_current() noexcept {
   mine->body.owner.store(record, base::relaxed);
   transition(*record, thread_state::fresh, thread_state::running, wait_reason::none);
   set_current_thread(record);
+  begin_kernel_level(*record);
   ::pthread_setspecific(forget_key(), mine);
   return *record;
 }

@@ -21,6 +21,7 @@ many_to_many::many_to_many(unsigned width, stack_sizes sizes,
     : fiber_scheduler(sizes),
       width_(width < workers_max ? width : workers_max),
       alone_(width == 1),
+      plain_(width == 1),
       settings_(activation) {}
 
 many_to_many::~many_to_many() {
@@ -56,7 +57,19 @@ thread* many_to_many::pick_local(processor& mine) noexcept {
   return found != nullptr ? found : pick_rarely(mine);
 }
 
+// For the first processor that looks.
+void many_to_many::ready_by_level(thread& which) noexcept {
+  push_to_level(which);
+  if (idle_.anybody_sleeps()) wake_one(true);
+}
+
 void many_to_many::ready_shared(processor& mine, thread& which) noexcept {
+  if (which.is_levelled()) [[unlikely]]
+    return ready_by_level(which);
+  if (alone_) {
+    if (thread* displaced = mine.next.put_alone(&which)) queue_last(mine, *displaced);
+    return;
+  }
   if (thread* displaced = mine.next.put(&which)) {
     ready_last_shared(mine, *displaced);
   } else {
@@ -65,8 +78,10 @@ void many_to_many::ready_shared(processor& mine, thread& which) noexcept {
 }
 
 void many_to_many::ready_last_shared(processor& mine, thread& which) noexcept {
+  if (which.is_levelled()) [[unlikely]]
+    return ready_by_level(which);
   queue_last(mine, which);
-  offer(mine.ring.size() > 1);
+  if (!alone_) offer(mine.ring.size() > 1);
 }
 
 // Neither next slot nor ring had one.
@@ -75,9 +90,23 @@ thread* many_to_many::pick_rarely(processor& mine) noexcept {
   return parent != nullptr ? parent : take_injected(mine);
 }
 
-// Every so many threads: what a busy processor would otherwise never see, and the ring's head
-// before the next slot.
-thread* many_to_many::look_around(processor& mine) noexcept {
+// Every so many threads, and while there are threads of other levels every turn or every few.
+thread* many_to_many::look_around(processor& mine, unsigned turn) noexcept {
+  const bool all = (turn & look_around_mask) == 0;
+  if (all) look_for_news(mine);
+  // A preempted thread that has waited for as long as others may run has its turn.
+  if (all && preempted_is_due(mine)) [[unlikely]] {
+    mine.preempted_next = true;
+    return nullptr;
+  }
+  if (all) queue_oldest_parent(mine);
+  if (thread* found = pick_at_turn(mine, turn)) return found;
+  thread* found = all ? pick_oldest(mine) : nullptr;
+  return found != nullptr ? found : pick_local(mine);
+}
+
+// What a busy processor would otherwise never see.
+void many_to_many::look_for_news(processor& mine) noexcept {
   if (mine.timers.earliest.load(base::relaxed) != timer_queue::no_deadline) {  // relaxed: ours
     fire(mine.timers, base::monotonic_now());
   }
@@ -85,15 +114,29 @@ thread* many_to_many::look_around(processor& mine) noexcept {
   if (guest_timers_.earliest.load(base::relaxed) != timer_queue::no_deadline) [[unlikely]]
     fire(guest_timers_, base::monotonic_now());
   idle_.look_in(mine.index);
-  // A preempted thread that has waited for as long as others may run has its turn.
-  if (preempted_is_due(mine)) [[unlikely]] {
-    mine.preempted_next = true;
-    return nullptr;
-  }
-  queue_oldest_parent(mine);
+}
+
+// The ring's head before the next slot; the queue for all before both.
+thread* many_to_many::pick_oldest(processor& mine) noexcept {
   thread* found = take_injected(mine);
-  if (found == nullptr) found = mine.ring.pop();
-  return found != nullptr ? found : pick_local(mine);
+  return found != nullptr ? found : mine.ring.pop();
+}
+
+// Null: the usual threads as always.
+thread* many_to_many::pick_at_turn(processor& mine, unsigned turn) noexcept {
+  return mine.turns.pick(levels_, turn, [this, &mine, turn]() noexcept {
+    // The turns that they get are few: now the queue for all first, now the ring's head.
+    thread* found = turn % (2 * turns_share) != 0 ? mine.ring.pop() : pick_oldest(mine);
+    return found != nullptr ? found : pick_local(mine);
+  });
+}
+
+// From the idle context.
+thread* many_to_many::pick_when_idle(processor& mine) noexcept {
+  if (!levels_.looks_empty()) [[unlikely]] {
+    if (thread* found = pick_at_turn(mine, mine.tick())) return found;
+  }
+  return pick_local(mine);
 }
 
 // One to run now, and a share for the ring.
@@ -128,6 +171,8 @@ void many_to_many::overflow(processor& mine, thread& last) noexcept {
 }
 
 void many_to_many::ready_from_outside(thread& which) noexcept {
+  if (which.is_levelled()) [[unlikely]]
+    return ready_by_level(which);
   injected_.push(&which);
   if (idle_.anybody_sleeps()) wake_one(true);
 }

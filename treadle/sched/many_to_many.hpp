@@ -2,7 +2,9 @@
 //
 // A processor's ready threads are, in the order that they are looked at: the next slot (just
 // woken here), the ring, the fork deque (parents of running children), the inject queue for all,
-// timers. A worker without work becomes a thief: takes half of another's ring, or the oldest fork
+// timers. Before all that come threads of higher levels, in one queue for all processors; a share
+// of the turns goes to those of lower ones (level_turns.hpp), who else run when nobody has others.
+// A worker without work becomes a thief: takes half of another's ring, or the oldest fork
 // continuation, or a single thread that nobody has run for a while.
 // Width is the number of processors. A processor is held by one worker (claim.hpp); more workers
 // than processors (crew.hpp) stand by to take the place of one that is blocked in the kernel. The
@@ -40,6 +42,10 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   unsigned width() const noexcept final { return width_; }
   scheduler_counters counters() const noexcept final;
   crew_counters workers() const noexcept { return crew_.counters(); }
+  void use_levels() noexcept final {
+    scheduler_port::use_levels();
+    plain_.store(false, base::relaxed);  // relaxed: as levels_in_use
+  }
   // Fixed after open().
   const activation_report& activation() const noexcept { return report_; }
 
@@ -83,6 +89,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     bool newcomers = false;         // some of the ring had never run when the turn began
     unsigned turns_passed = 0;      // turns in which `passed_over` came first of those untried
     const thread* passed_over = nullptr;  // only to be compared
+    unsigned spared_at_tick = 0;          // whose slice was over while lower ones waited
+    std::int64_t spared_since = 0;        // and when; 0: nobody's
     std::uint32_t random = 1;
     // Fixed after start.
     std::uint32_t index = 0;
@@ -108,8 +116,9 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   // outweigh a call.
   [[gnu::always_inline]] thread* pick(worker& on) noexcept {
     processor& mine = of(on);
-    if ((mine.tick() & look_around_mask) == 0) [[unlikely]]
-      return look_around(mine);
+    const unsigned turn = mine.tick();
+    if ((turn & levels_.look_mask()) == 0) [[unlikely]]
+      return look_around(mine, turn);
     if (alone_) [[likely]]
       return pick_alone(mine);
     return pick_local(mine);
@@ -117,13 +126,13 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   // A woken thread: it is likely to be what this processor should run next.
   [[gnu::always_inline]] void ready(worker& on, thread& which) noexcept {
     processor& mine = of(on);
-    if (!alone_) [[unlikely]]
+    if (!is_plain()) [[unlikely]]
       return ready_shared(mine, which);
     if (thread* displaced = mine.next.put_alone(&which)) queue_last(mine, *displaced);
   }
   // The same, from a thread, in the case that needs no call; else false.
   [[gnu::always_inline]] bool ready_at_once(worker& on, thread& which) noexcept {
-    if (!alone_ || on.inside.load(base::relaxed) != 0) [[unlikely]]  // relaxed: our own
+    if (!is_plain() || on.inside.load(base::relaxed) != 0) [[unlikely]]  // relaxed: our own
       return false;
     const bool done = enter_at_once(on) && of(on).next.put_first_alone(&which);
     leave(on);
@@ -138,7 +147,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   }
   [[gnu::always_inline]] void ready_last(worker& on, thread& which) noexcept {
     processor& mine = of(on);
-    if (!alone_) [[unlikely]]
+    if (!is_plain()) [[unlikely]]
       return ready_last_shared(mine, which);
     queue_last(mine, which);
   }
@@ -167,7 +176,14 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   void ready_shared(processor& mine, thread& which) noexcept;
   void ready_last_shared(processor& mine, thread& which) noexcept;
   thread* pick_rarely(processor& mine) noexcept;
-  thread* look_around(processor& mine) noexcept;
+  thread* look_around(processor& mine, unsigned turn) noexcept;
+  void look_for_news(processor& mine) noexcept;
+  thread* pick_oldest(processor& mine) noexcept;
+  thread* pick_at_turn(processor& mine, unsigned turn) noexcept;
+  thread* pick_when_idle(processor& mine) noexcept;
+  void ready_by_level(thread& which) noexcept;
+  // One processor, and all threads are of the usual level.
+  bool is_plain() const noexcept { return plain_.load(base::relaxed); }  // relaxed: levels_in_use
   thread* take_injected(processor& mine) noexcept;
   base::chain<thread> take_share(processor& mine, std::size_t beyond) noexcept;
   void overflow(processor& mine, thread& last) noexcept;
@@ -219,6 +235,9 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   void put_back_preempted(crew_member& first) noexcept;
   bool resume_preempted(processor& mine) noexcept;
   bool preempted_is_due(const processor& mine) const noexcept;
+  std::int64_t turn_of_queues(const processor& mine) const noexcept;
+  priority highest_queued(const processor& mine) const noexcept;
+  bool is_spared(processor& mine, const thread& self, std::int64_t now) noexcept;
   bool somebody_is_preempted() const noexcept {
     return preempted_count_.load(base::seq_cst) != 0;  // seq_cst: as the inject queue
   }
@@ -254,12 +273,9 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   static void end_busy(processor& mine) noexcept;
   deadline earliest_timer() const noexcept;
 
-  // Sourced: Go looks at its global queue every 61 threads; a power of two is cheaper. It is also
-  // how many turns a pair that hands over to each other gets at most before the ring's head.
-  static constexpr unsigned look_around_mask = 63;
-
   const unsigned width_;
   const bool alone_;  // one processor: no thief exists
+  base::atomic<bool> plain_;
   processor* processors_ = nullptr;
   fiber_processor nowhere_;  // what a worker without a processor has; nobody ever holds it
   crew crew_;
@@ -272,8 +288,10 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   base::spin_lock preempted_lock_;
   // Guarded by preempted_lock_.
   base::chain<crew_member> preempted_list_;
+  unsigned preempted_turns_ = 0;
   // Written under it, read by all.
   base::atomic<std::size_t> preempted_count_{0};
+  base::atomic<priority> preempted_highest_{priority::normal};  // when there are any
   base::atomic<std::uint64_t> preemptions_{0};
   base::atomic<std::uint64_t> reliefs_{0};
 

@@ -28,7 +28,7 @@ bool many_to_many::somebody_waits(processor& which, std::int64_t soon) const noe
 
 bool many_to_many::somebody_queues(processor& which, std::int64_t soon) const noexcept {
   return which.ring.size() != 0 || which.next.look() != nullptr ||
-         which.parents.oldest() != nullptr || !injected_.looks_empty() ||
+         which.parents.oldest() != nullptr || !injected_.looks_empty() || !levels_.looks_empty() ||
          // seq_cst: as in earliest_timer()
          which.timers.earliest.load(base::seq_cst) <= soon ||
          guest_timers_.earliest.load(base::seq_cst) <= soon ||
@@ -179,7 +179,8 @@ bool many_to_many::wait_for_processor(crew_member& me) noexcept {
     if (given.as_spinner) {
       idle_.stop_spinning();
       // Nobody was woken meanwhile for what may be there besides one thread for us.
-      if (injected_.size() > 1 && idle_.anybody_sleeps()) wake_one(true);
+      if ((injected_.size() > 1 || !levels_.looks_empty()) && idle_.anybody_sleeps())
+        wake_one(true);
     }
     vigil_->stir();
     return true;

@@ -73,7 +73,7 @@ thread* many_to_many::find_work(processor& mine) noexcept {
     return nullptr;
   }
   // Before any rest: the last thread may have been woken while it was about to park.
-  if (thread* found = pick_local(mine)) return found;
+  if (thread* found = pick_when_idle(mine)) return found;
   if (mine.idle.busy_since != 0) end_busy(mine);
   mine.idle.fired = false;
   judge(mine);
@@ -128,7 +128,7 @@ thread* many_to_many::spin(processor& mine, base::absence& away) noexcept {
     const bool polls = !away.is_away() && idle_.has_events();
     if (polls) {
       idle_.look_in(mine.index);
-      if (thread* found = pick_local(mine)) return found;
+      if (thread* found = pick_when_idle(mine)) return found;
     }
     if (look_from_afar(mine, now) == outlook::work) {
       away.end();
@@ -172,7 +172,8 @@ void many_to_many::end_busy(processor& mine) noexcept {
 
 // What an idle worker can see without touching anything.
 many_to_many::outlook many_to_many::look_from_afar(processor& mine, std::int64_t now) noexcept {
-  if (closing_.load(base::acquire) || !injected_.looks_empty() || somebody_is_preempted()) {
+  if (closing_.load(base::acquire) || !injected_.looks_empty() || !levels_.looks_empty() ||
+      somebody_is_preempted()) {
     return outlook::work;
   }
   if (mine.timers.has_expired(now) || guest_timers_.has_expired(now)) return outlook::work;
@@ -217,24 +218,26 @@ many_to_many::outlook many_to_many::watch(processor& mine, processor& victim,
   return lasting ? outlook::work : outlook::perhaps;
 }
 
-// Own queue, the queue for all, timers of everybody, then other processors from a random one on.
+// Higher levels, own queue, the queue for all, timers of everybody, then other processors from a
+// random one on, then low levels.
 thread* many_to_many::look_everywhere(processor& mine) noexcept {
   const std::int64_t now = base::monotonic_now();
   fire_quietly(mine, mine.timers, now);
   fire_quietly(mine, guest_timers_, now);
-  if (thread* found = pick_local(mine)) return found;
-  if (alone_) return nullptr;
+  if (thread* found = pick_when_idle(mine)) return found;
+  if (alone_) return levels_.pop(thread_levels::all);
   mine.random = mine.random * 1664525 + 1013904223;  // sourced: Numerical Recipes' generator
   const unsigned first = (mine.random >> 8) % width_;
   for (unsigned i = 0; i < width_; ++i) {
     processor& victim = processors_[(first + i) % width_];
     if (&victim == &mine) continue;
     if (fire_quietly(mine, victim.timers, now)) {
-      if (thread* found = pick_local(mine)) return found;
+      if (thread* found = pick_when_idle(mine)) return found;
     }
     if (thread* found = steal_from(mine, victim, now)) return found;
   }
-  return nullptr;
+  // Those of low levels have waited for that.
+  return levels_.pop(thread_levels::all);
 }
 
 // Wakes sleeping threads, but no worker for them: as one who spins, for the time being.
@@ -261,7 +264,8 @@ void many_to_many::offer_found(processor& mine, bool napped) noexcept {
     mine.idle.busy_since_tick = mine.ticks.load(base::relaxed);  // relaxed: our own
     const auto all = static_cast<std::int64_t>(more + 1);
     offers = mine.idle.thread_nanoseconds > spin_nanoseconds / all || idle_.has_events() ||
-             !injected_.looks_empty() || !idle_.somebody_follows(now + 2 * doze_max_nanoseconds);
+             !injected_.looks_empty() || !levels_.looks_empty() ||
+             !idle_.somebody_follows(now + 2 * doze_max_nanoseconds);
   }
   if (offers) offer(more != 0);
 }
@@ -306,7 +310,8 @@ bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away)
   const bool resting = dozing && mine.idle.rest != 0;
   // The last look: what came in before we lay down is seen here, and whoever queues from now on
   // sees us.
-  if (injected_.looks_empty() && !somebody_is_preempted() && !closing_.load(base::seq_cst)) {
+  if (injected_.looks_empty() && levels_.looks_empty() && !somebody_is_preempted() &&
+      !closing_.load(base::seq_cst)) {
     std::int64_t until = earliest_timer().nanoseconds();
     const bool follows =
         idle_.somebody_watches(until) && until < timer_queue::no_deadline - doze_max_nanoseconds;

@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 
@@ -36,6 +37,13 @@ namespace {
 
 constinit base::spin_lock signal_lock;
 int signal_number = 0;  // guarded by signal_lock until it is set, then fixed
+
+// Guess: of so many preempted threads one is chosen for its age and not for its level.
+constexpr unsigned preempted_share = 4;
+
+priority level_of_preempted(const crew_member& under) noexcept {
+  return under.preempted->level.load(base::relaxed).effective;  // relaxed: may change at any time
+}
 
 }  // namespace
 
@@ -142,7 +150,7 @@ void many_to_many::preempt(crew_member& me) noexcept {
   // relaxed, all: our own; another thread may run here since the timer was armed
   const bool same = mine.claim.look().word == me.slice_word.load(base::relaxed) &&
                     mine.ticks.load(base::relaxed) == me.slice_ticks.load(base::relaxed);
-  if (!same || !somebody_waits(mine, now)) return leave(me);
+  if (!same || !somebody_waits(mine, now) || is_spared(mine, self, now)) return leave(me);
   // Where only other preempted threads wait, the oldest of them goes on at once.
   crew_member* other = nullptr;
   if (!somebody_queues(mine, now)) other = pop_preempted();
@@ -166,6 +174,7 @@ void many_to_many::stop_kernel_thread(crew_member& me, thread& self, processor* 
   me.processor = &nowhere_;
   {
     const base::guard hold(preempted_lock_);
+    me.preempted = &self;
     preempted_list_.push_back(&me);
     publish_preempted();
   }
@@ -186,14 +195,26 @@ void many_to_many::stop_kernel_thread(crew_member& me, thread& self, processor* 
 
 // With the lock held, after a change of the list.
 void many_to_many::publish_preempted() noexcept {
+  priority highest = priority::background;
+  for (const crew_member* one = preempted_list_.first(); one != nullptr; one = one->link) {
+    highest = std::max(highest, level_of_preempted(*one));
+  }
+  preempted_highest_.store(highest, base::relaxed);  // relaxed: a guess
   // seq_cst: as the inject queue's size
   preempted_count_.store(preempted_list_.size(), base::seq_cst);
 }
 
-// The kernel thread of the preempted thread that has waited longest, or null.
+// The kernel thread of the preempted thread that has waited longest of those of the highest level,
+// or, now and then, of all; or null.
 crew_member* many_to_many::pop_preempted() noexcept {
   const base::guard hold(preempted_lock_);
-  crew_member* first = preempted_list_.pop_front();
+  crew_member* first = preempted_list_.first();
+  if (++preempted_turns_ % preempted_share != 0) {
+    for (crew_member* one = first; one != nullptr; one = one->link) {
+      if (level_of_preempted(*one) > level_of_preempted(*first)) first = one;
+    }
+  }
+  if (first != nullptr) preempted_list_.remove(first);
   publish_preempted();
   return first;
 }

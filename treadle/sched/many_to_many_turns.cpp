@@ -8,13 +8,17 @@
 //   who has given way before waits for one thread that has not, at most;
 //   who never ran is passed over turns_passed_max times at most, then it goes first;
 //   the preempted thread that waits longest goes on when the queues have had a slice; or, while
-//   there are some who never ran, newcomers_slices_max of them.
+//   there are some who never ran, newcomers_slices_max of them;
+//   a hog of a higher level than all that wait has level_slices, and a preempted thread of a lower
+//   level than all that are queued waits for so many.
 // Holder only, from the idle context: no yield, hand-over or fork pays anything.
 // Rejected: a queue of its own for newcomers, served like the preempted: of a hundred that were
 // just started and stop at once, each would wait for a slice of its own. A shorter first slice: the
 // kernel's tick is half a slice, so four loops make 16 ms.
 // Source of the feedback: Corbato, Merwin-Daggett and Daley, "An experimental time-sharing system",
 // AFIPS'62.
+#include <algorithm>
+
 #include "treadle/sched/many_to_many.hpp"
 
 namespace treadle::core {
@@ -24,6 +28,8 @@ namespace {
 constexpr unsigned turns_passed_max = 4;
 // Guess: so many loops started together are all found out before the first of them goes on.
 constexpr std::int64_t newcomers_slices_max = 4;
+// Guess: among hogs of two levels the higher ones have so many times the slices of the lower.
+constexpr std::int64_t level_slices = 8;
 
 // relaxed: whoever queued it published it
 bool has_never_run(const thread& ready) noexcept {
@@ -47,8 +53,49 @@ bool many_to_many::begin_turn(processor& mine) noexcept {
 // Whether the queues have had their turn.
 bool many_to_many::preempted_is_due(const processor& mine) const noexcept {
   if (preempted_count_.load(base::relaxed) == 0) return false;  // relaxed: a guess, made often
-  const std::int64_t slices = mine.newcomers ? newcomers_slices_max : 1;
-  return base::monotonic_now() - mine.queues_since >= slices * settings_.slice_nanoseconds;
+  return base::monotonic_now() - mine.queues_since >= turn_of_queues(mine);
+}
+
+// How long the queues run before a preempted thread goes on.
+std::int64_t many_to_many::turn_of_queues(const processor& mine) const noexcept {
+  const std::int64_t slice = settings_.slice_nanoseconds;
+  if (levels_in_use.load(base::relaxed)) [[unlikely]] {  // relaxed, both: guesses
+    const priority preempted = preempted_highest_.load(base::relaxed);
+    const priority queued = highest_queued(mine);
+    if (preempted > queued) return slice / level_slices;
+    if (preempted < queued) return slice * level_slices;
+  }
+  return mine.newcomers ? slice * newcomers_slices_max : slice;
+}
+
+// A guess. Without those that a thief would find.
+priority many_to_many::highest_queued(const processor& mine) const noexcept {
+  const queue::level_set there = levels_.occupied();
+  const bool usual =
+      mine.ring.size() != 0 || mine.next.look() != nullptr || !injected_.looks_empty();
+  const unsigned highest = there == 0 ? 0 : 31U - static_cast<unsigned>(__builtin_clz(there));
+  const auto level =
+      static_cast<priority>(static_cast<int>(highest) - static_cast<int>(thread_levels::middle));
+  return usual && level < priority::normal ? priority::normal : level;
+}
+
+// Whether `self`, whose slice is over, may go on all the same: only lower ones wait, and they have
+// not waited for long. Holder only.
+bool many_to_many::is_spared(processor& mine, const thread& self, std::int64_t now) noexcept {
+  if (!levels_in_use.load(base::relaxed)) return false;  // relaxed: as everywhere
+  priority waits = highest_queued(mine);
+  // relaxed, all: guesses, and our own
+  if (somebody_is_preempted()) waits = std::max(waits, preempted_highest_.load(base::relaxed));
+  if (self.level.load(base::relaxed).effective <= waits) return false;
+  const unsigned ticks = mine.ticks.load(base::relaxed);
+  if (mine.spared_at_tick != ticks || mine.spared_since == 0) {
+    mine.spared_at_tick = ticks;
+    mine.spared_since = now;
+    return true;
+  }
+  if (now - mine.spared_since < (level_slices - 1) * settings_.slice_nanoseconds) return true;
+  mine.spared_since = 0;
+  return false;
 }
 
 // Everything that is ready and not in the ring yet, for who looks at that alone.
@@ -121,6 +168,7 @@ void many_to_many::hurry_look_around(processor& which, unsigned ticks) noexcept 
 bool many_to_many::is_overdue(const processor& which, std::int64_t now) const noexcept {
   return which.timers.has_expired(now) || guest_timers_.has_expired(now) ||
          !injected_.looks_empty() || somebody_is_preempted() ||
+         (levels_.occupied() & thread_levels::below) != 0 ||
          (idle_.has_events() && !idle_.anybody_polls());
 }
 

@@ -11,10 +11,14 @@ namespace treadle::core {
 
 static_assert(scheduler<many_to_one>);
 
-// Every so many threads: what a busy worker would otherwise never see.
-void many_to_one::look_around(processor& mine) noexcept {
-  take_due(mine);
-  if (events != nullptr && events->in_use()) events->poll(deadline::at(0));
+// Every so many threads: what a busy worker would otherwise never see. While there are threads of
+// other levels, every turn or every few: who is next, or null for one of the usual.
+thread* many_to_one::look_around(processor& mine, unsigned turn) noexcept {
+  if ((turn & look_around_mask) == 0) {
+    take_due(mine);
+    if (events != nullptr && events->in_use()) events->poll(deadline::at(0));
+  }
+  return mine.turns.pick(levels_, turn, [&mine]() noexcept { return mine.ready.pop_front(); });
 }
 
 void many_to_one::take_due(processor& mine) noexcept {
@@ -27,11 +31,18 @@ void many_to_one::take_due(processor& mine) noexcept {
 
 thread* many_to_one::after_looking_around(processor& mine) noexcept {
   take_due(mine);
-  return mine.ready.pop_front();
+  const auto usual = [&mine]() noexcept { return mine.ready.pop_front(); };
+  thread* found = mine.turns.pick(levels_, mine.tick(), usual);
+  if (found == nullptr) found = usual();
+  return found != nullptr ? found : levels_.pop(thread_levels::all);
 }
 
 void many_to_one::ready_from_outside(thread& which) noexcept {
-  injected_.push(&which);
+  if (which.is_levelled()) {
+    push_to_level(which);
+  } else {
+    injected_.push(&which);
+  }
   wake();
 }
 
@@ -54,7 +65,7 @@ thread* many_to_one::find_work(processor& mine) noexcept {
     const bool polling = events != nullptr && events->in_use();
     asleep_.store(polling ? in_poller : on_futex, base::seq_cst);
     // seq_cst: of us and a waker one sees the other
-    if (!injected_.looks_empty()) {
+    if (!injected_.looks_empty() || !levels_.looks_empty()) {
       asleep_.store(awake, base::relaxed);  // relaxed: a late waker wakes nobody, or in vain
       continue;
     }

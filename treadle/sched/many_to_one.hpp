@@ -53,12 +53,19 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   static constexpr bool is_alone() noexcept { return true; }
   thread* pick(worker& on) noexcept {
     processor& mine = of(on);
-    if ((mine.tick() & look_around_mask) == 0) [[unlikely]]
-      look_around(mine);
+    const unsigned turn = mine.tick();
+    if ((turn & levels_.look_mask()) == 0) [[unlikely]] {
+      if (thread* found = look_around(mine, turn)) return found;
+    }
     thread* found = mine.ready.pop_front();
     return found != nullptr || injected_.looks_empty() ? found : after_looking_around(mine);
   }
-  void ready(worker& on, thread& which) noexcept { of(on).ready.push_back(&which); }
+  [[gnu::always_inline]] void ready(worker& on, thread& which) noexcept {
+    // relaxed: see scheduler_port
+    if (levels_in_use.load(base::relaxed) && which.is_levelled()) [[unlikely]]
+      return push_to_level(which);
+    of(on).ready.push_back(&which);
+  }
   [[gnu::always_inline]] bool ready_at_once(worker& on, thread& which) noexcept {
     ready(on, which);
     return true;
@@ -67,7 +74,7 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   [[gnu::always_inline]] void put_last(worker& on, thread& which) noexcept {
     ready_last(on, which);
   }
-  void ready_last(worker& on, thread& which) noexcept { of(on).ready.push_back(&which); }
+  void ready_last(worker& on, thread& which) noexcept { ready(on, which); }
   void ready_from_outside(thread& which) noexcept;
   // The parent of a running child is next in any case: the child's end finds it at the front.
   bool push_parent(worker& on, thread& parent) noexcept {
@@ -76,7 +83,7 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   }
   thread* pop_parent(worker& on) noexcept { return of(on).ready.pop_front(); }
 
-  void look_around(processor& mine) noexcept;
+  thread* look_around(processor& mine, unsigned turn) noexcept;
   void take_due(processor& mine) noexcept;
   void wake() noexcept;
   thread* after_looking_around(processor& mine) noexcept;
@@ -85,9 +92,6 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   static void* worker_main(void* argument);
   [[noreturn]] static void idle_main(std::uintptr_t message);
   int prepare_processor() noexcept;
-
-  // Guess: as in M:N.
-  static constexpr unsigned look_around_mask = 63;
 
   processor* processor_ = nullptr;
   queue::inject_queue<thread> injected_;

@@ -11,6 +11,7 @@
 #include "treadle/base/futex.hpp"
 #include "treadle/base/system_call.hpp"
 #include "treadle/context/overflow_report.hpp"
+#include "treadle/sched/kernel_level.hpp"
 #include "treadle/thread/body.hpp"
 
 namespace treadle::core {
@@ -158,6 +159,7 @@ void* one_to_one::kernel_main(void* argument) {
   mine.self.adopt_kernel_thread(false);
   set_current_thread(&self);
   transition(self, thread_state::ready, thread_state::running, wait_reason::none);
+  begin_kernel_level(self);
   if (self.body->name[0] != '\0') {
     char short_name[16];  // sourced: TASK_COMM_LEN
     std::strncpy(short_name, self.body->name, sizeof(short_name) - 1);
@@ -165,9 +167,8 @@ void* one_to_one::kernel_main(void* argument) {
     ::pthread_setname_np(::pthread_self(), short_name);
   }
   self.body->entry(self.body->closure);
-  if (self.body->specific.destroy != nullptr) {
-    self.body->specific.destroy(self.body->specific.values);
-  }
+  if (self.body->specific.destroy != nullptr) finish_specific(self);
+  end_kernel_level(self);
   one_to_one& home = *mine.home;
   record_pool::drain(mine.self.records);
   set_current_worker(nullptr);
@@ -208,6 +209,11 @@ void one_to_one::join(thread& which) noexcept {
     while (!has_ended(which)) static_cast<void>(park(wait_reason::join, deadline::never()));
   }
   which.scheduler->reap(which);
+}
+
+int one_to_one::set_level(thread& which, thread_level wanted) noexcept {
+  use_levels();
+  return set_kernel_level(which, wanted);
 }
 
 void one_to_one::reap(thread& finished) noexcept {
@@ -275,6 +281,7 @@ void one_to_one::exit() noexcept { ::pthread_exit(nullptr); }
 int one_to_one::fork(thread& child, fork_point& point) noexcept {
   child.forked = true;
   child.body->fork = &point;
+  inherit_level(child);
   ++point.left_behind;
   const int error = start(child);
   if (error != 0) --point.left_behind;

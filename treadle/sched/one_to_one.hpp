@@ -40,6 +40,7 @@ class one_to_one final : public scheduler_port {
   [[noreturn]] void exit() noexcept final;
   int fork(thread& child, fork_point& point) noexcept final;
   void join(thread& which) noexcept final;
+  int set_level(thread& which, thread_level wanted) noexcept final;
   void reap(thread& finished) noexcept final;
 
   unsigned width() const noexcept final;

@@ -136,6 +136,12 @@ class scheduler_port {
   // Frees a thread that has ended and that nobody else refers to. May wait for its kernel thread.
   virtual void reap(thread& finished) noexcept = 0;
 
+  // Changes the level of a thread of this scheduler, also one that is ready in a queue. With the
+  // lock of all loans held. 0, or the errno with which the kernel refused.
+  virtual int set_level(thread& which, thread_level wanted) noexcept = 0;
+  // From now on some threads are not of the usual level, or hold inheriting mutexes.
+  virtual void use_levels() noexcept { levels_in_use.store(true, base::relaxed); }
+
   virtual unsigned width() const noexcept = 0;
   virtual scheduler_counters counters() const noexcept = 0;
 
@@ -157,6 +163,9 @@ class scheduler_port {
       base::futex_wake(which.permit.word().word());
     }
   }
+
+  // Set once. relaxed: a thread that is queued without a look goes with the usual ones, once.
+  base::atomic<bool> levels_in_use{false};
 
   // Fixed after start, null for foreign kernel threads: the runtime object that it belongs to, and
   // the scheduler of that runtime in which its threads start others.

@@ -1,6 +1,35 @@
 #include "treadle/thread/body.hpp"
 
 #include "treadle/base/check.hpp"
+#include "treadle/thread/current.hpp"
+
+namespace treadle::core {
+namespace {
+
+// Sourced: as PTHREAD_DESTRUCTOR_ITERATIONS; what ends may make something new so often.
+constexpr int rounds_max = 4;
+
+void nothing_to_destroy(void*) noexcept { current_thread_or_null()->body->specific = {}; }
+
+}  // namespace
+
+void watch_end(thread& self) noexcept {
+  specific_table& mine = self.body->specific;
+  if (mine.destroy == nullptr) mine.destroy = &nothing_to_destroy;
+}
+
+void finish_specific(thread& self) noexcept {
+  thread_body& body = *self.body;
+  for (int round = 0; body.specific.destroy != nullptr && round < rounds_max; ++round) {
+    body.specific.destroy(body.specific.values);
+  }
+  body.specific = {};
+  if (body.loans.holds != 0) {
+    base::fail_misuse("the end of a thread", "it still holds a priority_inheritance_mutex");
+  }
+}
+
+}  // namespace treadle::core
 
 #if defined(TREADLE_ASSERTIONS)
 namespace treadle::core {

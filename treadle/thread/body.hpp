@@ -22,10 +22,22 @@ struct fork_point;
 // Sourced: TASK_COMM_LEN of Linux is 16; twice that leaves room for readable names.
 inline constexpr std::size_t name_bytes = 32;
 
-// The table of a thread's thread_specific values; the public room fills in the functions.
+// The table of a thread's thread_specific values; the public room fills in the functions. destroy()
+// resets the calling thread's table.
 struct specific_table {
   void* values = nullptr;
   void (*destroy)(void* values) noexcept = nullptr;
+};
+
+struct loan;
+struct loan_source;
+
+// What a thread lends and has been lent (sched/loans.hpp). Guarded by the book of loans, but for
+// `holds`, which is the thread's own. All are back to nothing when it ends.
+struct thread_loans {
+  loan_source* borrowed = nullptr;
+  loan* lends = nullptr;
+  unsigned holds = 0;
 };
 
 // Its size keeps the thread's first frame aligned to 16, and its first cache line is all that a
@@ -50,7 +62,10 @@ struct alignas(base::cache_line_bytes) thread_body {
   // The thread's own.
   fork_point* fork = nullptr;
   specific_table specific;
+  std::uint32_t reading = 0;  // read sections taken along (read_book.hpp); 0 again when it ends
+  thread_loans loans;
   void* kernel_seat = nullptr;  // model 1:1 keeps its kernel thread here
+  int kernel_id = 0;            // guarded by the lock of kernel_level.hpp; 0 where it has none
 
   // The thread's own: a jthread's token while its function runs, an empty one while it is shielded,
   // else null. It is put back by who sets it, so that a thread on a used stack need not clear it.
@@ -70,5 +85,11 @@ struct alignas(base::cache_line_bytes) thread_body {
     name[size] = '\0';
   }
 };
+
+// Makes the end of the calling thread call finish_specific().
+void watch_end(thread& self) noexcept;
+
+// When `specific.destroy` is set, the last thing that a thread does.
+void finish_specific(thread& self) noexcept;
 
 }  // namespace treadle::core

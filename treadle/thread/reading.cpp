@@ -4,6 +4,7 @@
 #include "treadle/base/check.hpp"
 #include "treadle/base/solo.hpp"
 #include "treadle/base/spin_lock.hpp"
+#include "treadle/thread/body.hpp"
 
 namespace treadle::core {
 namespace {
@@ -50,7 +51,7 @@ void read_book_ground::full_fence() noexcept { base::asymmetric_fence::full(); }
 [[gnu::noinline]] void end_reading_slowly() noexcept {
   read_slot& mine = treadle_current.reading;
   thread* self = treadle_current.self;
-  if (self == nullptr || !readers.leave(mine.word, self->reading)) {
+  if (self == nullptr || !readers.leave(mine.word, self->body->reading)) {
     base::fail_misuse("rcu_domain::unlock", "the thread is in no read section");
   }
 }
@@ -59,15 +60,16 @@ void read_book_ground::full_fence() noexcept { base::asymmetric_fence::full(); }
   const thread* self = treadle_current.self;
   if (self == nullptr) return false;
   // relaxed: our own
-  return self->reading != 0 || treadle_current.reading.word.load(base::relaxed) != read_book::none;
+  return self->body->reading != 0 || treadle_current.reading.word.load(base::relaxed) != read_book::none;
 }
 
 [[gnu::noinline]] void move_read_sections(thread& self) noexcept {
-  readers.move(treadle_current.reading.word, self.reading);
+  readers.move(treadle_current.reading.word, self.body->reading);
+  watch_end(self);
 }
 
 [[gnu::noinline]] void end_read_sections(thread& self) noexcept {
-  readers.leave_all(treadle_current.reading.word, self.reading);
+  readers.leave_all(treadle_current.reading.word, self.body->reading);
 }
 
 void join_readers() noexcept {

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "treadle/base/system_call.hpp"
+#include "treadle/thread/record_list.hpp"
 
 namespace treadle::core {
 namespace {
@@ -12,12 +13,19 @@ namespace {
 // Guess: 4096 records a slab; one system call per 4096 threads, untouched pages cost nothing.
 constexpr std::size_t slab_bytes = 4096 * sizeof(thread);
 
+// In the place of a slab's first record.
+struct alignas(thread) slab_note {
+  slab_note* next = nullptr;
+};
+static_assert(sizeof(slab_note) == sizeof(thread));
+
 struct shared_pool {
   base::spin_lock lock;
   // Guarded by lock.
   base::chain<thread> free;
   std::byte* slab = nullptr;
   std::size_t slab_left = 0;
+  slab_note* slabs = nullptr;  // all but the first, the youngest in front
   std::uint32_t next_id = 1;
 };
 
@@ -40,8 +48,11 @@ thread* carve() noexcept {
     const base::mapping_result mapped = base::map_memory(
         nullptr, slab_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
     if (mapped.error != 0) return nullptr;
-    pool.slab = static_cast<std::byte*>(mapped.address);
-    pool.slab_left = slab_bytes;
+    auto* note = ::new (mapped.address) slab_note;
+    note->next = pool.slabs;
+    pool.slabs = note;
+    pool.slab = static_cast<std::byte*>(mapped.address) + sizeof(slab_note);
+    pool.slab_left = slab_bytes - sizeof(slab_note);
   }
   thread* record = ::new (pool.slab) thread;
   pool.slab += sizeof(thread);
@@ -49,7 +60,63 @@ thread* carve() noexcept {
   return record;
 }
 
+// Reads what its owner may be writing. A torn name is possible, a crash is not.
+#if defined(__clang__)
+[[clang::no_sanitize("thread", "address"), gnu::noinline]]
+#else
+[[gnu::no_sanitize_thread, gnu::no_sanitize_address, gnu::noinline]]
+#endif
+bool view_of(const thread& which, record_view& out) noexcept {
+  // relaxed, here and below: a moment's
+  out.now = which.now.load(base::relaxed);
+  if (out.now.state == thread_state::free || out.now.state == thread_state::fresh) return false;
+  out.level = which.level.load(base::relaxed);
+  out.id = static_cast<const volatile std::uint32_t&>(which.id);
+  out.name[0] = '\0';
+  if (!static_cast<const volatile bool&>(which.bound) || is_foreign(which)) return true;
+  if (out.now.state == thread_state::finished) return true;
+  const thread_body* body = *const_cast<thread_body* const volatile*>(&which.body);
+  if (body == nullptr || body->owner.load(base::relaxed) != &which) return true;
+  for (std::size_t i = 0; i < name_bytes - 1; ++i) {
+    out.name[i] = static_cast<const volatile char&>(body->name[i]);
+    if (out.name[i] == '\0') break;
+  }
+  out.name[name_bytes - 1] = '\0';
+  if (body->owner.load(base::relaxed) != &which) out.name[0] = '\0';
+  return true;
+}
+
+void list_slab(const std::byte* from, std::size_t bytes,
+               void (*see)(void* context, const record_view& view), void* context) {
+  for (std::size_t at = 0; at < bytes; at += sizeof(thread)) {
+    record_view view;
+    if (view_of(*reinterpret_cast<const thread*>(from + at), view)) see(context, view);
+  }
+}
+
 }  // namespace
+
+void list_records(void (*see)(void* context, const record_view& view), void* context) {
+  const std::byte* end = nullptr;
+  const slab_note* slabs = nullptr;
+  bool first_used = false;
+  {
+    const base::guard hold(pool.lock);
+    end = pool.slab;
+    slabs = pool.slabs;
+    first_used = first_slab_used;
+  }
+  if (!first_used) return;
+  const std::byte* first_end = slabs == nullptr ? end : first_slab + first_slab_bytes;
+  list_slab(first_slab, static_cast<std::size_t>(first_end - first_slab), see, context);
+  // The youngest is the one that is carved from.
+  for (const slab_note* one = slabs; one != nullptr; one = one->next) {
+    const auto* from = reinterpret_cast<const std::byte*>(one);
+    const std::byte* to = one == slabs ? end : from + slab_bytes;
+    list_slab(from + sizeof(slab_note), static_cast<std::size_t>(to - from) - sizeof(slab_note),
+              see, context);
+  }
+}
 
 bool record_pool::refill(record_cache& cache) noexcept {
   const base::guard hold(pool.lock);

@@ -31,6 +31,7 @@ class record_pool {
       record = cache.free.pop_front();
     }
     record->id = cache.next_id++;
+    record->level.store(thread_level{}, base::relaxed);  // relaxed: nobody else knows it yet
     transition(*record, thread_state::free, thread_state::fresh, wait_reason::none);
     return record;
   }
@@ -41,6 +42,7 @@ class record_pool {
       return nullptr;
     thread* record = cache.free.pop_front();
     record->id = cache.next_id++;
+    record->level.store(thread_level{}, base::relaxed);  // relaxed: nobody else knows it yet
     transition(*record, thread_state::free, thread_state::fresh, wait_reason::none);
     return record;
   }

@@ -16,6 +16,7 @@
 #include "treadle/base/cache_line.hpp"
 #include "treadle/base/check.hpp"
 #include "treadle/context/switch.hpp"
+#include "treadle/thread/priority.hpp"
 #include "treadle/thread/token.hpp"
 
 namespace treadle::core {
@@ -113,9 +114,17 @@ struct alignas(base::cache_line_bytes) thread {
   // Fixed after start.
   bool bound = false;   // `body` and `resume` are meant, not `start` and `last_word`
   bool forked = false;  // a scope's child: completion holds no joiner, body->fork does
-  // The thread's own: its read sections that it has taken along (read_book.hpp).
-  std::uint32_t reading = 0;
-  scheduler_port* scheduler = nullptr;  // fixed after start
+
+  // Atomic. Changed through scheduler_port::set_level() only; any other than the normal one, or a
+  // hold, makes its scheduler keep it in a queue apart while it is ready.
+  base::atomic<thread_level> level{thread_level{}};
+  // Written by the thread itself: it holds or waits for something that lends (sched/loans.hpp).
+  base::atomic<bool> holds{false};
+  // Guarded by the book of loans: it lends or has been lent something.
+  bool in_loans = false;
+
+  // Fixed after start.
+  scheduler_port* scheduler = nullptr;
 
   static constexpr std::uintptr_t unjoined = 0;
   static constexpr std::uintptr_t has_finished = 1;
@@ -129,6 +138,12 @@ struct alignas(base::cache_line_bytes) thread {
     return reinterpret_cast<thread*>(completion & ~(may_leave | lent));
   }
 
+  // Whether it goes through the queue for levels when it is ready.
+  bool is_levelled() const noexcept {
+    // relaxed, both: what a change means for a ready thread, its writer sees to
+    return level.load(base::relaxed).effective != priority::normal || holds.load(base::relaxed);
+  }
+
   // Not bound to a stack: what it will run.
   [[gnu::always_inline]] void begin_with(closure_function entry,
                                          const small_closure& closure) noexcept {
@@ -140,6 +155,7 @@ struct alignas(base::cache_line_bytes) thread {
 };
 
 static_assert(base::atomic<situation>::is_always_lock_free);
+static_assert(base::atomic<thread_level>::is_always_lock_free);
 static_assert(sizeof(thread) == base::cache_line_bytes, "one line a record");
 
 // True where the field's rules allow the edge.
