@@ -170,6 +170,7 @@ void* one_to_one::kernel_main(void* argument) {
   }
   one_to_one& home = *mine.home;
   record_pool::drain(mine.self.records);
+  block_pool::drain(mine.self.blocks);
   set_current_worker(nullptr);
   set_current_thread(nullptr);
   home.bury(self);
