@@ -35,7 +35,7 @@ constexpr std::array experiment_ids{
     "switch-cost",   "create-cost",     "contended-lock", "futex",         "kernel-memory",
     "address-space", "million",         "parallelism",    "blocking-call", "page-fault",
     "async-cure",    "syscall-handoff", "activations",    "preemption",    "servers",
-    "work-stealing", "thread-pool",     "thread-local"};
+    "work-stealing", "thread-pool",     "async-await",    "thread-local"};
 
 outcome treadle(words arguments, std::vector<std::pair<std::string, std::string>> environment = {},
                 std::function<void()> before_exec = {}) {

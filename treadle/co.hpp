@@ -13,9 +13,10 @@
 // memory for a record or the clock.
 #pragma once
 
-#include "treadle/co/channels.hpp"
-#include "treadle/co/locks.hpp"
-#include "treadle/co/results.hpp"
-#include "treadle/co/time.hpp"
-#include "treadle/co/waits.hpp"
-#include "treadle/co/when.hpp"
+#include "treadle/co_channels.hpp"
+#include "treadle/co_io.hpp"
+#include "treadle/co_locks.hpp"
+#include "treadle/co_results.hpp"
+#include "treadle/co_time.hpp"
+#include "treadle/co_waits.hpp"
+#include "treadle/co_when.hpp"

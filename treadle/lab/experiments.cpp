@@ -8,7 +8,7 @@ namespace treadle::lab {
 
 std::span<const experiment* const> experiments() {
   // From the costs to what follows from them.
-  static constexpr std::array<const experiment*, 18> all{&switch_cost,    &create_cost_experiment,
+  static constexpr std::array<const experiment*, 19> all{&switch_cost,    &create_cost_experiment,
                                                          &contended_lock, &futex,
                                                          &kernel_memory,  &address_space,
                                                          &million,        &parallelism,
@@ -16,7 +16,8 @@ std::span<const experiment* const> experiments() {
                                                          &async_cure,     &syscall_handoff,
                                                          &activations,    &preemption,
                                                          &servers,        &work_stealing,
-                                                         &thread_pool,    &thread_local_storage};
+                                                         &thread_pool,    &async_await,
+                                                         &thread_local_storage};
   return all;
 }
 

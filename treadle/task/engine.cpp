@@ -292,6 +292,11 @@ void engine::end_spawned(carrier& mine, core::thread& record) noexcept {
   mine.finished_.store(mine.finished_.load(base::relaxed) + 1, base::release);
 }
 
+void engine::end_at_once(core::thread& record) noexcept {
+  carrier& mine = current_carrier();
+  mine.of_.end_spawned(mine, record);
+}
+
 // One to run now, and a share for the ring.
 core::thread* engine::take_injected(carrier& mine) noexcept {
   const std::size_t waiting = injected_.size();

@@ -73,6 +73,8 @@ class engine {
   }
   static void yield_task(core::thread& record) noexcept { leave(record, carrier::after::yielded); }
   static void end_task(core::thread& record) noexcept { leave(record, carrier::after::ended); }
+  // The same for one that is no coroutine, and goes on for a while.
+  static void end_at_once(core::thread& record) noexcept;
 
   // For code of tasks. Offers a suspended frame to all carriers; false when there is no room.
   bool fork(void* frame) noexcept {

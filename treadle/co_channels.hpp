@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "treadle/channel.hpp"
-#include "treadle/co/access.hpp"
+#include "treadle/co_access.hpp"
 #include "treadle/oneshot.hpp"
 
 namespace treadle::co {

@@ -6,7 +6,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "treadle/co/access.hpp"
+#include "treadle/co_access.hpp"
 #include "treadle/promise.hpp"
 
 namespace treadle::co {

@@ -13,9 +13,9 @@
 #include <variant>
 #include <vector>
 
-#include "treadle/co/access.hpp"
-#include "treadle/co/time.hpp"
-#include "treadle/co/waits.hpp"
+#include "treadle/co_access.hpp"
+#include "treadle/co_time.hpp"
+#include "treadle/co_waits.hpp"
 #include "treadle/task/fork_join.hpp"
 #include "treadle/wait_group.hpp"
 

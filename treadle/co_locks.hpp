@@ -4,7 +4,7 @@
 #include <mutex>
 #include <utility>
 
-#include "treadle/co/access.hpp"
+#include "treadle/co_access.hpp"
 #include "treadle/condition_variable.hpp"
 #include "treadle/mutex.hpp"
 #include "treadle/shared_mutex.hpp"
@@ -150,7 +150,9 @@ template <class Condition, class Mutex, class Predicate>
 task<bool> wait_within(Condition& on, lock_of<Mutex>& held, wait_limit limit,
                        Predicate predicate) {
   while (!predicate()) {
-    if (!co_await wait_within(on, held, limit)) co_return predicate();
+    // Apart from the condition: g++ 12 loses its way in `if (!co_await ...) co_return ...`.
+    const bool notified = co_await wait_within(on, held, limit);
+    if (!notified) co_return predicate();
   }
   co_return true;
 }
@@ -160,7 +162,8 @@ task<bool> wait_within(Condition& on, lock_of<Mutex>& held, wait_limit limit,
 template <class Make>
 task<> call_once(once_flag& flag, Make make) {
   sync::raw_once& raw = access::raw(flag);
-  if (!co_await tasks::wait_for<tasks::once_wait>({&raw})) co_return;
+  const bool must_run = co_await tasks::wait_for<tasks::once_wait>({&raw});
+  if (!must_run) co_return;
   struct finisher {
     sync::raw_once& raw;
     bool success = false;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "treadle/barrier.hpp"
-#include "treadle/co/access.hpp"
+#include "treadle/co_access.hpp"
 #include "treadle/event.hpp"
 #include "treadle/latch.hpp"
 #include "treadle/semaphore.hpp"

@@ -3,7 +3,7 @@
 
 #include <chrono>
 
-#include "treadle/co/access.hpp"
+#include "treadle/co_access.hpp"
 #include "treadle/task/sleep.hpp"
 
 namespace treadle::co {
