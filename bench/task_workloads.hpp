@@ -9,7 +9,8 @@ namespace treadle::bench {
 
 /// A task makes as many, one after another, and awaits each.
 repetition await_tasks(long tasks);
-/// fib by when_all() of two; operations as fibonacci_tree() counts them.
+/// fib by when_all() of two: each of both children is a spawn, so there are twice as many as
+/// fibonacci_tree() counts.
 repetition task_tree(long n);
 /// All asleep for an hour; memory.
 repetition sleep_as_tasks(long tasks);

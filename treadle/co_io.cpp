@@ -33,8 +33,8 @@ task<ssize_t> connect(int socket, const sockaddr* address, socklen_t address_byt
 }
 
 task<ssize_t> poll(int descriptor, short events, wait_limit limit) {
-  const std::uint32_t wanted = io::readiness_of(static_cast<std::uint32_t>(events)) |
-                               io::descriptor::unusual;
+  const std::uint32_t wanted =
+      io::readiness_of(static_cast<std::uint32_t>(events)) | io::descriptor::unusual;
   const ssize_t result = co_await detail::call(
       descriptor, wanted, std::move(limit), [=](const wait_limit& within) -> ssize_t {
         const int found = io::poll(descriptor, events, within);

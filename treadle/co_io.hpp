@@ -53,17 +53,15 @@ task<ssize_t> call(int number, std::uint32_t wanted, wait_limit given, Attempt a
 }  // namespace detail
 
 inline task<ssize_t> read(int descriptor, void* buffer, std::size_t bytes, wait_limit limit = {}) {
-  return detail::call(descriptor, io::descriptor::readable, std::move(limit),
-                      [=](const wait_limit& within) {
-                        return io::read(descriptor, buffer, bytes, within);
-                      });
+  return detail::call(
+      descriptor, io::descriptor::readable, std::move(limit),
+      [=](const wait_limit& within) { return io::read(descriptor, buffer, bytes, within); });
 }
 inline task<ssize_t> recv(int socket, void* buffer, std::size_t bytes, int flags,
                           wait_limit limit = {}) {
-  return detail::call(socket, io::descriptor::readable, std::move(limit),
-                      [=](const wait_limit& within) {
-                        return io::recv(socket, buffer, bytes, flags, within);
-                      });
+  return detail::call(
+      socket, io::descriptor::readable, std::move(limit),
+      [=](const wait_limit& within) { return io::recv(socket, buffer, bytes, flags, within); });
 }
 // All bytes; fewer after an error, a time-out or a stop in between.
 inline task<ssize_t> write(int descriptor, const void* buffer, std::size_t bytes,
@@ -72,8 +70,9 @@ inline task<ssize_t> write(int descriptor, const void* buffer, std::size_t bytes
   do {
     const auto* const rest = static_cast<const std::byte*>(buffer) + done;
     const ssize_t result = co_await detail::call(
-        descriptor, io::descriptor::writable, limit,
-        [=](const wait_limit& within) { return io::write(descriptor, rest, bytes - done, within); });
+        descriptor, io::descriptor::writable, limit, [=](const wait_limit& within) {
+          return io::write(descriptor, rest, bytes - done, within);
+        });
     if (result < 0) co_return done != 0 ? static_cast<ssize_t>(done) : result;
     done += static_cast<std::size_t>(result);
   } while (done < bytes);

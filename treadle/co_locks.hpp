@@ -109,8 +109,8 @@ template <any_shared_mutex Mutex>
       of, std::move(limit));
 }
 [[nodiscard]] inline auto lock_shared(shared_timed_mutex& of, wait_limit limit) noexcept {
-  return detail::lock_within<tasks::shared_mutex_wait<false>, lock_mode::shared>(
-      of, std::move(limit));
+  return detail::lock_within<tasks::shared_mutex_wait<false>, lock_mode::shared>(of,
+                                                                                 std::move(limit));
 }
 
 namespace detail {
@@ -147,8 +147,7 @@ task<> wait(Condition& on, lock_of<Mutex>& held, Predicate predicate) {
   while (!predicate()) co_await wait(on, held);
 }
 template <class Condition, class Mutex, class Predicate>
-task<bool> wait_within(Condition& on, lock_of<Mutex>& held, wait_limit limit,
-                       Predicate predicate) {
+task<bool> wait_within(Condition& on, lock_of<Mutex>& held, wait_limit limit, Predicate predicate) {
   while (!predicate()) {
     // Apart from the condition: g++ 12 loses its way in `if (!co_await ...) co_return ...`.
     const bool notified = co_await wait_within(on, held, limit);

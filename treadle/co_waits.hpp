@@ -1,5 +1,5 @@
-// co_await on semaphores, events, latches, barriers and wait groups. Each form without a limit gives
-// nothing, each with one whether it was granted.
+// co_await on semaphores, events, latches, barriers and wait groups. Each form without a limit
+// gives nothing, each with one whether it was granted.
 #pragma once
 
 #include "treadle/barrier.hpp"
@@ -17,8 +17,7 @@ template <std::ptrdiff_t Max>
 }
 template <std::ptrdiff_t Max>
 [[nodiscard]] auto acquire(counting_semaphore<Max>& semaphore, wait_limit limit) noexcept {
-  return tasks::wait_within<tasks::semaphore_wait>({{}, &access::raw(semaphore)},
-                                                   std::move(limit));
+  return tasks::wait_within<tasks::semaphore_wait>({{}, &access::raw(semaphore)}, std::move(limit));
 }
 
 [[nodiscard]] inline auto wait(manual_reset_event& event) noexcept {
@@ -60,16 +59,15 @@ template <std::ptrdiff_t Max>
 template <class Completion>
 [[nodiscard]] auto wait(barrier<Completion>& which,
                         typename barrier<Completion>::arrival_token&& arrival) noexcept {
-  return tasks::wait_for<tasks::barrier_wait>(
-      {{}, &access::raw(which), access::phase(arrival)});
+  return tasks::wait_for<tasks::barrier_wait>({{}, &access::raw(which), access::phase(arrival)});
 }
 // The token is still good when the limit came first.
 template <class Completion>
 [[nodiscard]] auto wait(barrier<Completion>& which,
                         typename barrier<Completion>::arrival_token& arrival,
                         wait_limit limit) noexcept {
-  return tasks::wait_within<tasks::barrier_wait>(
-      {{}, &access::raw(which), access::phase(arrival)}, std::move(limit));
+  return tasks::wait_within<tasks::barrier_wait>({{}, &access::raw(which), access::phase(arrival)},
+                                                 std::move(limit));
 }
 template <class Completion>
 [[nodiscard]] auto arrive_and_wait(barrier<Completion>& which) {

@@ -65,8 +65,7 @@ class [[nodiscard]] all_awaiter {
     tasks::free_records(children_);
     return std::apply(
         [](auto&... each) {
-          return std::tuple<part<Ts>...>{
-              take_part(treadle::detail::task_access::frame(each))...};
+          return std::tuple<part<Ts>...>{take_part(treadle::detail::task_access::frame(each))...};
         },
         tasks_);
   }
@@ -186,8 +185,7 @@ task<first_of<detail::part<T>>> when_any(std::vector<task<T>> runners) {
   co_return std::move(*among.won);
 }
 template <class T, class... More>
-auto when_any(task<T> first, task<More>... more)
-    requires(std::is_same_v<T, More>&&...) {
+auto when_any(task<T> first, task<More>... more) requires(std::is_same_v<T, More>&&...) {
   std::vector<task<T>> runners;
   runners.reserve(1 + sizeof...(more));
   runners.push_back(std::move(first));

@@ -65,8 +65,7 @@ struct task_access {
   // Starts the task, whose frame is then its own; std::system_error as for threads, and then it is
   // still the caller's.
   template <class T>
-  static core::thread& start(const task<T>& which, const std::stop_token* stop,
-                             tasks::engine& in) {
+  static core::thread& start(const task<T>& which, const std::stop_token* stop, tasks::engine& in) {
     core::thread* const record = in.make_record();
     if (record == nullptr) launch::fail(ENOMEM);
     const auto frame = which.frame_;
@@ -74,8 +73,9 @@ struct task_access {
       if (stop != nullptr && stop->stop_possible()) {
         record->last_word = reinterpret_cast<std::uintptr_t>(new std::stop_token(*stop));
       }
-      record->begin_with([](void* memory) { std::coroutine_handle<>::from_address(memory).resume(); },
-                         {{reinterpret_cast<std::uintptr_t>(frame.address()), record->last_word}});
+      record->begin_with(
+          [](void* memory) { std::coroutine_handle<>::from_address(memory).resume(); },
+          {{reinterpret_cast<std::uintptr_t>(frame.address()), record->last_word}});
       frame.promise().spawn_as(*record);
       if (const int error = in.start(*record)) launch::fail(error);
     } catch (...) {
@@ -229,8 +229,7 @@ class [[nodiscard]] task_handle {
 
  private:
   friend detail::task_access;
-  task_handle(core::thread& record,
-              std::coroutine_handle<detail::task_promise<T>> frame) noexcept
+  task_handle(core::thread& record, std::coroutine_handle<detail::task_promise<T>> frame) noexcept
       : record_(&record), frame_(frame) {}
 
   T take() {
@@ -250,7 +249,8 @@ class [[nodiscard]] task_handle {
 // Errors: std::system_error as for threads, std::bad_alloc. Any thread or task.
 template <class T>
 task_handle<T> spawn(task<T> which, const std::stop_token& stop = {}) {
-  core::thread& record = detail::task_access::start(which, &stop, detail::task_access::engine_here());
+  core::thread& record =
+      detail::task_access::start(which, &stop, detail::task_access::engine_here());
   return detail::task_access::handle<T>(record, detail::task_access::release(which));
 }
 

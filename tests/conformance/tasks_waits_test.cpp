@@ -143,7 +143,6 @@ TYPED_TEST(TaskWaits, AMutexKeepsAnyTwoApart) {
   });
 }
 
-
 TYPED_TEST(TaskWaits, ChannelsCarryBetweenAnyTwo) {
   for (const std::size_t capacity : {std::size_t{0}, std::size_t{3}, unbounded}) {
     this->for_each_pair([&](party left, party right) {

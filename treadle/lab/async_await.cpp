@@ -76,8 +76,7 @@ void switch_row(lab_context& lab) {
   });
   lab.report_shared(judge(
       lab.of("switch between tasks, yield to yield", "ns", "cost", std::string(lab.model_name())),
-      at_most(c_u.median, 5,
-              "no stack to change, but a queue; " + named("c_u", c_u.median, "ns")),
+      at_most(c_u.median, 5, "no stack to change, but a queue; " + named("c_u", c_u.median, "ns")),
       measured));
 }
 

@@ -8,15 +8,24 @@ namespace treadle::lab {
 
 std::span<const experiment* const> experiments() {
   // From the costs to what follows from them.
-  static constexpr std::array<const experiment*, 19> all{&switch_cost,    &create_cost_experiment,
-                                                         &contended_lock, &futex,
-                                                         &kernel_memory,  &address_space,
-                                                         &million,        &parallelism,
-                                                         &blocking_call,  &page_fault,
-                                                         &async_cure,     &syscall_handoff,
-                                                         &activations,    &preemption,
-                                                         &servers,        &work_stealing,
-                                                         &thread_pool,    &async_await,
+  static constexpr std::array<const experiment*, 19> all{&switch_cost,
+                                                         &create_cost_experiment,
+                                                         &contended_lock,
+                                                         &futex,
+                                                         &kernel_memory,
+                                                         &address_space,
+                                                         &million,
+                                                         &parallelism,
+                                                         &blocking_call,
+                                                         &page_fault,
+                                                         &async_cure,
+                                                         &syscall_handoff,
+                                                         &activations,
+                                                         &preemption,
+                                                         &servers,
+                                                         &work_stealing,
+                                                         &thread_pool,
+                                                         &async_await,
                                                          &thread_local_storage};
   return all;
 }

@@ -45,7 +45,8 @@ class basic_condition {
   // Instead of wait(): takes the node out. A notification that it got goes to the next waiter.
   void retract(node& mine) noexcept;
 
-  // The parts of wait(), for tasks. False for a node that a notifier has taken and will still touch.
+  // The parts of wait(), for tasks. False for a node that a notifier has taken and will still
+  // touch.
   bool take_out(node& mine) noexcept;
   // The end of a wait, notified or not.
   void finish(const node& mine) noexcept {

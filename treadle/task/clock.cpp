@@ -23,9 +23,7 @@ int clock::open() noexcept {
   core::thread* made = nullptr;
   int error = home_.create(wanted, made);
   if (error == 0) {
-    made->body->entry = [](void* memory) noexcept {
-      (*static_cast<clock**>(memory))->keep();
-    };
+    made->body->entry = [](void* memory) noexcept { (*static_cast<clock**>(memory))->keep(); };
     made->body->inline_closure.words[0] = reinterpret_cast<std::uintptr_t>(this);
     error = home_.start(*made);
     if (error != 0) home_.discard(*made);

@@ -87,9 +87,7 @@ class engine {
   // The same for one that had no room: it queues with a record, as a task does.
   void queue_fork(core::thread*& record, void* frame) noexcept;
   // What the calling carrier forked last and nobody has taken; else null.
-  void* take_fork() noexcept {
-    return current_carrier().forks_.pop();
-  }
+  static void* take_fork() noexcept { return current_carrier().forks_.pop(); }
   // Has `frame` resumed by the calling carrier once the running one has come back.
   static void resume_next(void* frame) noexcept { current_carrier().next_ = frame; }
 

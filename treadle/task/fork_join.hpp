@@ -28,7 +28,6 @@ inline std::coroutine_handle<> fork_all(fork_group& group, std::span<fork_child>
                                         std::coroutine_handle<> parent, const line& of,
                                         const std::stop_token* stop) {
   engine& home = of.home();
-  group.home = &home;
   group.parent = parent.address();
   group.running.store(children.size(), base::relaxed);  // relaxed: nobody knows it yet
   for (fork_child& child : children) {

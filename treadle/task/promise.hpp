@@ -38,7 +38,6 @@ inline std::coroutine_handle<> jump_to(std::coroutine_handle<> next) noexcept {
 // Children that run while their parent waits for all of them.
 struct fork_group {
   base::biased<std::uint64_t> running{0};
-  engine* home = nullptr;
   void* parent = nullptr;  // its frame
 
   // One of them has ended: who goes on here.
@@ -48,8 +47,7 @@ struct fork_group {
     while (!running.compare_exchange_weak(seen, seen - 1, base::acq_rel, base::relaxed)) {
     }
     // The last touch of the group and of the child, unless it was the last one.
-    engine& of = *current_carrier().tasks;
-    void* next = seen == 1 ? parent : of.take_fork();
+    void* const next = seen == 1 ? parent : engine::take_fork();
     if (next == nullptr) return std::noop_coroutine();
     return jump_to(std::coroutine_handle<>::from_address(next));
   }
@@ -58,9 +56,7 @@ struct fork_group {
 class promise_base {
  public:
   static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
-  static void operator delete(void* frame, std::size_t bytes) noexcept {
-    free_frame(frame, bytes);
-  }
+  static void operator delete(void* frame, std::size_t bytes) noexcept { free_frame(frame, bytes); }
 
   struct at_end {
     bool await_ready() const noexcept { return false; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <stop_token>
 
 #include "treadle/task/suspension.hpp"
@@ -13,8 +14,9 @@ class sleep : public suspension<sleep>, private timer {
  public:
   static constexpr core::wait_reason why = core::wait_reason::sleep;
 
-  sleep(base::deadline until, std::stop_token stop) noexcept : stop_(std::move(stop)) {
+  sleep(base::deadline until, std::stop_token stop) {
     deadline = until.nanoseconds();
+    if (stop.stop_possible()) watch_ = std::make_unique<watch>(std::move(stop));
   }
   sleep(const sleep&) = delete;
   sleep& operator=(const sleep&) = delete;
@@ -24,12 +26,12 @@ class sleep : public suspension<sleep>, private timer {
   bool await_suspend(std::coroutine_handle<Promise> caller) {
     attach(caller);
     const line& own = caller.promise().own_line();
-    return begin(own.home(), stop_.stop_possible() ? &stop_ : own.stop());
+    return begin(own.home(), own.stop());
   }
   // False when a stop ended it.
   bool await_resume() noexcept {
-    if (home_ != nullptr) home_->timers().disarm(*this);
-    bell_.reset();
+    if (armed) self().scheduler->tasks->timers().disarm(*this);
+    watch_.reset();
     return outcome_.load(base::relaxed) == over;  // relaxed: is_over() has looked
   }
 
@@ -45,7 +47,14 @@ class sleep : public suspension<sleep>, private timer {
     void operator()() const noexcept { home.ring(); }
   };
 
-  bool begin(engine& home, const std::stop_token* stop);
+  // Apart, for most sleep without one.
+  struct watch {
+    explicit watch(std::stop_token which) noexcept : stop(std::move(which)) {}
+    const std::stop_token stop;
+    std::optional<std::stop_callback<bell>> on_stop;
+  };
+
+  bool begin(engine& home, const std::stop_token* own_stop);
   void ring() noexcept;
   // False when it has ended already.
   bool end(std::uint8_t how) noexcept {
@@ -54,9 +63,7 @@ class sleep : public suspension<sleep>, private timer {
     return outcome_.compare_exchange_strong(expected, how, base::acq_rel, base::relaxed);
   }
 
-  std::stop_token stop_;
-  engine* home_ = nullptr;  // whose clock has the timer
-  std::unique_ptr<std::stop_callback<bell>> bell_;
+  std::unique_ptr<watch> watch_;
   base::atomic<std::uint8_t> outcome_{asleep};
 };
 

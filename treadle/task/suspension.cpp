@@ -18,12 +18,11 @@ void sleep::ring() noexcept {
   if (end(stopped)) core::scheduler_port::unpark(who);
 }
 
-bool sleep::begin(engine& home, const std::stop_token* stop) {
+bool sleep::begin(engine& home, const std::stop_token* own_stop) {
   const base::deadline until = base::deadline::at(deadline);
   // A stop that has come already wins, or a loop of sleeps that are too short would not see it.
-  if (stop != nullptr && stop->stop_possible()) {
-    bell_ = std::make_unique<std::stop_callback<bell>>(*stop, bell{*this});
-  }
+  if (watch_ == nullptr && own_stop != nullptr) watch_ = std::make_unique<watch>(*own_stop);
+  if (watch_ != nullptr) watch_->on_stop.emplace(watch_->stop, bell{*this});
   if (until.has_passed()) static_cast<void>(end(over));
   if (is_over()) {
     yield();
@@ -31,7 +30,7 @@ bool sleep::begin(engine& home, const std::stop_token* stop) {
   }
   if (!until.is_never()) {
     open_clock(home);
-    home_ = &home;
+    armed = true;  // for us: the clock has no use for it
     expire = [](timer& due) noexcept -> core::thread* {
       auto& mine = static_cast<sleep&>(due);
       core::thread& who = mine.self();

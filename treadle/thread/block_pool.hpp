@@ -69,9 +69,7 @@ class block_pool {
   static constexpr std::size_t batch = 64;
   static constexpr std::size_t cached_max = 4 * batch;
 
-  static std::size_t list_of(std::size_t bytes) noexcept {
-    return (bytes - 1) / block_cache::step;
-  }
+  static std::size_t list_of(std::size_t bytes) noexcept { return (bytes - 1) / block_cache::step; }
   static void* allocate_slowly(block_cache& cache, std::size_t bytes) noexcept;
   static void free_slowly(block_cache& cache, void* memory, std::size_t bytes) noexcept;
 };
