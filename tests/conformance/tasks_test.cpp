@@ -221,6 +221,15 @@ TYPED_TEST(Tasks, KnowTheirToken) {
     source.request_stop();
     EXPECT_TRUE(block_on(asks(), source.get_token()));
     EXPECT_FALSE(block_on(asks()));
+    const auto asks_later = [&]() -> task<bool> {
+      co_await co::yield();
+      co_await co::sleep_for(1us);
+      co_return co_await asks();
+    };
+    std::stop_source later;
+    auto handle = spawn(asks_later(), later.get_token());
+    later.request_stop();
+    EXPECT_TRUE(handle.join());
   });
 }
 

@@ -6,6 +6,8 @@
 namespace treadle::tasks {
 
 core::wake carrier::park(core::wait_reason why, core::deadline until) noexcept {
+  // Only a look, as an attempt at a call on a descriptor makes it.
+  if (until.nanoseconds() == 0) return home_.park(why, until);
   of_.begin_block(*this);
   const core::wake outcome = home_.park(why, until);
   of_.end_block();

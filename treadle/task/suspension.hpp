@@ -30,17 +30,21 @@ class suspension {
   }
   // The last step of await_suspend().
   void park() noexcept {
-    self_->begin_with(&suspension::woken, {{reinterpret_cast<std::uintptr_t>(this), 0}});
+    go_on_here();
     engine::park_task(*self_, Awaiter::why);
   }
   // The same without a wait: others run first.
   void yield() noexcept {
-    self_->begin_with(&suspension::woken, {{reinterpret_cast<std::uintptr_t>(this), 0}});
+    go_on_here();
     engine::yield_task(*self_);
   }
   core::thread& self() const noexcept { return *self_; }
 
  private:
+  // Not by begin_with(): the record's other word is the line's (line.hpp).
+  void go_on_here() noexcept {
+    self_->start = {&suspension::woken, reinterpret_cast<std::uintptr_t>(this)};
+  }
   static void woken(void* memory) noexcept {
     auto& mine = *static_cast<suspension*>(memory);
     if (!static_cast<Awaiter&>(mine).is_over()) return engine::park_task(*mine.self_, Awaiter::why);
