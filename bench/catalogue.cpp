@@ -96,6 +96,16 @@ std::vector<workload> make_catalogue() {
                        {{1, 8, f}, {2, 8, f}})),
       on_cpu_time(make("skynet", "a tree of 1,000,000 leaves, fan-out 10, CPU", tree_seconds,
                        {{1, 0.05, seconds_at_reference}, {2, 0.05, seconds_at_reference}})),
+      on_cpu_time(among(
+          {"treadle", "treadle-m:1"},
+          make("task_await", "a task makes tasks and awaits each", nanoseconds_each, {{1, 4, f}}))),
+      on_cpu_time(
+          among({"treadle", "treadle-m:1"},
+                make("task_fib", "recursive fib by tasks, both children spawned, CPU a spawn",
+                     nanoseconds_each, {{1, 5, f}, {2, 5, f}}))),
+      one_at_a_time(
+          among({"treadle", "treadle-m:1"},
+                make("sleeping_tasks", "a million tasks asleep", bytes_each, {{1, 256, bytes}}))),
       one_at_a_time(among({"treadle", "nptl"},
                           make("parallel_for", "a loop over 1,000,000 elements of 1 us each",
                                times_serial, {{2, 1.95, times_serial_loop}}))),

@@ -14,6 +14,7 @@
 #include "catalogue.hpp"
 #include "child.hpp"
 #include "measure.hpp"
+#include "task_workloads.hpp"
 #include "workloads.hpp"
 
 namespace treadle::bench {
@@ -87,6 +88,11 @@ repetition measure_once(const child_order& order, std::uint64_t turns) {
     if (name == "parallel_for") {
       return loop_in_parallel<P>(order.workers, loop_elements / less, turns);
     }
+  }
+  if constexpr (P::has_tasks) {
+    if (name == "task_await") return await_tasks(threads_in_turn / less);
+    if (name == "task_fib") return task_tree(order.quick ? 10 : P::fib_argument);
+    if (name == "sleeping_tasks") return sleep_as_tasks(parked_threads / less);
   }
   throw std::runtime_error("workload " + name + " is not for this peer");
 }

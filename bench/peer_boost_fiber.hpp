@@ -20,6 +20,7 @@ namespace treadle::bench {
 
 struct peer_boost_fiber {
   using thread = boost::fibers::fiber;
+  static constexpr bool has_tasks = false;
   static constexpr long spawn_divisor = 10;
   static constexpr long step_divisor = 6;
   static constexpr long bulk_threads = 100'000;

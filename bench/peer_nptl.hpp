@@ -24,6 +24,7 @@ namespace treadle::bench {
 
 struct peer_nptl {
   using thread = pthread_t;
+  static constexpr bool has_tasks = false;
   static constexpr long spawn_divisor = 200;
   static constexpr long step_divisor = 50;
   static constexpr long bulk_threads = 10'000;

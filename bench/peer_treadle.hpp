@@ -18,6 +18,7 @@ struct peer_treadle {
   using mutex = treadle::mutex;
   using shared_mutex = treadle::shared_mutex;
   using scope = treadle::scope;
+  static constexpr bool has_tasks = true;
   static constexpr long spawn_divisor = 1;
   static constexpr long step_divisor = 1;
   static constexpr long bulk_threads = 100'000;

@@ -1,7 +1,7 @@
 # The library: one set of objects, two archives (libtreadle.a and libtreadle.so).
 
 # The rooms of the runtime, lowest first. lab/ and cli/ belong to the command.
-set(TREADLE_ROOMS base context queue thread sched sync io)
+set(TREADLE_ROOMS base context queue thread sched sync io task)
 
 set(treadle_globs ${PROJECT_SOURCE_DIR}/treadle/*.cpp)
 foreach(room IN LISTS TREADLE_ROOMS)

@@ -32,11 +32,11 @@ using words = std::vector<std::string>;
 constexpr const char* treadle_command = "../../bin/treadle";
 
 constexpr std::array experiment_ids{
-    "switch-cost",    "create-cost",   "contended-lock", "futex",           "rcu",
-    "spin-and-block", "kernel-memory", "address-space",  "million",         "parallelism",
-    "blocking-call",  "page-fault",    "async-cure",     "syscall-handoff", "activations",
-    "preemption",     "priority-inversion",
-    "servers",       "work-stealing",  "thread-pool",    "thread-local"};
+    "switch-cost",    "create-cost",        "contended-lock", "futex",           "rcu",
+    "spin-and-block", "kernel-memory",      "address-space",  "million",         "parallelism",
+    "blocking-call",  "page-fault",         "async-cure",     "syscall-handoff", "activations",
+    "preemption",     "priority-inversion", "servers",        "work-stealing",   "thread-pool",
+    "async-await",    "thread-local"};
 
 outcome treadle(words arguments, std::vector<std::pair<std::string, std::string>> environment = {},
                 std::function<void()> before_exec = {}) {

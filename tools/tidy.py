@@ -24,7 +24,7 @@ ROOMS = {
     "sched": ["thread", "queue"],
     "sync": ["sched"],
     "io": ["sched"],
-    "task": ["sched"],
+    "task": ["sync", "io"],
     "public": ["sync", "io", "task"],
     "explore": ["sched", "io"],
     "shim": ["public"],

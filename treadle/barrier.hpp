@@ -41,6 +41,7 @@ class barrier {
 
    private:
     friend class barrier;
+    friend struct co::access;
     explicit arrival_token(sync::raw_barrier::phase during) noexcept : during_(during) {}
     sync::raw_barrier::phase during_;
   };
@@ -77,6 +78,7 @@ class barrier {
     return made.during;
   }
 
+  friend struct co::access;
   mutable sync::raw_barrier raw_;
   CompletionFunction completion_;
 };

@@ -142,6 +142,7 @@ class condition_variable_any {
     return notified ? cv_status::no_timeout : cv_status::timeout;
   }
 
+  friend struct co::access;
   sync::raw_condition room_;
 };
 
@@ -195,6 +196,7 @@ class condition_variable {
  private:
   using any = condition_variable_any;
 
+  friend struct co::access;
   sync::raw_condition room_;
 };
 

@@ -30,6 +30,7 @@ class manual_reset_event {
   bool try_wait(const wait_limit& limit) { return raw_.wait(limit); }
 
  private:
+  friend struct co::access;
   sync::raw_manual_reset_event raw_;
 };
 
@@ -51,6 +52,7 @@ class auto_reset_event {
   bool try_wait(const wait_limit& limit) { return raw_.wait(limit); }
 
  private:
+  friend struct co::access;
   sync::raw_auto_reset_event raw_;
 };
 

@@ -55,6 +55,8 @@ class future_state {
   bool wait(base::deadline until) { return result_.wait(until) && (settle(), true); }
   bool wait(const wait_limit& limit) { return result_.wait(limit) && (settle(), true); }
   bool watch(sync::result_watcher& watching) noexcept { return result_.watch(watching); }
+  // For tasks, which then wait() without waiting.
+  sync::raw_result& result() noexcept { return result_; }
 
   // After wait().
   void rethrow_failure() const {

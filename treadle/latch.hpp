@@ -37,6 +37,7 @@ class latch {
   }
 
  private:
+  friend struct co::access;
   mutable sync::raw_latch raw_;
 };
 

@@ -48,6 +48,7 @@ class mutex {
   void unlock() { raw_.unlock(); }
 
  private:
+  friend struct co::access;
   sync::raw_mutex raw_;
 };
 
@@ -75,6 +76,7 @@ class timed_mutex {
   bool try_lock(const wait_limit& limit) { return raw_.lock_within(limit); }
 
  private:
+  friend struct co::access;
   sync::raw_mutex raw_{sync::mutex_kind::timed};
 };
 
@@ -156,6 +158,7 @@ class once_flag {
   template <class F, class... Args>
   friend void call_once(once_flag& flag, F&& function, Args&&... args);
 
+  friend struct co::access;
   sync::raw_once raw_;
 };
 

@@ -21,6 +21,7 @@
 #include "treadle/sched/one_to_one.hpp"
 #include "treadle/sync/raw_hazards.hpp"
 #include "treadle/sync/raw_rcu.hpp"
+#include "treadle/task/engine.hpp"
 #include "treadle/thread/body.hpp"
 
 namespace treadle {
@@ -85,6 +86,7 @@ struct runtime::schedulers {
   std::unique_ptr<core::many_to_one> single;
   std::unique_ptr<core::many_to_many> many;
   core::one_to_one kernel;
+  std::unique_ptr<tasks::engine> tasks;
   bool on_main_thread = false;  // its worker is the main thread: never closed
 };
 
@@ -113,12 +115,14 @@ void runtime::open(bool on_this_thread) {
       schedulers_->single = std::make_unique<core::many_to_one>(sizes);
       process_scope_ = schedulers_->single.get();
       adopt_schedulers();
+      open_tasks();
       error = on_this_thread ? schedulers_->single->open_here() : schedulers_->single->open();
       break;
     case model::one_to_one:
       settings_.socket_events = io::socket_events::epoll;
       process_scope_ = system_scope_;
       adopt_schedulers();
+      open_tasks();
       break;
     case model::many_to_many:
       open_events();
@@ -127,6 +131,7 @@ void runtime::open(bool on_this_thread) {
           core::activation_settings{settings_.activation, settings_.slice.count()});
       process_scope_ = schedulers_->many.get();
       adopt_schedulers();
+      open_tasks();
       error = schedulers_->many->open();
       break;
   }
@@ -159,12 +164,19 @@ void runtime::adopt_schedulers() noexcept {
   if (process_scope_ != system_scope_) process_scope_->events = schedulers_->events.get();
 }
 
+// When the scheduler knows its width.
+void runtime::open_tasks() {
+  schedulers_->tasks = std::make_unique<tasks::engine>(*process_scope_);
+  process_scope_->tasks = system_scope_->tasks = schedulers_->tasks.get();
+}
+
 runtime::~runtime() {
   const core::thread* self = core::current_thread_or_null();
   if (self != nullptr && self->scheduler->owner == this) {
     base::fail_misuse("runtime::~runtime", "called from a thread of the same runtime");
   }
   detail::end_deadlines(*this);
+  schedulers_->tasks->end();
   // Threads of either scope may start threads of the other: both are quiet when a whole round
   // finds nothing new.
   std::uint64_t before;
@@ -175,6 +187,7 @@ runtime::~runtime() {
     if (schedulers_->many) schedulers_->many->settle();
   } while (counters().threads_started != before);
   detail::forget_deadlines(*this);
+  schedulers_->tasks.reset();
   if (schedulers_->single) schedulers_->single->close();
   if (schedulers_->many) schedulers_->many->close();
   // What this runtime's threads have retired, and nobody reads.

@@ -148,6 +148,7 @@ class runtime {
   void open(bool on_this_thread);
   void adopt_schedulers() noexcept;
   void open_events();
+  void open_tasks();
   static runtime& default_runtime();
 
   runtime_settings settings_;

@@ -50,6 +50,7 @@ class counting_semaphore {
   bool try_acquire(const wait_limit& limit) { return raw_.acquire(limit); }
 
  private:
+  friend struct co::access;
   sync::raw_semaphore raw_;
 };
 

@@ -50,6 +50,7 @@ class shared_mutex {
   void unlock_shared() { raw_.unlock_shared(); }
 
  private:
+  friend struct co::access;
   sync::raw_shared_mutex raw_;
 };
 
@@ -90,6 +91,7 @@ class shared_timed_mutex {
   bool try_lock_shared(const wait_limit& limit) { return raw_.lock_shared_within(limit); }
 
  private:
+  friend struct co::access;
   sync::raw_shared_mutex raw_{sync::shared_mutex_kind::timed};
 };
 

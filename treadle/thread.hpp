@@ -280,6 +280,7 @@ class thread {
         {std::forward<F>(function), std::forward<Args>(args)...}};
   }
 
+  friend struct co::access;
   core::thread* record_ = nullptr;
 };
 
@@ -353,6 +354,7 @@ class jthread {
                   detail::stoppable_call<Call>{source.get_token(), std::forward<Call>(call)});
   }
 
+  friend struct co::access;
   std::stop_source source_;
   thread thread_;
 };

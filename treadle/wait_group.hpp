@@ -38,6 +38,7 @@ class wait_group {
   bool try_wait(const wait_limit& limit) { return raw_.wait(limit); }
 
  private:
+  friend struct co::access;
   sync::raw_wait_group raw_;
 };
 

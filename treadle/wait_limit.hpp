@@ -14,4 +14,8 @@ namespace treadle {
 
 using base::wait_limit;
 
+namespace co {
+struct access;  // how tasks reach what lies below a class of the API (co.hpp)
+}
+
 }  // namespace treadle

@@ -189,6 +189,14 @@ int wait_for_event(const call_target& target, std::uint32_t seen, std::uint32_t 
   return park_until_ended(*target.which, node, limit.until());
 }
 
+int begin_wait(const call_target& target, std::uint32_t seen, descriptor_waiter& node,
+               core::poller& events, bool& queued) noexcept {
+  queued = false;
+  auto& home = static_cast<descriptor_poller&>(events);  // as above
+  if (const int error = home.open()) return error;
+  return enter(target, seen, node, home, queued);
+}
+
 int open_poller() noexcept {
   core::poller* events = core::current_thread().scheduler->events;
   return events == nullptr ? 0 : static_cast<descriptor_poller&>(*events).open();

@@ -31,6 +31,11 @@ struct call_target {
 [[nodiscard]] int wait_for_event(const call_target& target, std::uint32_t seen,
                                  std::uint32_t wanted, const base::wait_limit& limit) noexcept;
 
+// The first part of it, for tasks; `node` says who waits for what. Queued: the wait ends when its
+// outcome is set, and who gives up calls give_up(). Not queued: 0 as above, or an errno.
+[[nodiscard]] int begin_wait(const call_target& target, std::uint32_t seen, descriptor_waiter& node,
+                             core::poller& events, bool& queued) noexcept;
+
 // Has the calling thread's poller open, if it has one: for calls that may take the last descriptor.
 [[nodiscard]] int open_poller() noexcept;
 

@@ -25,6 +25,7 @@ extern const experiment servers;
 extern const experiment futex;
 extern const experiment work_stealing;
 extern const experiment thread_pool;
+extern const experiment async_await;
 extern const experiment thread_local_storage;
 
 }  // namespace treadle::lab

@@ -8,7 +8,7 @@ namespace treadle::lab {
 
 std::span<const experiment* const> experiments() {
   // From the costs to what follows from them.
-  static constexpr std::array<const experiment*, 21> all{&switch_cost,
+  static constexpr std::array<const experiment*, 22> all{&switch_cost,
                                                          &create_cost_experiment,
                                                          &contended_lock,
                                                          &futex,
@@ -28,6 +28,7 @@ std::span<const experiment* const> experiments() {
                                                          &servers,
                                                          &work_stealing,
                                                          &thread_pool,
+                                                         &async_await,
                                                          &thread_local_storage};
   return all;
 }

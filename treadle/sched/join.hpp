@@ -32,27 +32,32 @@ inline bool has_ended(const thread& which) noexcept {
   return which.completion.compare_exchange_strong(expected, mine, base::acq_rel, base::acquire);
 }
 
-// Parks the caller until `which` has left its stack, then frees its record, all within a limit.
-// False when that came first: `which` can still be joined then.
-inline bool join_within(thread& which, const base::wait_limit& limit) noexcept {
-  if (!has_ended(which)) {
-    thread& self = current_thread();
-    const std::uintptr_t mine = reinterpret_cast<std::uintptr_t>(&self) | thread::may_leave;
-    std::uintptr_t expected = thread::unjoined;
-    // acq_rel: as in become_joiner()
-    if (which.completion.compare_exchange_strong(expected, mine, base::acq_rel, base::acquire)) {
-      const stop_alarm alarm(self, limit.stop());
-      if (park_until(self, wait_reason::join, limit.until(), alarm,
-                     [&which]() noexcept { return has_ended(which); }) != wait_end::met) {
-        expected = mine;
-        // acquire: on failure as in has_ended(); on success it would not be needed
-        if (which.completion.compare_exchange_strong(expected, thread::unjoined, base::acquire,
-                                                     base::acquire)) {
-          return false;
-        }
+// Parks the caller until `which` has left its stack, all within a limit. False when that came
+// first: `which` can still be joined then.
+inline bool wait_for_end_within(thread& which, const base::wait_limit& limit) noexcept {
+  if (has_ended(which)) return true;
+  thread& self = current_thread();
+  const std::uintptr_t mine = reinterpret_cast<std::uintptr_t>(&self) | thread::may_leave;
+  std::uintptr_t expected = thread::unjoined;
+  // acq_rel: as in become_joiner()
+  if (which.completion.compare_exchange_strong(expected, mine, base::acq_rel, base::acquire)) {
+    const stop_alarm alarm(self, limit.stop());
+    if (park_until(self, wait_reason::join, limit.until(), alarm,
+                   [&which]() noexcept { return has_ended(which); }) != wait_end::met) {
+      expected = mine;
+      // acquire: on failure as in has_ended(); on success it would not be needed
+      if (which.completion.compare_exchange_strong(expected, thread::unjoined, base::acquire,
+                                                   base::acquire)) {
+        return false;
       }
     }
   }
+  return true;
+}
+
+// The same, and then frees its record.
+inline bool join_within(thread& which, const base::wait_limit& limit) noexcept {
+  if (!wait_for_end_within(which, limit)) return false;
   which.scheduler->reap(which);
   return true;
 }

@@ -171,6 +171,7 @@ void* one_to_one::kernel_main(void* argument) {
   end_kernel_level(self);
   one_to_one& home = *mine.home;
   record_pool::drain(mine.self.records);
+  block_pool::drain(mine.self.blocks);
   set_current_worker(nullptr);
   set_current_thread(nullptr);
   leave_readers();

@@ -20,6 +20,11 @@
 #include "treadle/thread/body.hpp"
 #include "treadle/thread/thread.hpp"
 
+namespace treadle::tasks {
+class engine;
+class carrier;
+}  // namespace treadle::tasks
+
 namespace treadle::core {
 
 using base::deadline;
@@ -173,6 +178,10 @@ class scheduler_port {
   scheduler_port* for_children = nullptr;
   // Fixed after start; null where a thread that waits for a descriptor blocks its kernel thread.
   poller* events = nullptr;
+  // Fixed after start, null for foreign kernel threads: what runs the tasks of that runtime. And of
+  // the threads that do it the port through which each of them parks (treadle/task).
+  tasks::engine* tasks = nullptr;
+  tasks::carrier* carrier = nullptr;
 
  protected:
   ~scheduler_port() = default;

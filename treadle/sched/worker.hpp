@@ -9,6 +9,7 @@
 #include "treadle/base/solo.hpp"
 #include "treadle/context/fiber_note.hpp"
 #include "treadle/context/switch.hpp"
+#include "treadle/thread/block_pool.hpp"
 #include "treadle/thread/current.hpp"
 #include "treadle/thread/reading.hpp"
 #include "treadle/thread/record_pool.hpp"
@@ -41,6 +42,7 @@ struct worker {
   std::int64_t last_lock_wait = 0;
   std::uint32_t random = 1;  // see random_below()
   [[no_unique_address]] context::fiber_note idle_note;
+  block_cache blocks;
 
   // Measured (bench mutex_64_L0, two workers): threads that queue for a lock more often than this
   // only fight; one worker alone does a locked region without bus locks in less.
@@ -74,6 +76,7 @@ struct worker {
   // The same at its end.
   void release_kernel_thread() noexcept {
     record_pool::drain(records);
+    block_pool::drain(blocks);
     set_current_worker(nullptr);
     set_current_thread(nullptr);
     leave_readers();

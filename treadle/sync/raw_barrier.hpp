@@ -47,8 +47,12 @@ class basic_barrier {
   // False on time-out and stop only.
   bool wait(phase during, const base::wait_limit& limit) noexcept;
 
- private:
+  // The parts of a wait, for tasks. False when the phase has ended.
   bool enlist(waiter& node, phase during) noexcept;
+  // False for a node that a granter has taken and will still touch.
+  bool take_out(waiter& node) noexcept;
+
+ private:
   arrival count(std::ptrdiff_t by, const char* call) noexcept;
 
   typename Ground::list_lock lock_;

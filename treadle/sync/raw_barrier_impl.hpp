@@ -40,12 +40,19 @@ void basic_barrier<Ground>::complete() noexcept {
   wait_list::grant_all(all, [](waiter& node) noexcept { Ground::grant(node); });
 }
 
-// False when the phase has ended.
 template <class Ground>
 bool basic_barrier<Ground>::enlist(waiter& node, phase during) noexcept {
   const base::guard<typename Ground::list_lock> hold(lock_);
   if (phase_ != during) return false;
   list_.push_back(node);
+  return true;
+}
+
+template <class Ground>
+bool basic_barrier<Ground>::take_out(waiter& node) noexcept {
+  const base::guard<typename Ground::list_lock> hold(lock_);
+  if (node.popped) return false;
+  list_.remove(node);
   return true;
 }
 
@@ -62,13 +69,7 @@ bool basic_barrier<Ground>::wait(phase during, const base::wait_limit& limit) no
   waiter node(self);
   if (!enlist(node, during)) return true;
   if (Ground::wait(node, limit.until(), &stop)) return true;
-  {
-    const base::guard<typename Ground::list_lock> hold(lock_);
-    if (!node.popped) {
-      list_.remove(node);
-      return false;
-    }
-  }
+  if (take_out(node)) return false;
   return Ground::wait(node, base::deadline::never());  // the grant is on its way
 }
 

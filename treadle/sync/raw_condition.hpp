@@ -45,6 +45,15 @@ class basic_condition {
   // Instead of wait(): takes the node out. A notification that it got goes to the next waiter.
   void retract(node& mine) noexcept;
 
+  // The parts of wait(), for tasks. False for a node that a notifier has taken and will still
+  // touch.
+  bool take_out(node& mine) noexcept;
+  // The end of a wait, notified or not.
+  void finish(const node& mine) noexcept {
+    // release: pairs with the destructor; the last touch
+    if (mine.limited) leavers_.fetch_sub(1, base::release);
+  }
+
   void notify_one() noexcept;
   void notify_all() noexcept {
     // relaxed: a notifier that must see a waiter is ordered after it by the waiter's mutex

@@ -15,17 +15,19 @@ void basic_condition<Ground>::enlist(node& mine) noexcept {
   waiting_.store(true, base::relaxed);  // relaxed: see notify_all()
 }
 
+template <class Ground>
+bool basic_condition<Ground>::take_out(node& mine) noexcept {
+  const base::guard<typename Ground::list_lock> hold(lock_);
+  if (mine.popped) return false;
+  list_.remove(mine);
+  waiting_.store(!list_.empty(), base::relaxed);  // relaxed: see notify_all()
+  return true;
+}
+
 // True when the node has left the list, false when it was granted after all.
 template <class Ground>
 bool basic_condition<Ground>::leave(node& mine) noexcept {
-  {
-    const base::guard<typename Ground::list_lock> hold(lock_);
-    if (!mine.popped) {
-      list_.remove(mine);
-      waiting_.store(!list_.empty(), base::relaxed);  // relaxed: see notify_all()
-      return true;
-    }
-  }
+  if (take_out(mine)) return true;
   // The grant is on its way.
   Ground::wait(mine, base::deadline::never());
   return false;
@@ -34,15 +36,14 @@ bool basic_condition<Ground>::leave(node& mine) noexcept {
 template <class Ground>
 bool basic_condition<Ground>::wait(node& mine, base::deadline until, const alarm* stop) noexcept {
   const bool notified = Ground::wait(mine, until, stop) || !leave(mine);
-  // release: pairs with the destructor; the last touch
-  if (mine.limited) leavers_.fetch_sub(1, base::release);
+  finish(mine);
   return notified;
 }
 
 template <class Ground>
 void basic_condition<Ground>::retract(node& mine) noexcept {
   if (!leave(mine)) notify_one();
-  if (mine.limited) leavers_.fetch_sub(1, base::release);  // as in wait()
+  finish(mine);
 }
 
 template <class Ground>

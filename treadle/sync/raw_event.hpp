@@ -42,11 +42,15 @@ class basic_event {
   // False on time-out and stop only.
   bool wait(const base::wait_limit& limit) noexcept;
 
+  // The parts of a wait, for tasks. False with the node in the list.
+  bool take_or_enlist(waiter& node) noexcept;
+  // False for a node that a granter has taken and will still touch.
+  bool take_out(waiter& node) noexcept;
+
  private:
   static constexpr bool one_shot = Kind == event_kind::auto_reset;
 
   bool take() noexcept;
-  bool take_or_enlist(waiter& node) noexcept;
 
   typename Ground::list_lock lock_;
   // Written under lock_.

@@ -53,6 +53,14 @@ bool basic_event<Ground, Kind>::take_or_enlist(waiter& node) noexcept {
 }
 
 template <class Ground, event_kind Kind>
+bool basic_event<Ground, Kind>::take_out(waiter& node) noexcept {
+  const base::guard<typename Ground::list_lock> hold(lock_);
+  if (node.popped) return false;
+  list_.remove(node);
+  return true;
+}
+
+template <class Ground, event_kind Kind>
 void basic_event<Ground, Kind>::wait() noexcept {
   waiter node(Ground::self());
   if (!take_or_enlist(node)) static_cast<void>(Ground::wait(node, base::deadline::never()));
@@ -64,13 +72,7 @@ bool basic_event<Ground, Kind>::wait(const base::wait_limit& limit) noexcept {
   const typename Ground::alarm stop(self, limit.stop());
   waiter node(self);
   if (take_or_enlist(node) || Ground::wait(node, limit.until(), &stop)) return true;
-  {
-    const base::guard<typename Ground::list_lock> hold(lock_);
-    if (!node.popped) {
-      list_.remove(node);
-      return false;
-    }
-  }
+  if (take_out(node)) return false;
   return Ground::wait(node, base::deadline::never());  // the grant is on its way
 }
 

@@ -27,11 +27,17 @@ bool raw_latch::try_wait() noexcept {
   return true;
 }
 
-// False when the count is zero.
 bool raw_latch::enlist(waiter& node) noexcept {
   const base::guard hold(lock_);
   if (count_.load(base::acquire) == 0) return false;  // pairs with count_down()
   list_.push_back(node);
+  return true;
+}
+
+bool raw_latch::take_out(waiter& node) noexcept {
+  const base::guard hold(lock_);
+  if (node.popped) return false;
+  list_.remove(node);
   return true;
 }
 
@@ -48,13 +54,7 @@ bool raw_latch::wait(const base::wait_limit& limit) noexcept {
   waiter node(self);
   if (!enlist(node)) return true;
   if (node.wait(core::wait_reason::latch, limit.until(), alarm)) return true;
-  {
-    const base::guard hold(lock_);
-    if (!node.popped) {
-      list_.remove(node);
-      return false;
-    }
-  }
+  if (take_out(node)) return false;
   return node.wait(core::wait_reason::latch, base::deadline::never());  // the grant is on its way
 }
 

@@ -25,9 +25,12 @@ class raw_latch {
   // False on time-out and stop only.
   bool wait(const base::wait_limit& limit) noexcept;
 
- private:
+  // The parts of a wait, for tasks. False when the count is zero.
   bool enlist(waiter& node) noexcept;
+  // False for a node that a granter has taken and will still touch.
+  bool take_out(waiter& node) noexcept;
 
+ private:
   base::atomic<std::ptrdiff_t> count_;
   base::spin_lock lock_;
   // Guarded by lock_.

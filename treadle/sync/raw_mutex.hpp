@@ -68,6 +68,27 @@ class basic_mutex {
       unlock_flagged(seen);
     }
   }
+  // The parts of all these, for tasks, whose names are the records that they wait with.
+  struct lock_waiter : waiter {
+    lock_waiter(core::thread& waiting, std::int64_t from) noexcept : waiter(waiting), since(from) {}
+    const std::int64_t since;  // when it first queued
+  };
+  bool try_lock_as(core::thread& self) noexcept { return take_plain(self) || take(self); }
+  // True when it is ours, false with the node in the list.
+  bool lock_or_enlist(lock_waiter& node) noexcept;
+  enum class after_grant : std::uint8_t { ours, listed_again, gave_up };
+  // After a grant; who has given up meanwhile makes only one more attempt.
+  after_grant go_on(lock_waiter& node, bool expired) noexcept;
+  // After a time-out or a stop: false for a node that a granter has taken and will still touch.
+  bool take_out(lock_waiter& node) noexcept;
+  void unlock_as(core::thread& self) noexcept {
+    std::uintptr_t seen = name_of(self);
+    // release: pairs with whoever takes the mutex next
+    if (!word_.compare_exchange_strong(seen, 0, base::release, base::relaxed)) {
+      unlock_slowly(seen, name_of(self));
+    }
+  }
+
   // Whether the calling thread holds it.
   bool is_mine() const noexcept {
     // relaxed: the answer is only stable when it is yes, and then we wrote the word
@@ -76,11 +97,6 @@ class basic_mutex {
 
  private:
   using alarm = typename Ground::alarm;
-
-  struct lock_waiter : waiter {
-    lock_waiter(core::thread& waiting, std::int64_t from) noexcept : waiter(waiting), since(from) {}
-    const std::int64_t since;  // when it first queued
-  };
 
   static constexpr std::uintptr_t waiters = 1;
   static constexpr std::uintptr_t waking = 2;
@@ -117,7 +133,7 @@ class basic_mutex {
   bool enqueue(lock_waiter& node, bool was_woken, std::int64_t now) noexcept;
   bool give_up(lock_waiter& node) noexcept;
   void unlock_flagged(std::uintptr_t seen) noexcept;
-  void unlock_slowly(std::uintptr_t seen) noexcept;
+  void unlock_slowly(std::uintptr_t seen, std::uintptr_t self) noexcept;
   bool free_it(std::uintptr_t& seen) noexcept;
   bool woken_one_is_overdue() noexcept;
   void destroyed_in_use() const noexcept;

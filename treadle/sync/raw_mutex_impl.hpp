@@ -82,7 +82,7 @@ void basic_mutex<Ground>::unlock_flagged(std::uintptr_t seen) noexcept {
     // release: pairs with whoever takes the mutex next
     if (word_.compare_exchange_strong(seen, seen & flags, base::release, base::relaxed)) return;
   }
-  unlock_slowly(seen);
+  unlock_slowly(seen, self);
 }
 
 template <class Ground>
@@ -154,19 +154,49 @@ bool basic_mutex<Ground>::enqueue(lock_waiter& node, bool was_woken, std::int64_
   return true;
 }
 
+template <class Ground>
+bool basic_mutex<Ground>::take_out(lock_waiter& node) noexcept {
+  const base::guard<typename Ground::list_lock> hold(list_lock_);
+  if (node.popped) return false;
+  list_.remove(node);
+  // relaxed: the list is published by list_lock_
+  if (list_.empty()) word_.fetch_and(~waiters, base::relaxed);
+  return true;
+}
+
+template <class Ground>
+bool basic_mutex<Ground>::lock_or_enlist(lock_waiter& node) noexcept {
+  core::thread& self = *node.who;
+  // relaxed: only we could have written our name
+  if (owner_in(word_.load(base::relaxed)) == name_of(self)) {
+    fail_misuse("lock", "the calling task holds it already");
+  }
+  while (!take(self)) {
+    if (enqueue(node, false, node.since)) return false;
+  }
+  return true;
+}
+
+template <class Ground>
+typename basic_mutex<Ground>::after_grant basic_mutex<Ground>::go_on(lock_waiter& node,
+                                                                     bool expired) noexcept {
+  core::thread& self = *node.who;
+  // relaxed: a mutex handed over was made ours before the grant
+  if (owner_in(word_.load(base::relaxed)) == name_of(self)) return after_grant::ours;
+  for (;;) {
+    if (take_woken(self, expired)) return after_grant::ours;
+    if (expired) return after_grant::gave_up;
+    node.popped = false;
+    node.granted.store(false, base::relaxed);  // relaxed: in no list, nobody else knows it
+    if (enqueue(node, true, Ground::now())) return after_grant::listed_again;
+  }
+}
+
 // After a time-out or a stop: true when the node has left the list; false when it was popped, and
 // then the grant has come.
 template <class Ground>
 bool basic_mutex<Ground>::give_up(lock_waiter& node) noexcept {
-  {
-    const base::guard<typename Ground::list_lock> hold(list_lock_);
-    if (!node.popped) {
-      list_.remove(node);
-      // relaxed: the list is published by list_lock_
-      if (list_.empty()) word_.fetch_and(~waiters, base::relaxed);
-      return true;
-    }
-  }
+  if (take_out(node)) return true;
   Ground::wait(node, base::deadline::never(), nullptr);
   return false;
 }
@@ -208,8 +238,7 @@ bool basic_mutex<Ground>::free_it(std::uintptr_t& seen) noexcept {
 }
 
 template <class Ground>
-void basic_mutex<Ground>::unlock_slowly(std::uintptr_t seen) noexcept {
-  const std::uintptr_t self = name_of(Ground::self());
+void basic_mutex<Ground>::unlock_slowly(std::uintptr_t seen, std::uintptr_t self) noexcept {
   if (owner_in(seen) != self) {
     fail_misuse("unlock", "the calling thread does not hold it");
   }

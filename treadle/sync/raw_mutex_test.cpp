@@ -74,6 +74,23 @@ struct state {
   void try_to_pass() {
     if (lock().try_lock()) hold();
   }
+  // By the parts of a wait, as a task does it; `limited` may give up.
+  void pass_as_task(bool limited) {
+    typename mutex::lock_waiter node(ground::self(), ground::now());
+    auto got = mutex::after_grant::ours;
+    if (!lock().lock_or_enlist(node)) {
+      do {
+        const auto until = limited ? base::deadline::at(1) : base::deadline::never();
+        const bool granted = ground::wait(node, until);
+        if (!granted) {
+          if (lock().take_out(node)) return;
+          ground::wait(node, base::deadline::never());
+        }
+        got = lock().go_on(node, !granted);
+      } while (got == mutex::after_grant::listed_again);
+    }
+    if (got == mutex::after_grant::ours) hold();
+  }
   void check(int rounds_min) {
     require(rounds >= rounds_min, "a round is missing");
     lock().~mutex();  // ends the program when anything is left in the word
@@ -131,6 +148,21 @@ TEST(RawMutex, WaitersGiveUp) {
   expect_good<0>({pass_twice<0>, pass_in_time<0>, pass<0>}, 3);
   expect_good<2>({pass_twice<2>, pass_in_time<2>, pass<2>}, 3);
   expect_good<1>({pass_twice<1>, pass_in_time<1>, pass_in_time<1>}, 2);
+}
+
+template <int Jumps>
+void pass_as_task(state<Jumps>& s) {
+  s.pass_as_task(false);
+}
+template <int Jumps>
+void pass_as_task_in_time(state<Jumps>& s) {
+  s.pass_as_task(true);
+}
+
+TEST(RawMutex, TasksWaitBesideThreads) {
+  expect_good<1>({pass_twice<1>, pass_as_task<1>}, 3, 4);
+  expect_good<1>({pass_twice<1>, pass_as_task<1>, pass<1>}, 4, 2);
+  expect_good<1>({pass_twice<1>, pass_as_task_in_time<1>, pass_as_task<1>}, 3, 2);
 }
 
 TEST(RawMutex, WhoOnlyTriesDisturbsNobody) {

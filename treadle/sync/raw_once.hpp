@@ -22,6 +22,10 @@ class raw_once {
   bool begin() noexcept;
   void finish(bool success) noexcept;
 
+  // The parts of begin(), for tasks.
+  enum class step : std::uint8_t { must_run, is_done, is_listed };
+  step begin_or_enlist(waiter& node) noexcept;
+
  private:
   enum : std::uint8_t { idle, running, done };
 

@@ -44,6 +44,11 @@ class basic_result {
   // Once.
   void finish() noexcept;
 
+  // The parts of a wait, for tasks. False when it is ready.
+  bool enlist(waiter& node) noexcept;
+  // False for a node that the finisher has taken and will still touch.
+  bool take_out(waiter& node) noexcept;
+
  private:
   enum : std::uint32_t { pending = 0, busy = 1, ready = 2 };
 
@@ -51,7 +56,6 @@ class basic_result {
   void wait_slowly() noexcept;
   bool wait_until(base::deadline until) noexcept;
   bool wait_within(const base::wait_limit& limit) noexcept;
-  bool enlist(waiter& node) noexcept;
   bool leave(waiter& node) noexcept;
 
   typename Ground::template atomic<std::uint32_t> word_{pending};

@@ -24,7 +24,6 @@ bool basic_result<Ground>::seize() noexcept {
   }
 }
 
-// False when it is ready.
 template <class Ground>
 bool basic_result<Ground>::enlist(waiter& node) noexcept {
   const base::counted_as_lock counted_here;
@@ -43,17 +42,19 @@ bool basic_result<Ground>::watch(result_watcher& watching) noexcept {
   return true;
 }
 
+template <class Ground>
+bool basic_result<Ground>::take_out(waiter& node) noexcept {
+  const base::counted_as_lock counted_here;
+  if (!seize()) return false;
+  waiters_.remove(node);
+  word_.store(pending, base::release);  // pairs with the next one's seize()
+  return true;
+}
+
 // After a time-out or a stop: true when the node has left, false when it was granted after all.
 template <class Ground>
 bool basic_result<Ground>::leave(waiter& node) noexcept {
-  {
-    const base::counted_as_lock counted_here;
-    if (seize()) {
-      waiters_.remove(node);
-      word_.store(pending, base::release);  // pairs with the next one's seize()
-      return true;
-    }
-  }
+  if (take_out(node)) return true;
   // The grant is on its way.
   Ground::wait(node, base::deadline::never());
   return false;

@@ -69,6 +69,16 @@ class basic_semaphore {
     return limit.stop().stop_possible() ? acquire_stoppably(limit) : acquire_slowly(limit.until());
   }
 
+  // What a waiting thread brings, or a task (treadle/task).
+  struct node : waiter {
+    using waiter::waiter;
+    bool in_list = false;  // ever put there; guarded by `busy`
+  };
+  // The parts of a wait. True with a permit, false with the node where release() finds it.
+  bool take_or_enlist(node& mine) noexcept;
+  // False for a node that a granter has taken and will still touch.
+  bool take_out(node& mine) noexcept;
+
   void release(std::int64_t count) noexcept {
     const std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the swap
     if (is(seen, lone)) {
@@ -86,11 +96,6 @@ class basic_semaphore {
  private:
   enum : std::uint64_t { counted = 0, busy = 1, listed = 2, lone = 3, tags = 3, one = 4 };
 
-  struct node : waiter {
-    using waiter::waiter;
-    bool in_list = false;  // ever put there; guarded by `busy`
-  };
-
   static constexpr bool is(std::uint64_t word, std::uint64_t tag) noexcept {
     return (word & tags) == tag;
   }
@@ -107,11 +112,9 @@ class basic_semaphore {
   TREADLE_INDIRECT_RETURN void acquire_for_ever() noexcept;
   TREADLE_INDIRECT_RETURN bool acquire_slowly(base::deadline until) noexcept;
   bool acquire_stoppably(const base::wait_limit& limit) noexcept;
-  bool take_or_enlist(node& mine) noexcept;
   void release_slowly(std::int64_t count) noexcept;
   void grant_listed(std::int64_t count) noexcept;
   bool leave(node& mine) noexcept;
-  bool take_out(node& mine) noexcept;
   void destroyed_in_use() const noexcept;
 
   typename Ground::template atomic<std::uint64_t> word_;

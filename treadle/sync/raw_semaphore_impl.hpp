@@ -43,7 +43,6 @@ bool basic_semaphore<Ground>::acquire_stoppably(const base::wait_limit& limit) n
   return !leave(mine);
 }
 
-// True with a permit, false with the node where release() finds it.
 template <class Ground>
 [[gnu::noinline]] bool basic_semaphore<Ground>::take_or_enlist(node& mine) noexcept {
   const base::counted_as_lock counted_here;
@@ -83,7 +82,6 @@ template <class Ground>
   return false;
 }
 
-// False for a node that a granter has taken and will still touch.
 template <class Ground>
 bool basic_semaphore<Ground>::take_out(node& mine) noexcept {
   const base::counted_as_lock counted_here;

@@ -84,6 +84,15 @@ class basic_shared_mutex {
       unlock_shared_slowly();
   }
 
+  // The parts of both, for tasks, whose names are the records that they wait with. True when it is
+  // ours, false with the node in a list.
+  bool lock_or_enlist(waiter& node, bool limited) noexcept;
+  bool share_or_enlist(waiter& node) noexcept;
+  bool try_lock_as(core::thread& self) noexcept;
+  void unlock_as(core::thread& self) noexcept;
+  // After a time-out or a stop: false for a node that a granter has taken and will still touch.
+  bool take_out(waiter& node, bool writes) noexcept;
+
  private:
   using alarm = typename Ground::alarm;
   using word = typename Ground::template atomic<std::uint32_t>;

@@ -118,28 +118,35 @@ bool basic_shared_mutex<Ground>::lock_shared_within(const base::wait_limit& limi
 }
 
 template <class Ground>
-bool basic_shared_mutex<Ground>::lock_slowly(base::deadline until, const alarm* stop) noexcept {
-  core::thread& self = Ground::self();
-  waiter node(self);
-  {
-    const base::guard<typename Ground::list_lock> hold(list_lock_);
-    if (writer_ == &self) {
-      const bool limited = stop != nullptr || !until.is_never();
-      fail_misuse(limited ? "try_lock (with a limit)" : "lock",
-                  "the calling thread holds it already");
-    }
-    close();
-    if (is_free()) {
-      writer_ = &self;
-      return true;
-    }
-    waiting_writers_.push_back(node);
+bool basic_shared_mutex<Ground>::lock_or_enlist(waiter& node, bool limited) noexcept {
+  const base::guard<typename Ground::list_lock> hold(list_lock_);
+  if (writer_ == node.who) {
+    fail_misuse(limited ? "try_lock (with a limit)" : "lock",
+                "the calling thread holds it already");
   }
+  close();
+  if (is_free()) {
+    writer_ = node.who;
+    return true;
+  }
+  waiting_writers_.push_back(node);
+  return false;
+}
+
+template <class Ground>
+bool basic_shared_mutex<Ground>::lock_slowly(base::deadline until, const alarm* stop) noexcept {
+  waiter node(Ground::self());
+  if (lock_or_enlist(node, stop != nullptr || !until.is_never())) return true;
   return Ground::wait(node, until, stop) || !take_back(node, true);
 }
 
 template <class Ground>
 bool basic_shared_mutex<Ground>::try_lock() noexcept {
+  return try_lock_as(Ground::self());
+}
+
+template <class Ground>
+bool basic_shared_mutex<Ground>::try_lock_as(core::thread& self) noexcept {
   const base::guard<typename Ground::list_lock> hold(list_lock_);
   if (writer_ != nullptr) return false;
   const bool was_open = open_;
@@ -150,7 +157,7 @@ bool basic_shared_mutex<Ground>::try_lock() noexcept {
   }
   close();
   if (is_free()) {
-    writer_ = &Ground::self();
+    writer_ = &self;
     return true;
   }
   if (was_open) open();
@@ -159,10 +166,15 @@ bool basic_shared_mutex<Ground>::try_lock() noexcept {
 
 template <class Ground>
 void basic_shared_mutex<Ground>::unlock() noexcept {
+  unlock_as(Ground::self());
+}
+
+template <class Ground>
+void basic_shared_mutex<Ground>::unlock_as(core::thread& self) noexcept {
   waiter* next = nullptr;
   {
     const base::guard<typename Ground::list_lock> hold(list_lock_);
-    if (writer_ != &Ground::self()) fail_misuse("unlock", "the calling thread does not hold it");
+    if (writer_ != &self) fail_misuse("unlock", "the calling thread does not hold it");
     writer_ = nullptr;
     reads_ = 0;
     next = admit_readers();
@@ -172,15 +184,18 @@ void basic_shared_mutex<Ground>::unlock() noexcept {
 }
 
 template <class Ground>
+bool basic_shared_mutex<Ground>::share_or_enlist(waiter& node) noexcept {
+  const base::guard<typename Ground::list_lock> hold(list_lock_);
+  if (share()) return true;
+  if (writer_ == node.who) fail_misuse("lock_shared", "the calling thread holds it already");
+  waiting_readers_.push_back(node);
+  return false;
+}
+
+template <class Ground>
 bool basic_shared_mutex<Ground>::share_slowly(base::deadline until, const alarm* stop) noexcept {
-  core::thread& self = Ground::self();
-  waiter node(self);
-  {
-    const base::guard<typename Ground::list_lock> hold(list_lock_);
-    if (share()) return true;
-    if (writer_ == &self) fail_misuse("lock_shared", "the calling thread holds it already");
-    waiting_readers_.push_back(node);
-  }
+  waiter node(Ground::self());
+  if (share_or_enlist(node)) return true;
   return Ground::wait(node, until, stop) || !take_back(node, false);
 }
 
@@ -210,29 +225,31 @@ void basic_shared_mutex<Ground>::unlock_shared_slowly() noexcept {
   if (next != nullptr) Ground::grant(*next);
 }
 
-// After a time-out or a stop: true when the node has left, false when it was granted after all.
 template <class Ground>
-bool basic_shared_mutex<Ground>::take_back(waiter& node, bool writes) noexcept {
+bool basic_shared_mutex<Ground>::take_out(waiter& node, bool writes) noexcept {
   waiter* admitted = nullptr;
-  bool left = false;
   {
     const base::guard<typename Ground::list_lock> hold(list_lock_);
-    left = !node.popped;
-    if (left && writes) {
+    if (node.popped) return false;
+    if (writes) {
       waiting_writers_.remove(node);
       // Readers that came after us wait for nobody any more.
       if (waiting_writers_.empty() && writer_ == nullptr) admitted = admit_readers();
-    } else if (left) {
+    } else {
       waiting_readers_.remove(node);
     }
   }
-  if (!left) {
-    // The grant is on its way.
-    Ground::wait(node, base::deadline::never());
-    return false;
-  }
   wait_list::grant_all(admitted, [](waiter& each) noexcept { Ground::grant(each); });
   return true;
+}
+
+// After a time-out or a stop: true when the node has left, false when it was granted after all.
+template <class Ground>
+bool basic_shared_mutex<Ground>::take_back(waiter& node, bool writes) noexcept {
+  if (take_out(node, writes)) return true;
+  // The grant is on its way.
+  Ground::wait(node, base::deadline::never());
+  return false;
 }
 
 }  // namespace treadle::sync

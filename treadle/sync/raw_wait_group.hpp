@@ -35,9 +35,12 @@ class basic_wait_group {
   // False on time-out and stop only.
   bool wait(const base::wait_limit& limit) noexcept;
 
- private:
+  // The parts of a wait, for tasks. False when the count is zero.
   bool enlist(waiter& node) noexcept;
+  // False for a node that a granter has taken and will still touch.
+  bool take_out(waiter& node) noexcept;
 
+ private:
   typename Ground::template atomic<std::int64_t> count_;
   typename Ground::list_lock lock_;
   // Guarded by lock_.

@@ -39,12 +39,19 @@ bool basic_wait_group<Ground>::try_wait() noexcept {
   return true;
 }
 
-// False when the count is zero.
 template <class Ground>
 bool basic_wait_group<Ground>::enlist(waiter& node) noexcept {
   const base::guard<typename Ground::list_lock> hold(lock_);
   if (count_.load(base::acquire) == 0) return false;  // pairs with done()
   list_.push_back(node);
+  return true;
+}
+
+template <class Ground>
+bool basic_wait_group<Ground>::take_out(waiter& node) noexcept {
+  const base::guard<typename Ground::list_lock> hold(lock_);
+  if (node.popped) return false;
+  list_.remove(node);
   return true;
 }
 
@@ -61,13 +68,7 @@ bool basic_wait_group<Ground>::wait(const base::wait_limit& limit) noexcept {
   const typename Ground::alarm stop(self, limit.stop());
   waiter node(self);
   if (!enlist(node) || Ground::wait(node, limit.until(), &stop)) return true;
-  {
-    const base::guard<typename Ground::list_lock> hold(lock_);
-    if (!node.popped) {
-      list_.remove(node);
-      return false;
-    }
-  }
+  if (take_out(node)) return false;
   return Ground::wait(node, base::deadline::never());  // the grant is on its way
 }
 

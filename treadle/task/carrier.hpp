@@ -1,0 +1,112 @@
+// A carrier: a thread of the runtime that runs tasks, one after another, on its own stack.
+//
+// What a task waits with is a thread record without a stack (see suspension.hpp); its wake-up puts
+// the record into the queue of the carrier on whose thread it happens, or into the engine's for
+// all. While its thread runs tasks, the carrier stands in for the thread's scheduler: so it sees
+// when a task parks the whole thread, by waiting as a thread does, and sees that others go on
+// with the tasks meanwhile. All else is passed on to the scheduler.
+// Invariant: only the carrier's own thread pushes to `ready` and `forks`; any carrier takes.
+// Rejected: a task that wakes up as a fresh thread on a warm stack (20 ns more for each step, and
+// a wake-up could fail for want of memory).
+#pragma once
+
+#include <cstdint>
+
+#include "treadle/queue/fork_deque.hpp"
+#include "treadle/queue/steal_ring.hpp"
+#include "treadle/sched/scheduler.hpp"
+#include "treadle/sched/worker.hpp"
+
+namespace treadle::tasks {
+
+class carrier final : public core::scheduler_port {
+ public:
+  carrier(engine& of, core::scheduler_port& home) noexcept : of_(of), home_(home) {
+    tasks = &of;
+    owner = home.owner;
+    for_children = home.for_children;
+    events = home.events;
+    carrier::scheduler_port::carrier = this;
+  }
+
+  // Passed on.
+  int create(const core::creation& wanted, core::thread*& made) noexcept override {
+    return home_.create(wanted, made);
+  }
+  void discard(core::thread& unstarted) noexcept override { home_.discard(unstarted); }
+  core::thread* spawn(core::closure_function entry, core::small_closure closure,
+                      int& error) noexcept override {
+    return home_.spawn(entry, closure, error);
+  }
+  int start(core::thread& fresh) noexcept override { return home_.start(fresh); }
+  void make_ready(core::thread& claimed) noexcept override { home_.make_ready(claimed); }
+  void yield() noexcept override { home_.yield(); }
+  [[noreturn]] void exit() noexcept override {
+    home_.exit();
+    __builtin_unreachable();  // a virtual call is not known to be without return
+  }
+  int fork(core::thread& child, core::fork_point& point) noexcept override {
+    return home_.fork(child, point);
+  }
+  int spawn_child(core::closure_function entry, const core::child_closure& closure,
+                  core::fork_point& point) noexcept override {
+    return home_.spawn_child(entry, closure, point);
+  }
+  void enter_blocking() noexcept override { home_.enter_blocking(); }
+  void leave_blocking() noexcept override { home_.leave_blocking(); }
+  void reap(core::thread& finished) noexcept override { home_.reap(finished); }
+  unsigned width() const noexcept override { return home_.width(); }
+  core::scheduler_counters counters() const noexcept override { return home_.counters(); }
+
+  // A task parks the thread that carries it.
+  core::wake park(core::wait_reason why, core::deadline until) noexcept override;
+  void park_until_set(core::thread& self, const base::atomic<bool>& flag,
+                      core::wait_reason why) noexcept override;
+  void join(core::thread& which) noexcept override;
+
+ private:
+  friend class engine;
+
+  // What is left to do for a task that stopped running.
+  enum class after : std::uint8_t { parked, yielded, ended };
+
+  // Guess, as for processors: more ready tasks than this go to the queue for all.
+  static constexpr std::uint64_t ready_max = 256;
+  // Guess: deeper forks queue like any ready task.
+  static constexpr std::int64_t forks_max = 1024;
+
+  // Fixed after start.
+  engine& of_;
+  core::scheduler_port& home_;
+  core::thread* record_ = nullptr;
+  // Owner only.
+  std::uint32_t turns_ = 0;
+  // What is to be done when the running coroutine has come back, and nothing of it is in use.
+  void* next_ = nullptr;  // the frame to resume
+  core::thread* left_ = nullptr;
+  after left_by_ = after::parked;
+  // Owner writes, others read: threads of others sum them up.
+  base::atomic<std::uint64_t> started_{0};
+  base::atomic<std::uint64_t> finished_{0};
+  // Guarded by the engine's lock.
+  carrier* next_idle_ = nullptr;
+  bool is_idle_ = false;
+  bool in_use_ = false;
+  // Set by whoever wakes the idle carrier, before the unpark.
+  base::atomic<bool> called_{false};
+
+  queue::steal_ring<core::thread, ready_max> ready_;
+  queue::fork_deque<void, forks_max> forks_;
+};
+
+// The carrier that the caller runs on: for code of tasks only.
+inline carrier& current_carrier() noexcept {
+  return *core::current_thread_or_null()->scheduler->carrier;
+}
+// The same from anywhere; null when it is none.
+inline carrier* current_carrier_or_null() noexcept {
+  core::thread* const self = core::current_thread_or_null();
+  return self != nullptr ? self->scheduler->carrier : nullptr;
+}
+
+}  // namespace treadle::tasks

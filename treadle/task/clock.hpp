@@ -1,0 +1,60 @@
+// The timers of tasks: a wheel, and one thread of the runtime that sleeps until the earliest.
+//
+// A task that waits with a deadline brings a node in its frame. When the time has come the clock
+// calls the node's `expire` with the lock held, which takes the task out of what it waits for and
+// says whether it did; then the task is unparked, without the lock. A task disarms its node before
+// its frame may go, and so waits for an `expire` that is under way.
+// Rejected: the processors' timers (their nodes belong to stacks, and a wake-up there is a thread's
+// business); one wheel a carrier (the earliest deadline of all would need another structure).
+#pragma once
+
+#include <cstdint>
+
+#include "treadle/base/spin_lock.hpp"
+#include "treadle/queue/timer_wheel.hpp"
+#include "treadle/sched/scheduler.hpp"
+
+namespace treadle::tasks {
+
+struct timer : base::timer_node {
+  // With the clock's lock held: whom to unpark now, or null. Takes no lock that is held anywhere
+  // while a timer is armed or disarmed.
+  core::thread* (*expire)(timer& self) noexcept = nullptr;
+};
+
+class clock {
+ public:
+  explicit clock(core::scheduler_port& home) noexcept : home_(home) {}
+
+  // Starts the thread, once: 0 or an errno. From a thread or a task.
+  [[nodiscard]] int open() noexcept;
+  // It ends when nothing is armed any more; for when no task is left.
+  void end() noexcept;
+
+  // After open(). The deadline may have passed.
+  void arm(timer& node, base::deadline until) noexcept;
+  // When it returns, `expire` is not running and will not run.
+  void disarm(timer& node) noexcept;
+
+ private:
+  void keep() noexcept;
+  bool try_to_arm(timer& node, base::deadline until, std::int64_t now) noexcept;
+  std::size_t pop_expired(core::thread** out, std::size_t room, std::int64_t& next) noexcept;
+  bool is_over() noexcept;
+
+  // Fixed after start.
+  core::scheduler_port& home_;
+  // Atomic: a thread was started and has not ended.
+  base::atomic<bool> is_open_{false};
+
+  base::spin_lock lock_;
+  // Guarded by lock_.
+  core::thread* keeper_ = nullptr;
+  std::int64_t sleeps_until_ = 0;
+  std::size_t armed_ = 0;
+  bool ends_ = false;
+  bool is_starting_ = false;
+  queue::timer_wheel wheel_;
+};
+
+}  // namespace treadle::tasks

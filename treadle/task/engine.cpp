@@ -1,0 +1,226 @@
+#include "treadle/task/engine.hpp"
+
+#include <cerrno>
+#include <coroutine>
+#include <new>
+#include <utility>
+
+#include "treadle/base/asymmetric_fence.hpp"
+#include "treadle/sched/join.hpp"
+
+namespace treadle::tasks {
+
+engine::engine(core::scheduler_port& home) noexcept
+    : home_(home), port_(*this), width_(home.width()), clock_(home) {
+  port_.owner = home.owner;
+  port_.for_children = home.for_children;
+  base::asymmetric_fence::prepare();
+}
+
+engine::~engine() {
+  // acquire: pairs with task_port::make_ready()
+  base::spin_pause pause;
+  while (wakers_.load(base::acquire) != 0) pause.once();
+  for (base::atomic<carrier*>& seat : seats_) {
+    carrier* const one = seat.load(base::relaxed);  // relaxed: nobody else is left
+    if (one == nullptr) break;
+    delete one;
+  }
+}
+
+core::thread* engine::make_record() noexcept {
+  core::thread* const made = core::record_pool::acquire(core::current_worker().records);
+  if (made == nullptr) return nullptr;
+  made->bound = false;
+  made->forked = false;
+  made->last_word = 0;
+  made->scheduler = &port_;
+  // relaxed: nobody else knows the record yet
+  made->completion.store(core::thread::unjoined, base::relaxed);
+  core::transition(*made, core::thread_state::fresh, core::thread_state::running,
+                   core::wait_reason::started);
+  return made;
+}
+
+void engine::free_record(core::thread& record) noexcept {
+  core::worker& on = core::current_worker();
+  if (record.now.load(base::relaxed).state == core::thread_state::running) {  // relaxed: ours
+    core::transition(record, core::thread_state::running, core::thread_state::finished,
+                     core::wait_reason::exited);
+  }
+  core::record_pool::release(on.records, record);
+}
+
+int engine::start(core::thread& record) noexcept {
+  if (const int error = ensure_carrier()) return error;
+  carrier* const mine = current_carrier_or_null();
+  if (mine != nullptr && &mine->of_ == this) {
+    // release: pairs with is_quiet(). relaxed: owner only
+    mine->started_.store(mine->started_.load(base::relaxed) + 1, base::release);
+  } else {
+    started_outside_.fetch_add(1, base::acq_rel);  // as above
+  }
+  requeue(record);
+  if (idle_.load(base::relaxed) != 0) wake_one();  // relaxed: push() has looked with care
+  return 0;
+}
+
+void engine::requeue(core::thread& record) noexcept {
+  core::transition(record, core::thread_state::running, core::thread_state::ready,
+                   core::wait_reason::yield);
+  push(record);
+}
+
+void engine::make_ready(core::thread& claimed) noexcept {
+  core::transition(claimed, core::thread_state::parked, core::thread_state::ready,
+                   core::wait_reason::none);
+  core::thread* const self = core::current_thread_or_null();
+  if (self != nullptr && self->scheduler->owner == port_.owner) [[likely]]
+    return push(claimed);
+  // A waker that may still be here when the task has ended, and all threads of the runtime.
+  // relaxed: the task cannot end before it has been pushed
+  wakers_.fetch_add(1, base::relaxed);
+  push(claimed);
+  wakers_.fetch_sub(1, base::release);  // pairs with the destructor; the last touch
+}
+
+void engine::push(core::thread& record) noexcept {
+  carrier* const mine = current_carrier_or_null();
+  if (mine == nullptr || &mine->of_ != this) {
+    injected_.push(&record);
+    if (idle_.load(base::seq_cst) != 0) wake_one();  // seq_cst: see the file head
+    return;
+  }
+  if (!mine->ready_.push(&record)) [[unlikely]]
+    return overflow(*mine, record);
+  // relaxed: see the file head. One alone is run here, and soon
+  if (idle_.load(base::relaxed) != 0 && mine->ready_.size() > 1) wake_one();
+}
+
+// Half of a full ring moves to the queue for all, in order, with the newcomer behind.
+void engine::overflow(carrier& mine, core::thread& last) noexcept {
+  base::chain<core::thread> moved;
+  while (moved.size() < carrier::ready_max / 2) {
+    core::thread* const oldest = mine.ready_.pop();
+    if (oldest == nullptr) break;
+    moved.push_back(oldest);
+  }
+  moved.push_back(&last);
+  injected_.push(moved);
+  if (idle_.load(base::seq_cst) != 0) wake_one();  // as in push()
+}
+
+void engine::queue_fork(core::thread*& record, void* frame) noexcept {
+  record = make_record();
+  TREADLE_CHECK(record != nullptr, "no memory for the record of a task");
+  record->begin_with([](void* at) { std::coroutine_handle<>::from_address(at).resume(); },
+                     {{reinterpret_cast<std::uintptr_t>(frame), 0}});
+  requeue(*record);
+}
+
+void engine::call_for_help() noexcept { wake_one(); }
+
+bool engine::wake_one() noexcept {
+  core::thread* called = nullptr;
+  {
+    const base::guard hold(lock_);
+    carrier* const first = first_idle_;
+    if (first == nullptr) return false;
+    first_idle_ = first->next_idle_;
+    first->is_idle_ = false;
+    idle_.store(idle_.load(base::relaxed) - 1, base::seq_cst);  // relaxed: under the lock
+    called = first->record_;
+    first->called_.store(true, base::release);  // pairs with rest()
+  }
+  core::scheduler_port::unpark(*called);
+  return true;
+}
+
+// With lock_ held: a carrier that nobody uses, or null.
+carrier* engine::take_seat() noexcept {
+  const unsigned taken = seats_taken_.load(base::relaxed);  // relaxed: under the lock
+  for (unsigned i = 0; i < taken; ++i) {
+    carrier* const one = seats_[i].load(base::relaxed);  // relaxed: as above
+    if (!one->in_use_) return one;
+  }
+  if (taken == carriers_max) return nullptr;
+  auto* const made = new (std::nothrow) carrier(*this, home_);
+  if (made == nullptr) return nullptr;
+  seats_[taken].store(made, base::release);      // pairs with steal()
+  seats_taken_.store(taken + 1, base::release);  // as above
+  return made;
+}
+
+int engine::add_carrier() noexcept {
+  carrier* seat = nullptr;
+  {
+    const base::guard hold(lock_);
+    seat = take_seat();
+    if (seat == nullptr) return EAGAIN;
+    seat->in_use_ = true;
+    ++running_;
+  }
+  core::creation wanted;
+  wanted.name = "carrier of tasks";
+  wanted.bind_now = true;
+  core::thread* made = nullptr;
+  int error = home_.create(wanted, made);
+  if (error == 0) {
+    made->body->entry = [](void* memory) noexcept {
+      carrier& mine = **static_cast<carrier**>(memory);
+      mine.of_.carry(mine);
+    };
+    made->body->inline_closure.words[0] = reinterpret_cast<std::uintptr_t>(seat);
+    error = home_.start(*made);
+    if (error != 0) home_.discard(*made);
+  }
+  if (error == 0) {
+    core::detach(*made);
+  } else {
+    const base::guard hold(lock_);
+    seat->in_use_ = false;
+    --running_;
+  }
+  return error;
+}
+
+// Before work is pushed by a thread or a task: another carrier unless there are enough. An error
+// only when there is none at all.
+int engine::ensure_carrier() noexcept {
+  bool is_first = false;
+  {
+    const base::guard hold(lock_);
+    if (first_idle_ != nullptr || running_ - blocked_ >= width_) return 0;
+    is_first = running_ == blocked_;
+  }
+  const int error = add_carrier();
+  return is_first ? error : 0;
+}
+
+// A task is about to park its carrier's thread. Somebody must be there for the others.
+void engine::begin_block(carrier& mine) noexcept {
+  bool is_needed = false;
+  {
+    const base::guard hold(lock_);
+    ++blocked_;
+    is_needed = first_idle_ == nullptr && running_ - blocked_ < width_;
+  }
+  if (is_needed) {
+    static_cast<void>(add_carrier());  // without memory the tasks wait until this one is back
+  } else if (mine.ready_.size() != 0 || mine.forks_.oldest() != nullptr) {
+    wake_one();
+  }
+}
+
+void engine::end_block() noexcept {
+  const base::guard hold(lock_);
+  --blocked_;
+}
+
+void engine::end() noexcept {
+  ends_.store(true, base::seq_cst);  // seq_cst: pairs with rest()
+  while (wake_one()) {
+  }
+}
+
+}  // namespace treadle::tasks

@@ -1,0 +1,164 @@
+// What runs the tasks of one runtime: its carriers, the queue between them, and their clock.
+//
+// Carriers are ordinary threads of the runtime, as many as may run at once, started when there is
+// work for them; in a model where each thread is a kernel thread they are a small set of those. So
+// tasks and threads share processors by the scheduler's own rules, and none of its paths knows of
+// tasks. A carrier whose task parks the thread is replaced meanwhile.
+//
+// A task that waits has a record like a thread's, without a stack: its scheduler is `port()`, so
+// every primitive wakes it as it wakes a thread, and what "ready" means is decided here. Nothing is
+// resumed inside a wake-up: the waker may hold locks.
+// Whoever pushes looks for idle carriers afterwards; who goes idle announces it, then looks at all
+// queues. A carrier that pushes to its own queue does not pay for a fence: if it misses one that
+// goes idle in the same moment, it sees it before its next task.
+// The engine ends after the runtime was told to and no task is left.
+// Sources: the idle protocol of Go (runtime/proc.go); Tokio's blocking regions for the replacement.
+#pragma once
+
+#include <cstdint>
+
+#include "treadle/base/spin_lock.hpp"
+#include "treadle/queue/inject_queue.hpp"
+#include "treadle/task/carrier.hpp"
+#include "treadle/task/clock.hpp"
+
+namespace treadle::tasks {
+
+// The scheduler of tasks' records: only their wake-up and their end come here.
+class task_port final : public core::scheduler_port {
+ public:
+  explicit task_port(engine& of) noexcept { tasks = &of; }
+  int create(const core::creation&, core::thread*&) noexcept override;
+  void discard(core::thread&) noexcept override;
+  core::thread* spawn(core::closure_function, core::small_closure, int&) noexcept override;
+  int start(core::thread&) noexcept override;
+  core::wake park(core::wait_reason, core::deadline) noexcept override;
+  void park_until_set(core::thread&, const base::atomic<bool>&,
+                      core::wait_reason) noexcept override;
+  void make_ready(core::thread& claimed) noexcept override;
+  void yield() noexcept override;
+  [[noreturn]] void exit() noexcept override;
+  int fork(core::thread&, core::fork_point&) noexcept override;
+  void join(core::thread&) noexcept override;
+  void reap(core::thread& finished) noexcept override;
+  // A level is kept for who asks for it: tasks go in the order in which they became ready.
+  int set_level(core::thread& which, core::thread_level wanted) noexcept override;
+  unsigned width() const noexcept override;
+  core::scheduler_counters counters() const noexcept override;
+};
+
+class engine {
+ public:
+  // `home` is where carriers start.
+  explicit engine(core::scheduler_port& home) noexcept;
+  ~engine();
+  engine(const engine&) = delete;
+  engine& operator=(const engine&) = delete;
+
+  core::scheduler_port& home() noexcept { return home_; }
+  clock& timers() noexcept { return clock_; }
+
+  // A record for a task, running, with nobody to join it; null without memory.
+  [[nodiscard]] core::thread* make_record() noexcept;
+  static void free_record(core::thread& record) noexcept;
+
+  // Starts a spawned task, a record that is `running`. From a thread or a task. An errno when there
+  // is no carrier and none can be started: the record is then as before.
+  [[nodiscard]] int start(core::thread& record) noexcept;
+
+  // For code of tasks, which then comes back to its carrier at once: the task parks until its
+  // record is unparked, goes behind all that are ready, or has ended. Its record's `start` says how
+  // it goes on, or is called after the end to free the frame when nobody will join.
+  static void park_task(core::thread& record, core::wait_reason why) noexcept {
+    core::transition(record, core::thread_state::running, core::thread_state::parked, why);
+    leave(record, carrier::after::parked);
+  }
+  static void yield_task(core::thread& record) noexcept { leave(record, carrier::after::yielded); }
+  static void end_task(core::thread& record) noexcept { leave(record, carrier::after::ended); }
+  // The same for one that is no coroutine, and goes on for a while.
+  static void end_at_once(core::thread& record) noexcept;
+
+  // For code of tasks. Offers a suspended frame to all carriers; false when there is no room.
+  bool fork(void* frame) noexcept {
+    carrier& mine = current_carrier();
+    if (!mine.forks_.push(frame)) return false;
+    if (idle_.load(base::relaxed) != 0) [[unlikely]]  // relaxed: see the file head
+      call_for_help();
+    return true;
+  }
+  // The same for one that had no room: it queues with a record, as a task does.
+  void queue_fork(core::thread*& record, void* frame) noexcept;
+  // What the calling carrier forked last and nobody has taken; else null.
+  static void* take_fork() noexcept { return current_carrier().forks_.pop(); }
+  // Has `frame` resumed by the calling carrier once the running one has come back.
+  static void resume_next(void* frame) noexcept { current_carrier().next_ = frame; }
+
+  // No carrier waits for work any longer than there are tasks. Once, before the runtime waits for
+  // its threads.
+  void end() noexcept;
+
+ private:
+  friend class carrier;
+  friend class task_port;
+
+  // Guess: more carriers than this blocked in threads' waits at once, and tasks wait too.
+  static constexpr unsigned carriers_max = 1024;
+  // Guess: a busy carrier looks at the queue for all as often as processors do.
+  static constexpr std::uint32_t look_interval = 61;
+  // Guess: threads wait for so many steps of tasks at most, where nobody preempts.
+  static constexpr std::uint32_t yield_interval = 128;
+
+  static void leave(core::thread& record, carrier::after how) noexcept {
+    carrier& mine = current_carrier();
+    mine.left_ = &record;
+    mine.left_by_ = how;
+  }
+  void make_ready(core::thread& claimed) noexcept;
+  void requeue(core::thread& record) noexcept;
+  void push(core::thread& record) noexcept;
+  void overflow(carrier& mine, core::thread& last) noexcept;
+  void call_for_help() noexcept;
+  bool wake_one() noexcept;
+  int add_carrier() noexcept;
+  int ensure_carrier() noexcept;
+  carrier* take_seat() noexcept;
+  void begin_block(carrier& mine) noexcept;
+  void end_block() noexcept;
+
+  void carry(carrier& mine) noexcept;
+  bool step(carrier& mine) noexcept;
+  void run(carrier& mine, core::thread& record) noexcept;
+  void settle(carrier& mine) noexcept;
+  void finish_leaving(carrier& mine) noexcept;
+  void end_spawned(carrier& mine, core::thread& record) noexcept;
+  core::thread* take_injected(carrier& mine) noexcept;
+  core::thread* steal(carrier& mine, void*& frame) noexcept;
+  bool has_work() noexcept;
+  bool is_quiet() noexcept;
+  bool rest(carrier& mine) noexcept;
+
+  // Fixed after start.
+  core::scheduler_port& home_;
+  task_port port_;
+  const unsigned width_;
+  clock clock_;
+
+  queue::inject_queue<core::thread> injected_;
+  base::atomic<std::uint64_t> started_outside_{0};
+  // Atomic, written under lock_. seq_cst where a pusher from outside looks: see the file head.
+  base::atomic<unsigned> idle_{0};
+  base::atomic<bool> ends_{false};
+  base::atomic<std::uint32_t> wakers_{0};  // foreign kernel threads in make_ready()
+  // Written under lock_: seats ever taken, in the order of `seats_`.
+  base::atomic<unsigned> seats_taken_{0};
+
+  base::spin_lock lock_;
+  // Guarded by lock_.
+  carrier* first_idle_ = nullptr;
+  unsigned running_ = 0;  // carriers whose thread has not ended
+  unsigned blocked_ = 0;  // of those, in a park of a task
+  // Fixed once a seat is taken.
+  base::atomic<carrier*> seats_[carriers_max] = {};
+};
+
+}  // namespace treadle::tasks

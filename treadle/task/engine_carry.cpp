@@ -1,0 +1,208 @@
+// The engine on its carriers: what to run next, what a coroutine leaves to do, and going idle.
+#include <coroutine>
+#include <utility>
+
+#include "treadle/task/engine.hpp"
+
+namespace treadle::tasks {
+
+void engine::carry(carrier& mine) noexcept {
+  core::thread& self = core::current_thread();
+  mine.record_ = &self;
+  self.scheduler = &mine;
+  do {
+    while (step(mine)) {
+    }
+  } while (rest(mine));
+  self.scheduler = &home_;
+}
+
+void engine::run(carrier& mine, core::thread& record) noexcept {
+  core::transition(record, core::thread_state::ready, core::thread_state::running,
+                   core::wait_reason::none);
+  record.start.entry(reinterpret_cast<void*>(record.start.first_word));
+  settle(mine);
+}
+
+// A coroutine has come back: does what it left to do, until nothing is left.
+void engine::settle(carrier& mine) noexcept {
+  for (;;) {
+    if (mine.next_ != nullptr) {
+      void* const next = std::exchange(mine.next_, nullptr);
+      std::coroutine_handle<>::from_address(next).resume();
+    } else if (mine.left_ != nullptr) {
+      finish_leaving(mine);
+    } else {
+      return;
+    }
+  }
+}
+
+void engine::finish_leaving(carrier& mine) noexcept {
+  core::thread& record = *std::exchange(mine.left_, nullptr);
+  switch (mine.left_by_) {
+    case carrier::after::parked:
+      if (record.permit.publish_parked()) return;
+      // Woken already, perhaps for no reason: it looks by itself.
+      core::transition(record, core::thread_state::parked, core::thread_state::running,
+                       core::wait_reason::none);
+      record.start.entry(reinterpret_cast<void*>(record.start.first_word));
+      return;
+    case carrier::after::yielded:
+      return requeue(record);
+    case carrier::after::ended:
+      return end_spawned(mine, record);
+  }
+}
+
+// As the end of a thread. Whoever joins frees the record, and what the frame still holds.
+void engine::end_spawned(carrier& mine, core::thread& record) noexcept {
+  core::transition(record, core::thread_state::running, core::thread_state::finished,
+                   core::wait_reason::exited);
+  const core::beginning unused = record.start;
+  // acq_rel: release what the task did to its joiner; acquire the joiner's record
+  const std::uintptr_t before =
+      record.completion.exchange(core::thread::has_finished, base::acq_rel);
+  if (before == core::thread::detached) {
+    unused.entry(reinterpret_cast<void*>(unused.first_word));
+    free_record(record);
+  } else if (before != core::thread::unjoined) {
+    core::scheduler_port::unpark(*core::thread::joiner_in(before));
+  }
+  // release: pairs with is_quiet(). relaxed: owner only
+  mine.finished_.store(mine.finished_.load(base::relaxed) + 1, base::release);
+}
+
+void engine::end_at_once(core::thread& record) noexcept {
+  carrier& mine = current_carrier();
+  mine.of_.end_spawned(mine, record);
+}
+
+// One to run now, and a share for the ring.
+core::thread* engine::take_injected(carrier& mine) noexcept {
+  const std::size_t waiting = injected_.size();
+  if (waiting == 0) return nullptr;
+  const std::size_t room = carrier::ready_max - mine.ready_.size();
+  std::size_t share = waiting / width_ + 1;
+  if (share > carrier::ready_max / 2) share = carrier::ready_max / 2;
+  if (share > room + 1) share = room + 1;
+  base::chain<core::thread> taken = injected_.pop(share);
+  core::thread* const first = taken.pop_front();
+  while (core::thread* const next = taken.pop_front()) mine.ready_.push_into_room(next);
+  return first;
+}
+
+// From the other carriers, also from those whose thread waits.
+core::thread* engine::steal(carrier& mine, void*& frame) noexcept {
+  const unsigned seats = seats_taken_.load(base::acquire);  // pairs with take_seat()
+  const unsigned start = core::current_worker().random_below(seats);
+  for (unsigned i = 0; i < seats; ++i) {
+    const unsigned at = start + i < seats ? start + i : start + i - seats;
+    carrier* const victim = seats_[at].load(base::acquire);  // pairs with take_seat()
+    if (victim == &mine) continue;
+    frame = victim->forks_.steal();
+    if (frame != nullptr) return nullptr;
+    std::uint64_t taken = 0;
+    if (core::thread* const first = victim->ready_.steal_half_into(mine.ready_, taken)) {
+      return first;
+    }
+  }
+  return nullptr;
+}
+
+// False when there is nothing to run.
+bool engine::step(carrier& mine) noexcept {
+  ++mine.turns_;
+  if (mine.turns_ % yield_interval == 0) home_.yield();
+  core::thread* record = nullptr;
+  void* frame = nullptr;
+  if (mine.turns_ % look_interval == 0) [[unlikely]] {
+    record = take_injected(mine);
+    if (record == nullptr) record = mine.ready_.pop();
+  }
+  if (record == nullptr) frame = mine.forks_.pop();
+  if (record == nullptr && frame == nullptr) {
+    record = mine.ready_.pop();
+    if (record == nullptr) record = take_injected(mine);
+    if (record == nullptr) record = steal(mine, frame);
+    if (record == nullptr && frame == nullptr) return false;
+  }
+  // relaxed: see the file head
+  if (idle_.load(base::relaxed) != 0 && mine.ready_.size() != 0) [[unlikely]]
+    wake_one();
+  if (record != nullptr) {
+    run(mine, *record);
+  } else {
+    mine.next_ = frame;
+    settle(mine);
+  }
+  return true;
+}
+
+bool engine::has_work() noexcept {
+  if (!injected_.looks_empty()) return true;
+  const unsigned seats = seats_taken_.load(base::acquire);  // pairs with take_seat()
+  for (unsigned i = 0; i < seats; ++i) {
+    carrier& one = *seats_[i].load(base::acquire);  // pairs with take_seat()
+    if (one.ready_.size() != 0 || one.forks_.oldest() != nullptr) return true;
+  }
+  return false;
+}
+
+// All ends before all starts: if both sums are equal, no task was there at that point to start
+// another.
+bool engine::is_quiet() noexcept {
+  const unsigned seats = seats_taken_.load(base::acquire);  // pairs with take_seat()
+  std::uint64_t finished = 0;
+  // acquire, all: ends before starts
+  for (unsigned i = 0; i < seats; ++i) {
+    finished += seats_[i].load(base::acquire)->finished_.load(base::acquire);
+  }
+  std::uint64_t started = started_outside_.load(base::acquire);
+  for (unsigned i = 0; i < seats; ++i) {
+    started += seats_[i].load(base::acquire)->started_.load(base::acquire);
+  }
+  return started == finished;
+}
+
+// Without work: waits for some. False when the carrier is to end.
+bool engine::rest(carrier& mine) noexcept {
+  {
+    const base::guard hold(lock_);
+    if (running_ - blocked_ > width_) {
+      --running_;
+      mine.in_use_ = false;
+      return false;
+    }
+    mine.called_.store(false, base::relaxed);  // relaxed: under the lock
+    mine.is_idle_ = true;
+    mine.next_idle_ = first_idle_;
+    first_idle_ = &mine;
+    idle_.store(idle_.load(base::relaxed) + 1, base::seq_cst);  // seq_cst: see the file head
+  }
+  const bool is_over = ends_.load(base::seq_cst) && is_quiet();  // seq_cst: pairs with end()
+  if (!is_over && !has_work()) {
+    while (!mine.called_.load(base::acquire)) {  // pairs with wake_one()
+      static_cast<void>(home_.park(core::wait_reason::runtime, base::deadline::never()));
+    }
+    return true;
+  }
+  {
+    const base::guard hold(lock_);
+    if (mine.is_idle_) {
+      carrier** at = &first_idle_;
+      while (*at != &mine) at = &(*at)->next_idle_;
+      *at = mine.next_idle_;
+      mine.is_idle_ = false;
+      idle_.store(idle_.load(base::relaxed) - 1, base::seq_cst);  // relaxed: under the lock
+    }
+    if (!is_over) return true;
+    --running_;
+    mine.in_use_ = false;
+  }
+  clock_.end();
+  end();
+  return false;
+}
+
+}  // namespace treadle::tasks
