@@ -16,9 +16,10 @@ void fiber_scheduler<Model>::finish(worker& on, thread& ended) noexcept {
 
 // The end of a thread that has handed over to who waited for it.
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::retire(worker& on, thread& ended,
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::retire(worker& on, fiber_processor& here,
+                                                                  thread& ended,
                                                                   after action) noexcept {
-  processor_of(on).finished.add(1);
+  here.finished.add(1);
   transition(ended, thread_state::running, thread_state::finished, wait_reason::exited);
   if (action == after::ended_joined) {
     // release: pairs with the joiner's acquire; the joiner alone touches the record after this
@@ -76,9 +77,10 @@ template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::end_for(worker& on, thread& self,
                                                                    thread& next,
                                                                    after action) noexcept {
-  if (!memory_.unbind_running(processor_of(on), self)) [[unlikely]]
+  fiber_processor& here = processor_of(on);
+  if (!memory_.unbind_running(here, self)) [[unlikely]]
     end_slowly(on, next, tag(self, action));
-  retire(on, self, action);
+  retire(on, here, self, action);
   const context::resume_point there = prepare_bound(next);
   context::leave_for_ever(next.body->note);
   context::jump_for_ever(there, static_cast<std::uintptr_t>(after::nothing));
@@ -123,7 +125,7 @@ template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::end_child_slowly(worker& on, thread& self,
                                                                 thread* popped) noexcept {
   thread* next = end_of_child(self, popped);
-  if (next == nullptr) next = model().pick(on);
+  if (next == nullptr) next = model().pick(processor_of(on));
   switch_for_ever(on, next, tag(self, after::ended_child));
 }
 
@@ -171,7 +173,7 @@ template <class Model>
       end_for(on, self, *joiner, after::ended_joined);
     }
   }
-  switch_for_ever(on, model().pick(on), tag(self, after::ended));
+  switch_for_ever(on, model().pick(processor_of(on)), tag(self, after::ended));
 }
 
 // Of a thread whose function has returned: values to destroy, or read sections still open (one that

@@ -274,14 +274,14 @@ class fiber_scheduler : public scheduler_port {
   thread* spawn_slowly(closure_function entry, small_closure closure, int& error) noexcept;
   void make_ready_slowly(thread& claimed) noexcept;
   void lend_to(worker& on, thread& self, thread& which) noexcept;
-  void start_from(worker& on, thread& self, thread& fresh) noexcept;
+  void start_from(worker& on, fiber_processor& here, thread& self, thread& fresh) noexcept;
   void join_by_permit(thread& which) noexcept;
   void park_again_until_set(const base::atomic<bool>& flag, wait_reason why) noexcept;
   void ready_again(worker& on, thread& left) noexcept;
   void publish_parent(worker& on, thread& parent) noexcept;
 
   void finish(worker& on, thread& ended) noexcept;
-  void retire(worker& on, thread& ended, after action) noexcept;
+  void retire(worker& on, fiber_processor& here, thread& ended, after action) noexcept;
   void publish_end(worker& on, thread& ended) noexcept;
   thread* end_of_child(thread& self, thread* popped) noexcept;
   // These two do not return either, but are left by a jump (fiber_end_impl.hpp).

@@ -152,7 +152,7 @@ template <class Model>
     case after::ended_joined:
     case after::ended_child:
       memory_.unbind(processor_of(on), *left);
-      return retire(on, *left, action);
+      return retire(on, processor_of(on), *left, action);
   }
 }
 
@@ -162,14 +162,17 @@ template <class Model>
 [[gnu::always_inline]] inline thread* fiber_scheduler<Model>::spawn_at_once(
     worker& on, closure_function entry, small_closure closure) noexcept {
   thread* made = nullptr;
-  if (enter_at_once(on) && model().has_room(on)) [[likely]]
-    made = memory_.create_at_once(on, processor_of(on));
+  const bool ours = enter_at_once(on);
+  // Read once: to the compiler every atomic access may change it.
+  fiber_processor& here = processor_of(on);
+  if (ours && model().has_room(here)) [[likely]]
+    made = memory_.create_at_once(on, here);
   if (made != nullptr) [[likely]] {
     made->scheduler = this;
     made->begin_with(entry, closure);
     transition(*made, thread_state::fresh, thread_state::ready, wait_reason::started);
-    processor_of(on).started.add(1);
-    model().put_last(on, *made);
+    here.started.add(1);
+    model().put_last(here, *made);
   }
   leave(on);
   return made;
@@ -262,7 +265,7 @@ template <class Model>
   if (!enter(on)) [[unlikely]]
     return park_as_guest(on, self, why);
   transition(self, thread_state::running, thread_state::parked, why);
-  thread* next = model().pick(on);
+  thread* next = model().pick(processor_of(on));
   switch_away(on, self, next, stop_running(on, self, after::parked), expected);
 }
 
@@ -271,14 +274,15 @@ template <class Model>
 template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::lend_to(worker& on, thread& self,
                                                                    thread& which) noexcept {
-  thread* next = model().pick(on);
+  fiber_processor& here = processor_of(on);
+  thread* next = model().pick(here);
   if (!lend(which, self)) [[unlikely]] {
     if (next != nullptr) model().ready(on, *next);
     return leave(on);
   }
   transition(self, thread_state::running, thread_state::parked, wait_reason::join);
   if (next != nullptr && !next->bound && is_calm(on)) [[likely]] {
-    start_from(on, self, *next);
+    start_from(on, here, self, *next);
   } else {
     switch_away(on, self, next, static_cast<std::uintptr_t>(after::nothing), after::nothing);
   }
@@ -286,10 +290,12 @@ template <class Model>
 
 // A switch to a thread that has not run yet, from a calm worker.
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::start_from(worker& on, thread& self,
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::start_from(worker& on,
+                                                                      fiber_processor& here,
+                                                                      thread& self,
                                                                       thread& fresh) noexcept {
   const int kept_errno = *on.errno_address;
-  thread_body& body = memory_.bind_to_run(processor_of(on), fresh);
+  thread_body& body = memory_.bind_to_run(here, fresh);
   transition(fresh, thread_state::ready, thread_state::running, wait_reason::none);
   set_current_thread(&fresh);
   context::fiber_note& note = self.body->note;
@@ -338,7 +344,7 @@ template <class Model>
   } else {
     processor_of(on).timers.arm(*self.body, until, now);
     transition(self, thread_state::running, thread_state::parked, why);
-    thread* next = model().pick(on);
+    thread* next = model().pick(processor_of(on));
     switch_away(on, self, next, stop_running(on, self, after::parked), after::parked);
   }
   const bool fired = timer_queue::disarm(*self.body);
@@ -353,7 +359,7 @@ void fiber_scheduler<Model>::yield() noexcept {
     return move_to_processor(on);
   if (levels_in_use.load(base::relaxed)) [[unlikely]]  // relaxed: see there
     return yield_by_level(on);
-  thread* next = model().pick(on);
+  thread* next = model().pick(processor_of(on));
   if (next == nullptr && !model().wants_idle(on)) return leave(on);
   thread& self = *current_thread_or_null();
   transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
@@ -366,7 +372,7 @@ template <class Model>
   thread& self = *current_thread_or_null();
   const bool levelled = self.is_levelled();
   if (levelled && keeps_turn(on, self)) return leave(on);
-  thread* next = model().pick(on);
+  thread* next = model().pick(processor_of(on));
   if (next == nullptr && levelled) next = levels_.pop(thread_levels::all << queue_level(self));
   if (next == nullptr && !model().wants_idle(on)) return leave(on);
   transition(self, thread_state::running, thread_state::ready, wait_reason::yield);

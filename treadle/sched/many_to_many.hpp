@@ -99,6 +99,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   };
 
   static processor& of(worker& on) noexcept { return *static_cast<processor*>(on.processor); }
+  static processor& of(fiber_processor& mine) noexcept { return static_cast<processor&>(mine); }
 
   // What fiber_scheduler asks of a model.
   static constexpr bool processors_move = true;
@@ -114,8 +115,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   }
   // The paths of a lone processor are inlined into the switch; with thieves about, their atomics
   // outweigh a call.
-  [[gnu::always_inline]] thread* pick(worker& on) noexcept {
-    processor& mine = of(on);
+  [[gnu::always_inline]] thread* pick(fiber_processor& here) noexcept {
+    processor& mine = of(here);
     const unsigned turn = mine.tick();
     if ((turn & levels_.look_mask()) == 0) [[unlikely]]
       return look_around(mine, turn);
@@ -139,11 +140,11 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     return done;
   }
   // Whether put_last() will do for ready_last(): nobody need be told, and nothing flows over.
-  [[gnu::always_inline]] bool has_room(worker& on) const noexcept {
-    return alone_ && !of(on).ring.is_full();
+  [[gnu::always_inline]] bool has_room(fiber_processor& here) const noexcept {
+    return alone_ && !of(here).ring.is_full();
   }
-  [[gnu::always_inline]] void put_last(worker& on, thread& which) noexcept {
-    of(on).ring.push_into_room(&which);
+  [[gnu::always_inline]] void put_last(fiber_processor& here, thread& which) noexcept {
+    of(here).ring.push_into_room(&which);
   }
   [[gnu::always_inline]] void ready_last(worker& on, thread& which) noexcept {
     processor& mine = of(on);

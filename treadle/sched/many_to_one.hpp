@@ -46,13 +46,14 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   };
 
   static processor& of(worker& on) noexcept { return *static_cast<processor*>(on.processor); }
+  static processor& of(fiber_processor& mine) noexcept { return static_cast<processor&>(mine); }
 
   // What fiber_scheduler asks of a model.
   static constexpr bool processors_move = false;
   static constexpr bool wants_idle(worker&) noexcept { return false; }
   static constexpr bool is_alone() noexcept { return true; }
-  thread* pick(worker& on) noexcept {
-    processor& mine = of(on);
+  thread* pick(fiber_processor& here) noexcept {
+    processor& mine = of(here);
     const unsigned turn = mine.tick();
     if ((turn & levels_.look_mask()) == 0) [[unlikely]] {
       if (thread* found = look_around(mine, turn)) return found;
@@ -61,18 +62,21 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
     return found != nullptr || injected_.looks_empty() ? found : after_looking_around(mine);
   }
   [[gnu::always_inline]] void ready(worker& on, thread& which) noexcept {
+    queue_last(of(on), which);
+  }
+  [[gnu::always_inline]] void queue_last(processor& mine, thread& which) noexcept {
     // relaxed: see scheduler_port
     if (levels_in_use.load(base::relaxed) && which.is_levelled()) [[unlikely]]
       return push_to_level(which);
-    of(on).ready.push_back(&which);
+    mine.ready.push_back(&which);
   }
   [[gnu::always_inline]] bool ready_at_once(worker& on, thread& which) noexcept {
     ready(on, which);
     return true;
   }
-  static constexpr bool has_room(worker&) noexcept { return true; }
-  [[gnu::always_inline]] void put_last(worker& on, thread& which) noexcept {
-    ready_last(on, which);
+  static constexpr bool has_room(fiber_processor&) noexcept { return true; }
+  [[gnu::always_inline]] void put_last(fiber_processor& here, thread& which) noexcept {
+    queue_last(of(here), which);
   }
   void ready_last(worker& on, thread& which) noexcept { ready(on, which); }
   void ready_from_outside(thread& which) noexcept;

@@ -49,7 +49,12 @@ class record_pool {
 
   // Takes back a finished or never started record.
   [[gnu::always_inline]] static void release(record_cache& cache, thread& record) noexcept {
-    transition(record, record.now.load(base::relaxed).state, thread_state::free, wait_reason::none);
+#if defined(TREADLE_ASSERTIONS)
+    const thread_state was = record.now.load(base::relaxed).state;
+#else
+    const thread_state was = thread_state::finished;  // it would be looked at by assertions only
+#endif
+    transition(record, was, thread_state::free, wait_reason::none);
     cache.free.push_front(&record);
     if (cache.free.size() > cached_max) [[unlikely]]
       spill(cache);
