@@ -55,6 +55,10 @@ class carrier final : public core::scheduler_port {
   void enter_blocking() noexcept override { home_.enter_blocking(); }
   void leave_blocking() noexcept override { home_.leave_blocking(); }
   void reap(core::thread& finished) noexcept override { home_.reap(finished); }
+  int set_level(core::thread& which, core::thread_level wanted) noexcept override {
+    return home_.set_level(which, wanted);
+  }
+  void use_levels() noexcept override { home_.use_levels(); }
   unsigned width() const noexcept override { return home_.width(); }
   core::scheduler_counters counters() const noexcept override { return home_.counters(); }
 
