@@ -60,7 +60,8 @@ void read_book_ground::full_fence() noexcept { base::asymmetric_fence::full(); }
   const thread* self = treadle_current.self;
   if (self == nullptr) return false;
   // relaxed: our own
-  return self->body->reading != 0 || treadle_current.reading.word.load(base::relaxed) != read_book::none;
+  return self->body->reading != 0 ||
+         treadle_current.reading.word.load(base::relaxed) != read_book::none;
 }
 
 [[gnu::noinline]] void move_read_sections(thread& self) noexcept {
