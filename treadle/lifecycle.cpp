@@ -14,8 +14,8 @@ namespace {
 std::string_view why_of(core::wait_reason why) noexcept {
   constexpr std::string_view names[] = {
       "",      "started", "yield", "mutex",      "shared_mutex", "condition", "semaphore",
-      "latch", "barrier", "event", "wait_group", "once",         "rcu",       "channel",   "join",
-      "scope", "sleep",   "io",    "runtime",    "preempted",    "exited"};
+      "latch", "barrier", "event", "wait_group", "once",         "rcu",       "channel",
+      "join",  "scope",   "sleep", "io",         "runtime",      "preempted", "exited"};
   static_assert(std::size(names) == static_cast<std::size_t>(core::wait_reason::exited) + 1);
   return names[static_cast<std::size_t>(why)];
 }
