@@ -68,7 +68,7 @@ std::vector<treadle::model> chosen_models(const std::vector<std::string>& names)
 
 int list() {
   for (const lab::experiment* each : lab::experiments()) {
-    fmt::print("{:16}{}\n", each->id, each->title);
+    fmt::print("{:20}{}\n", each->id, each->title);
   }
   return exit_good;
 }
