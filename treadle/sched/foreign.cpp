@@ -79,8 +79,8 @@ const greeting install;
 
 }  // namespace
 
-bool is_foreign(const thread& which) noexcept {
-  return *const_cast<scheduler_port* const volatile*>(&which.scheduler) == &foreign_scheduler();
+bool is_foreign(const scheduler_port* scheduler) noexcept {
+  return scheduler == &foreign_scheduler();
 }
 
 thread& adopt_current() noexcept {

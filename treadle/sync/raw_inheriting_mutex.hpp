@@ -74,8 +74,8 @@ class basic_inheriting_mutex {
 
   bool take(core::thread& self) noexcept {
     std::uintptr_t free = 0;
-    // acquire: pairs with unlock()
-    return word_.compare_exchange_strong(free, name_of(self), base::acquire, base::relaxed);
+    // acquire: pairs with unlock(); release: who queues reads our notes by the name in the word
+    return word_.compare_exchange_strong(free, name_of(self), base::acq_rel, base::relaxed);
   }
   bool lock_for(std::string_view call, base::deadline until, const alarm* stop) noexcept;
   bool wait_in_list(core::thread& self, base::deadline until, const alarm* stop) noexcept;

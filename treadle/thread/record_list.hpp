@@ -22,7 +22,7 @@ struct record_view {
 // kernel thread. Nothing here allocates.
 void list_records(void (*see)(void* context, const record_view& view), void* context);
 
-// A record whose body is not on a stack of the runtime's (foreign.cpp).
-bool is_foreign(const thread& which) noexcept;
+// Of a record whose body is not on a stack of the runtime's (foreign.cpp).
+bool is_foreign(const scheduler_port* scheduler) noexcept;
 
 }  // namespace treadle::core

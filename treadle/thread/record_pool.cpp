@@ -60,7 +60,8 @@ thread* carve() noexcept {
   return record;
 }
 
-// Reads what its owner may be writing. A torn name is possible, a crash is not.
+// Reads what its owner may be writing. A torn name is possible, a crash is not. Atomics that their
+// owner makes anew are read as plain words: a call of theirs would be instrumented all the same.
 #if defined(__clang__)
 [[clang::no_sanitize("thread", "address"), gnu::noinline]]
 #else
@@ -73,16 +74,19 @@ bool view_of(const thread& which, record_view& out) noexcept {
   out.level = which.level.load(base::relaxed);
   out.id = static_cast<const volatile std::uint32_t&>(which.id);
   out.name[0] = '\0';
-  if (!static_cast<const volatile bool&>(which.bound) || is_foreign(which)) return true;
+  if (!static_cast<const volatile bool&>(which.bound)) return true;
+  if (is_foreign(*const_cast<scheduler_port* const volatile*>(&which.scheduler))) return true;
   if (out.now.state == thread_state::finished) return true;
   const thread_body* body = *const_cast<thread_body* const volatile*>(&which.body);
-  if (body == nullptr || body->owner.load(base::relaxed) != &which) return true;
+  if (body == nullptr) return true;
+  const auto& owner = reinterpret_cast<thread* const volatile&>(body->owner);
+  if (owner != &which) return true;
   for (std::size_t i = 0; i < name_bytes - 1; ++i) {
     out.name[i] = static_cast<const volatile char&>(body->name[i]);
     if (out.name[i] == '\0') break;
   }
   out.name[name_bytes - 1] = '\0';
-  if (body->owner.load(base::relaxed) != &which) out.name[0] = '\0';
+  if (owner != &which) out.name[0] = '\0';
   return true;
 }
 
