@@ -87,8 +87,8 @@ bool basic_inheriting_mutex<Ground>::queue(lending_waiter& mine) noexcept {
   for (;;) {
     const bool free = seen == 0;
     const std::uintptr_t wanted = free ? name_of(*mine.who) : seen | waiters;
-    // acquire: pairs with unlock() when it is free; else with take(), so that the holder's notes can
-    // be read; the book publishes the list
+    // acquire: pairs with unlock() when it is free; else with take(), so that the holder's notes
+    // can be read; the book publishes the list
     if (word_.compare_exchange_weak(seen, wanted, base::acquire, base::relaxed)) {
       if (free) return false;
       break;
