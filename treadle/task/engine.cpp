@@ -118,8 +118,6 @@ void engine::queue_fork(core::thread*& record, void* frame) noexcept {
   requeue(*record);
 }
 
-void engine::call_for_help() noexcept { wake_one(); }
-
 bool engine::wake_one() noexcept {
   core::thread* called = nullptr;
   {

@@ -83,7 +83,7 @@ class engine {
     carrier& mine = current_carrier();
     if (!mine.forks_.push(frame)) return false;
     if (idle_.load(base::relaxed) != 0) [[unlikely]]  // relaxed: see the file head
-      call_for_help();
+      wake_one();
     return true;
   }
   // The same for one that had no room: it queues with a record, as a task does.
@@ -117,7 +117,6 @@ class engine {
   void requeue(core::thread& record) noexcept;
   void push(core::thread& record) noexcept;
   void overflow(carrier& mine, core::thread& last) noexcept;
-  void call_for_help() noexcept;
   bool wake_one() noexcept;
   int add_carrier() noexcept;
   int ensure_carrier() noexcept;
