@@ -17,19 +17,28 @@ namespace {
 class taken_threads {
  public:
   // With the lock held: takes out who wants one of `bits`, as many as there is room for. True when
-  // there may be more. Kernel threads see events for themselves, but not what a ring received.
+  // there are more: wake these, then take again. Those were chosen by the first look. Who was woken
+  // may be back in the list by then, and would else be found again and again.
+  // Kernel threads see events for themselves, but not what a ring received.
   bool take(descriptor& from, std::uint32_t bits, wait_outcome outcome) noexcept {
+    bool more = false;
     descriptor_waiter* node = from.first;
     while (node != nullptr) {
       descriptor_waiter* next = node->next;
       const bool own_poll = node->wake_descriptor >= 0 && from.ahead == nullptr;
-      if ((node->wanted & bits) != 0 && !(own_poll && outcome == wait_outcome::ready)) {
-        if (count_ == capacity) return true;
-        end(from, *node, outcome);
+      const bool matches =
+          (node->wanted & bits) != 0 && !(own_poll && outcome == wait_outcome::ready);
+      if (has_chosen_ ? node->chosen : matches) {
+        if (count_ < capacity) {
+          end(from, *node, outcome);
+        } else {
+          node->chosen = more = true;
+        }
       }
       node = next;
     }
-    return false;
+    has_chosen_ = true;
+    return more;
   }
 
   // With the lock held.
@@ -56,6 +65,7 @@ class taken_threads {
  private:
   // Guess: seldom do more wait on one descriptor.
   static constexpr unsigned capacity = 16;
+  bool has_chosen_ = false;
   unsigned count_ = 0;
   core::thread* threads_[capacity];
 };
@@ -65,6 +75,7 @@ constexpr std::uint32_t all_bits = descriptor::readable | descriptor::writable;
 }  // namespace
 
 void descriptor::push(descriptor_waiter& node) noexcept {
+  node.chosen = false;
   node.next = nullptr;
   node.previous = last;
   (last != nullptr ? last->next : first) = &node;

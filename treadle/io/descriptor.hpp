@@ -39,6 +39,7 @@ struct descriptor_waiter {
   // Guarded by the descriptor's lock.
   descriptor_waiter* next = nullptr;
   descriptor_waiter* previous = nullptr;
+  bool chosen = false;  // an event is for it, and it will be taken out soon
   // Fixed while queued.
   core::thread* who = nullptr;
   std::uint32_t wanted = 0;  // readiness bits

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "treadle/sched/worker.hpp"
@@ -67,6 +69,34 @@ TEST_F(descriptor_test, more_waiters_than_one_round_takes_are_all_woken) {
   one.deliver(0, readable);
   for (const auto& node : waiters) EXPECT_EQ(outcome(*node), wait_outcome::ready);
   EXPECT_EQ(events(), 1U);
+}
+
+// Else one event could keep its poller busy for ever.
+TEST_F(descriptor_test, who_comes_back_waits_for_the_next_event) {
+  constexpr int count = 40;  // more than one round takes
+  one.change_state(watched);
+  for (int i = 0; i < count; ++i) wait(readable);
+  std::atomic<int> woken{0};
+  std::atomic<bool> over{false};
+  std::thread back([&] {
+    while (!over.load()) {
+      for (const auto& node : waiters) {
+        // acquire: pairs with the one who woke it
+        if (node->outcome.load(base::acquire) != wait_outcome::ready) continue;
+        const base::guard hold(one.lock);
+        node->outcome.store(wait_outcome::waiting, base::relaxed);  // relaxed: under the lock
+        one.push(*node);
+        ++woken;
+      }
+    }
+  });
+  for (int round = 1; round <= 200; ++round) {
+    one.deliver(0, readable);
+    while (woken.load() < round * count) std::this_thread::yield();
+  }
+  over = true;
+  back.join();
+  EXPECT_EQ(woken.load(), 200 * count);
 }
 
 TEST_F(descriptor_test, event_of_an_earlier_lifetime_is_dropped) {
