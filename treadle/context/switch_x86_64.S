@@ -21,6 +21,9 @@ treadle_context_start:
         pushq   %rcx
         jmpq    *%rax                   // message is in rdi already; see below why not `call`
         nop                             // unwinders look up the address before the return address
+        .globl  treadle_context_end
+        .hidden treadle_context_end
+treadle_context_end:                    // where jump_to_new() says that the oldest frame returns to
 1:      ud2
         .cfi_endproc
         .size   treadle_context_start, .-treadle_context_start

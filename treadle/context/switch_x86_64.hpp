@@ -64,7 +64,8 @@ inline resume_point make_frame(std::byte* top, entry_function entry) noexcept {
   return message;
 }
 
-// Without a frame in memory, which the jump would read back at once.
+// Without a frame in memory, which the jump would read back at once, and without the first
+// instructions that would unpack it.
 [[gnu::always_inline]] inline std::uintptr_t jump_to_new(resume_point& here, std::byte* top,
                                                          entry_function entry,
                                                          std::uintptr_t message) noexcept {
@@ -78,9 +79,10 @@ inline resume_point make_frame(std::byte* top, entry_function entry) noexcept {
       "movq %%rax, %[resume]\n\t"
       "movq %%rbp, %[frame_pointer]\n\t"
       "movq %[top], %%rsp\n\t"
+      "leaq treadle_context_end(%%rip), %%rax\n\t"
       "xorl %%ebp, %%ebp\n\t"
-      "pushq %[entry]\n\t"
-      "jmp treadle_context_start\n"
+      "pushq %%rax\n\t"
+      "jmpq *%[entry]\n"
       "1:\n"
       : "+D"(message), [top] "+S"(top), [entry] "+c"(entry), [from] "+d"(from),
         [resume] "=m"(own.resume), [frame_pointer] "=m"(own.frame_pointer)

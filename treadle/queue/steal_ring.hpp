@@ -25,8 +25,11 @@ class steal_ring {
 
   // Owner only. False when full.
   bool push(T* item) noexcept {
-    if (is_full()) return false;
-    push_into_room(item);
+    const std::uint64_t tail = tail_.load(base::relaxed);  // relaxed: owner only
+    // acquire: as in is_full()
+    if (tail - head_.load(base::acquire) == Capacity) return false;
+    slot(tail).store(item, base::relaxed);  // relaxed: published by tail
+    tail_.store(tail + 1, base::release);   // as in push_into_room()
     return true;
   }
 

@@ -74,14 +74,14 @@ thread* fiber_scheduler<Model>::end_of_child(thread& self, thread* popped) noexc
 // The end of a thread that hands over to `next`. Its stack and record are free before it has left
 // them, for nobody but this worker can take them, and the worker's next step is off the stack.
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_for(worker& on, thread& self,
-                                                                   thread& next,
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_for(current_access here, worker& on,
+                                                                   thread& self, thread& next,
                                                                    after action) noexcept {
-  fiber_processor& here = processor_of(on);
-  if (!memory_.unbind_running(here, self)) [[unlikely]]
+  fiber_processor& mine = processor_of(on);
+  if (!memory_.unbind_running(mine, self)) [[unlikely]]
     end_slowly(on, next, tag(self, action));
-  retire(on, here, self, action);
-  const context::resume_point there = prepare_bound(next);
+  retire(on, mine, self, action);
+  const context::resume_point there = prepare_bound(here, next);
   context::leave_for_ever(next.body->note);
   context::jump_for_ever(there, static_cast<std::uintptr_t>(after::nothing));
 }
@@ -93,23 +93,24 @@ template <class Model>
 }
 
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_child() noexcept {
-  thread& self = *current_thread_or_null();
-  worker& on = *current_worker_or_null();
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_child(current_access here,
+                                                                     thread& self) noexcept {
+  worker& on = *here.on();
   if (!enter_at_once(on)) [[unlikely]]
     end_child_as_guest_or_later(on, self);
-  end_child_inside(on, self);
+  end_child_inside(here, on, self);
 }
 
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_child_inside(worker& on,
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_child_inside(current_access here,
+                                                                            worker& on,
                                                                             thread& self) noexcept {
   fork_point& point = *self.body->fork;
   thread* popped = model().pop_parent(on);
   // Whoever holds the parent may touch the fork point: the parent is not running.
   if (popped == point.parent && point.youngest == &self) [[likely]] {
     point.youngest = nullptr;
-    end_for(on, self, *popped, after::ended_child);
+    end_for(here, on, self, *popped, after::ended_child);
   }
   end_child_slowly(on, self, popped);
 }
@@ -118,7 +119,7 @@ template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::end_child_as_guest_or_later(worker& on,
                                                                            thread& self) noexcept {
   if (!enter(on)) end_as_guest(on, self);
-  end_child_inside(on, self);
+  end_child_inside(current_access(), on, self);
 }
 
 template <class Model>
@@ -130,8 +131,9 @@ template <class Model>
 }
 
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_thread(thread& self) noexcept {
-  worker& on = *current_worker_or_null();
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::end_thread(current_access here,
+                                                                      thread& self) noexcept {
+  worker& on = *here.on();
   if (self.forked) [[unlikely]]
     end_late_child();
   if (!enter_at_once(on)) [[unlikely]]
@@ -142,13 +144,14 @@ template <class Model>
     return end_for_anybody(on, self, waiting);
   thread& joiner = *reinterpret_cast<thread*>(waiting - thread::lent);
   transition(joiner, thread_state::parked, thread_state::ready, wait_reason::join);
-  end_for(on, self, joiner, after::ended_joined);
+  end_for(here, on, self, joiner, after::ended_joined);
 }
 
 // A child that has been left behind by its parent.
 template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::end_late_child() noexcept {
-  end_child();
+  const current_access here;
+  end_child(here, *here.self());
 }
 
 // The worker's processor is not simply its own.
@@ -170,7 +173,7 @@ template <class Model>
     auto* joiner = reinterpret_cast<thread*>(waiting);
     if (joiner->scheduler == this && joiner->permit.claim_parked()) {
       transition(*joiner, thread_state::parked, thread_state::ready, wait_reason::join);
-      end_for(on, self, *joiner, after::ended_joined);
+      end_for(current_access(), on, self, *joiner, after::ended_joined);
     }
   }
   switch_for_ever(on, model().pick(processor_of(on)), tag(self, after::ended));
@@ -180,8 +183,8 @@ template <class Model>
 // took a section along is watched). One test for all.
 template <class Model>
 [[gnu::always_inline]] inline bool fiber_scheduler<Model>::leaves_something(
-    const thread& self) noexcept {
-  return (reinterpret_cast<std::uintptr_t>(self.body->specific.destroy) | read_sections_here()) !=
+    current_access here, const thread& self) noexcept {
+  return here.with_read_sections(reinterpret_cast<std::uintptr_t>(self.body->specific.destroy)) !=
          0;
 }
 
@@ -195,10 +198,11 @@ template <class Model>
 
 template <class Model>
 void fiber_scheduler<Model>::thread_main(std::uintptr_t message) {
-  context::arrive(current_thread_or_null()->body->note);
+  const current_access here;
+  context::arrive(here.self()->body->note);
   if (message != static_cast<std::uintptr_t>(after::nothing)) [[unlikely]]
     after_start(message);
-  run_thread(*current_worker_or_null());
+  run_thread(here);
 }
 
 template <class Model>
@@ -208,46 +212,50 @@ template <class Model>
 }
 
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::run_thread(worker& on) {
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::run_thread(current_access here) {
+  const thread_body& body = *here.self()->body;
+  worker& on = *here.on();
   *on.errno_address = 0;
   leave(on);
-  const thread_body& body = *current_thread_or_null()->body;
   body.entry(body.closure);
-  thread& ended = *current_thread_or_null();
-  if (leaves_something(ended)) [[unlikely]]
+  const current_access later;
+  thread& ended = *later.self();
+  if (leaves_something(later, ended)) [[unlikely]]
     return clear_up_and_end();
-  return static_cast<fiber_scheduler*>(ended.scheduler)->end_thread(ended);
+  return static_cast<fiber_scheduler*>(ended.scheduler)->end_thread(later, ended);
 }
 
 template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::clear_up_and_end() {
   thread& self = *current_thread_or_null();
   clear_up(self);
-  static_cast<fiber_scheduler*>(self.scheduler)->end_thread(self);
+  static_cast<fiber_scheduler*>(self.scheduler)->end_thread(current_access(), self);
 }
 
 // What a child starts with that runs before its parent goes on.
 template <class Model>
 void fiber_scheduler<Model>::child_main(std::uintptr_t parent) {
-  thread* self = current_thread_or_null();
-  worker* on = current_worker_or_null();
+  const current_access here;
+  thread* self = here.self();
+  worker* on = here.on();
   auto* scheduler = static_cast<fiber_scheduler*>(self->scheduler);
   context::arrive(self->body->note);
   scheduler->publish_parent(*on, *reinterpret_cast<thread*>(parent));
   *on->errno_address = 0;
   leave(*on);
   self->body->entry(&self->body->inline_closure);
-  thread& ended = *current_thread_or_null();
-  if (leaves_something(ended)) [[unlikely]]
+  const current_access later;
+  thread& ended = *later.self();
+  if (leaves_something(later, ended)) [[unlikely]]
     clear_up_and_end_child();
-  static_cast<fiber_scheduler*>(ended.scheduler)->end_child();
+  static_cast<fiber_scheduler*>(ended.scheduler)->end_child(later, ended);
 }
 
 template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::clear_up_and_end_child() {
   thread& self = *current_thread_or_null();
   clear_up(self);
-  static_cast<fiber_scheduler*>(self.scheduler)->end_child();
+  static_cast<fiber_scheduler*>(self.scheduler)->end_child(current_access(), self);
 }
 
 }  // namespace treadle::core

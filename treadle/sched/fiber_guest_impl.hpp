@@ -14,14 +14,14 @@ template <class Model>
                                                              wait_reason why) noexcept {
   transition(self, thread_state::running, thread_state::parked, why);
   if constexpr (Model::processors_move) model().guest_parks();
-  switch_away(on, self, nullptr, tag(self, after::parked), after::parked);
+  switch_away(current_access(), on, self, nullptr, tag(self, after::parked), after::parked);
 }
 
 template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::move_to_processor(worker& on) noexcept {
   thread& self = *current_thread_or_null();
   transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
-  switch_away(on, self, nullptr, tag(self, after::yielded), after::yielded);
+  switch_away(current_access(), on, self, nullptr, tag(self, after::yielded), after::yielded);
 }
 
 template <class Model>

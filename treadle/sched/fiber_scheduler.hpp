@@ -17,10 +17,12 @@
 // Threads of other levels than the usual one wait in one queue (level_turns.hpp), which the models
 // look at first.
 //
-// Model has: pick(worker&); ready() for woken threads, ready_last() for yielding ones and
+// Model has: pick(processor&); ready() for woken threads, ready_last() for yielding ones and
 // ready_from_outside(); push_parent() and pop_parent(); wants_idle(worker&); is_alone(), which
-// says that only the worker that is inside runs what is ready; processors_move, and where that is
-// true has_processor(worker&), regain(worker&) and arm_as_guest(thread_body&, until, now).
+// says that only the worker that is inside runs what is ready; is_plain(), which says so, too, and
+// that all threads are of the usual level: asked once, and pick_plain() and queue_plain() then do
+// without further questions; processors_move, and where that is true has_processor(worker&),
+// regain(worker&) and arm_as_guest(thread_body&, until, now).
 #pragma once
 
 #include <cstdint>
@@ -93,7 +95,7 @@ class fiber_scheduler : public scheduler_port {
   [[noreturn]] void exit() noexcept final {
     *current_worker_or_null()->exceptions = exception_globals{};  // a handler may have called us
     end_read_sections(*current_thread_or_null());
-    end_thread(*current_thread_or_null());
+    end_thread(current_access(), *current_thread_or_null());
     __builtin_unreachable();
   }
   int fork(thread& child, fork_point& point) noexcept final;
@@ -242,12 +244,12 @@ class fiber_scheduler : public scheduler_port {
     return reinterpret_cast<std::uintptr_t>(&which) | static_cast<std::uintptr_t>(action);
   }
 
-  context::resume_point prepare(worker& on, thread& next) noexcept;
-  context::resume_point prepare_bound(thread& next) noexcept;
-  static bool is_calm(const worker& on) noexcept {
+  context::resume_point prepare(current_access here, worker& on, thread& next) noexcept;
+  context::resume_point prepare_bound(current_access here, thread& next) noexcept;
+  static bool is_calm(current_access here, const worker& on) noexcept {
     // One test for all three words.
-    return (reinterpret_cast<std::uintptr_t>(on.exceptions->caught) | on.exceptions->uncaught |
-            read_sections_here()) == 0;
+    return here.with_read_sections(reinterpret_cast<std::uintptr_t>(on.exceptions->caught) |
+                                   on.exceptions->uncaught) == 0;
   }
   // The parent went on before its youngest child had ended. Forgotten, or that child would take a
   // parent that it finds in the deque for one that waits there since its own fork, and not a later.
@@ -255,15 +257,17 @@ class fiber_scheduler : public scheduler_port {
     point.youngest = nullptr;
     ++point.left_behind;
   }
+  void yield_anyhow(worker& on) noexcept;
   void yield_by_level(worker& on) noexcept;
   bool keeps_turn(worker& on, const thread& self) noexcept;
   void park_here(thread& self, wait_reason why, after expected) noexcept;
+  void park_anyhow(worker& on, thread& self, wait_reason why) noexcept;
   // `expected`: what the one has most likely left to do who makes us come back.
   std::uintptr_t stop_running(worker& on, thread& self, after action) noexcept;
-  void switch_away(worker& on, thread& self, thread* next, std::uintptr_t message,
-                   after expected) noexcept;
-  void switch_calm(worker& on, thread& self, thread* next, std::uintptr_t message,
-                   after expected) noexcept;
+  void switch_away(current_access here, worker& on, thread& self, thread* next,
+                   std::uintptr_t message, after expected) noexcept;
+  void switch_calm(current_access here, worker& on, thread& self, thread* next,
+                   std::uintptr_t message, after expected) noexcept;
   void switch_with_baggage(worker& on, thread& self, thread* next, std::uintptr_t message,
                            after expected) noexcept;
   [[noreturn]] void switch_for_ever(worker& on, thread* next, std::uintptr_t message) noexcept;
@@ -273,8 +277,8 @@ class fiber_scheduler : public scheduler_port {
   thread* spawn_at_once(worker& on, closure_function entry, small_closure closure) noexcept;
   thread* spawn_slowly(closure_function entry, small_closure closure, int& error) noexcept;
   void make_ready_slowly(thread& claimed) noexcept;
-  void lend_to(worker& on, thread& self, thread& which) noexcept;
-  void start_from(worker& on, fiber_processor& here, thread& self, thread& fresh) noexcept;
+  void lend_to(current_access here, worker& on, thread& self, thread& which) noexcept;
+  void start_from(current_access here, worker& on, thread& self, thread& fresh) noexcept;
   void join_by_permit(thread& which) noexcept;
   void park_again_until_set(const base::atomic<bool>& flag, wait_reason why) noexcept;
   void ready_again(worker& on, thread& left) noexcept;
@@ -285,16 +289,17 @@ class fiber_scheduler : public scheduler_port {
   void publish_end(worker& on, thread& ended) noexcept;
   thread* end_of_child(thread& self, thread* popped) noexcept;
   // These two do not return either, but are left by a jump (fiber_end_impl.hpp).
-  void end_thread(thread& self) noexcept;
+  void end_thread(current_access here, thread& self) noexcept;
   void end_for_anybody(worker& on, thread& self, std::uintptr_t waiting) noexcept;
   [[noreturn]] void end_as_guest_or_later(worker& on, thread& self) noexcept;
   [[noreturn]] void end_late_child() noexcept;
   [[noreturn]] void end_slowly(worker& on, thread& next, std::uintptr_t message) noexcept;
-  [[noreturn]] void end_child() noexcept;
-  [[noreturn]] void end_child_inside(worker& on, thread& self) noexcept;
+  [[noreturn]] void end_child(current_access here, thread& self) noexcept;
+  [[noreturn]] void end_child_inside(current_access here, worker& on, thread& self) noexcept;
   [[noreturn]] void end_child_as_guest_or_later(worker& on, thread& self) noexcept;
   [[noreturn]] void end_child_slowly(worker& on, thread& self, thread* popped) noexcept;
-  [[noreturn]] void end_for(worker& on, thread& self, thread& next, after action) noexcept;
+  [[noreturn]] void end_for(current_access here, worker& on, thread& self, thread& next,
+                            after action) noexcept;
 
   // On a worker without a processor (fiber_guest_impl.hpp).
   void park_as_guest(worker& on, thread& self, wait_reason why) noexcept;
@@ -303,10 +308,10 @@ class fiber_scheduler : public scheduler_port {
   static void thread_main(std::uintptr_t message);
   [[noreturn]] static void child_main(std::uintptr_t parent);
   static void after_start(std::uintptr_t message) noexcept;
-  static void run_thread(worker& on);
+  static void run_thread(current_access here);
   static void clear_up_and_end();
   [[noreturn]] static void clear_up_and_end_child();
-  static bool leaves_something(const thread& self) noexcept;
+  static bool leaves_something(current_access here, const thread& self) noexcept;
   static void clear_up(thread& self);
 };
 

@@ -7,17 +7,17 @@ namespace treadle::core {
 
 template <class Model>
 [[gnu::always_inline]] inline context::resume_point fiber_scheduler<Model>::prepare(
-    worker& on, thread& next) noexcept {
+    current_access here, worker& on, thread& next) noexcept {
   if (!next.bound) [[unlikely]]
     memory_.bind(processor_of(on), next);
-  return prepare_bound(next);
+  return prepare_bound(here, next);
 }
 
 template <class Model>
 [[gnu::always_inline]] inline context::resume_point fiber_scheduler<Model>::prepare_bound(
-    thread& next) noexcept {
+    current_access here, thread& next) noexcept {
   transition(next, thread_state::ready, thread_state::running, wait_reason::none);
-  set_current_thread(&next);
+  here.set_self(&next);
   return next.resume;
 }
 
@@ -33,13 +33,14 @@ template <class Model>
 }
 
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_away(worker& on, thread& self,
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_away(current_access here,
+                                                                       worker& on, thread& self,
                                                                        thread* next,
                                                                        std::uintptr_t message,
                                                                        after expected) noexcept {
-  if (!is_calm(on)) [[unlikely]]
+  if (!is_calm(here, on)) [[unlikely]]
     return switch_with_baggage(on, self, next, message, expected);
-  switch_calm(on, self, next, message, expected);
+  switch_calm(here, on, self, next, message, expected);
 }
 
 // The thread stops amid a throw, a handler or a read section. Everybody else finds a calm worker.
@@ -51,12 +52,13 @@ template <class Model>
   move_read_sections(self);
   const exception_globals kept = *on.exceptions;
   *on.exceptions = exception_globals{};
-  switch_calm(on, self, next, message, expected);
+  switch_calm(current_access(), on, self, next, message, expected);
   *current_worker_or_null()->exceptions = kept;
 }
 
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_calm(worker& on, thread& self,
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_calm(current_access here,
+                                                                       worker& on, thread& self,
                                                                        thread* next,
                                                                        std::uintptr_t message,
                                                                        after expected) noexcept {
@@ -65,10 +67,10 @@ template <class Model>
   context::resume_point there;
   if (next == nullptr) {
     there = on.idle;
-    set_current_thread(nullptr);
+    here.set_self(nullptr);
     context::leave(note, on.idle_note);
   } else {
-    there = prepare(on, *next);
+    there = prepare(here, on, *next);
     context::leave(note, next->body->note);
   }
   message = context::jump(self.resume, there, message);
@@ -83,13 +85,14 @@ template <class Model>
 template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::switch_for_ever(
     worker& on, thread* next, std::uintptr_t message) noexcept {
+  const current_access here;
   context::resume_point there;
   if (next == nullptr) {
     there = on.idle;
-    set_current_thread(nullptr);
+    here.set_self(nullptr);
     context::leave_for_ever(on.idle_note);
   } else {
-    there = prepare(on, *next);
+    there = prepare(here, on, *next);
     context::leave_for_ever(next->body->note);
   }
   context::jump_for_ever(there, message);
@@ -97,7 +100,7 @@ template <class Model>
 
 template <class Model>
 void fiber_scheduler<Model>::run(worker& on, thread& next) noexcept {
-  const context::resume_point there = prepare(on, next);
+  const context::resume_point there = prepare(current_access(), on, next);
   context::leave(on.idle_note, next.body->note);
   const std::uintptr_t message =
       context::jump(on.idle, there, static_cast<std::uintptr_t>(after::nothing));
@@ -261,43 +264,58 @@ template <class Model>
 template <class Model>
 [[gnu::always_inline]] inline void fiber_scheduler<Model>::park_here(thread& self, wait_reason why,
                                                                      after expected) noexcept {
-  worker& on = *current_worker_or_null();
+  const current_access here;
+  worker& on = *here.on();
   if (!enter(on)) [[unlikely]]
     return park_as_guest(on, self, why);
+  if (!model().is_plain()) [[unlikely]]
+    return park_anyhow(on, self, why);
+  transition(self, thread_state::running, thread_state::parked, why);
+  thread* next = model().pick_plain(processor_of(on));
+  if (!self.permit.publish_parked()) [[unlikely]]
+    ready_again(on, self);
+  switch_away(here, on, self, next, static_cast<std::uintptr_t>(after::nothing), expected);
+}
+
+// The same with thieves or levels about.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::park_anyhow(worker& on, thread& self,
+                                                           wait_reason why) noexcept {
   transition(self, thread_state::running, thread_state::parked, why);
   thread* next = model().pick(processor_of(on));
-  switch_away(on, self, next, stop_running(on, self, after::parked), expected);
+  switch_away(current_access(), on, self, next, stop_running(on, self, after::parked),
+              after::parked);
 }
 
 // With one processor a joiner needs no permit to wait by: whoever ends `which` makes it ready, and
 // it cannot be resumed before it has left this processor. The worker is inside.
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::lend_to(worker& on, thread& self,
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::lend_to(current_access here, worker& on,
+                                                                   thread& self,
                                                                    thread& which) noexcept {
-  fiber_processor& here = processor_of(on);
-  thread* next = model().pick(here);
+  fiber_processor& mine = processor_of(on);
+  thread* next = model().pick_plain(mine);
   if (!lend(which, self)) [[unlikely]] {
     if (next != nullptr) model().ready(on, *next);
     return leave(on);
   }
   transition(self, thread_state::running, thread_state::parked, wait_reason::join);
-  if (next != nullptr && !next->bound && is_calm(on)) [[likely]] {
-    start_from(on, here, self, *next);
+  if (next != nullptr && !next->bound && is_calm(here, on)) [[likely]] {
+    start_from(here, on, self, *next);
   } else {
-    switch_away(on, self, next, static_cast<std::uintptr_t>(after::nothing), after::nothing);
+    switch_away(here, on, self, next, static_cast<std::uintptr_t>(after::nothing), after::nothing);
   }
 }
 
 // A switch to a thread that has not run yet, from a calm worker.
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::start_from(worker& on,
-                                                                      fiber_processor& here,
-                                                                      thread& self,
+[[gnu::always_inline]] inline void fiber_scheduler<Model>::start_from(current_access here,
+                                                                      worker& on, thread& self,
                                                                       thread& fresh) noexcept {
   const int kept_errno = *on.errno_address;
-  thread_body& body = memory_.bind_to_run(here, fresh);
+  thread_body& body = memory_.bind_to_run(processor_of(on), fresh);
   transition(fresh, thread_state::ready, thread_state::running, wait_reason::none);
-  set_current_thread(&fresh);
+  here.set_self(&fresh);
   context::fiber_note& note = self.body->note;
   context::leave(note, body.note);
   const std::uintptr_t message = context::jump_to_new(
@@ -313,15 +331,16 @@ template <class Model>
 
 template <class Model>
 void fiber_scheduler<Model>::join(thread& which) noexcept {
-  if (!model().is_alone() || which.scheduler != this) [[unlikely]]
+  if (!model().is_plain() || which.scheduler != this) [[unlikely]]
     return join_by_permit(which);
   if (!has_ended(which)) {
-    worker& on = *current_worker_or_null();
+    const current_access here;
+    worker& on = *here.on();
     if (!enter_at_once(on)) [[unlikely]] {
       leave(on);
       return join_by_permit(which);
     }
-    lend_to(on, *current_thread_or_null(), which);
+    lend_to(here, on, *here.self(), which);
   }
   record_pool::release(current_worker_or_null()->records, which);
 }
@@ -345,7 +364,8 @@ template <class Model>
     processor_of(on).timers.arm(*self.body, until, now);
     transition(self, thread_state::running, thread_state::parked, why);
     thread* next = model().pick(processor_of(on));
-    switch_away(on, self, next, stop_running(on, self, after::parked), after::parked);
+    switch_away(current_access(), on, self, next, stop_running(on, self, after::parked),
+                after::parked);
   }
   const bool fired = timer_queue::disarm(*self.body);
   // On a tie the token wins.
@@ -354,16 +374,32 @@ template <class Model>
 
 template <class Model>
 void fiber_scheduler<Model>::yield() noexcept {
-  worker& on = *current_worker_or_null();
+  const current_access here;
+  worker& on = *here.on();
   if (!enter(on)) [[unlikely]]
     return move_to_processor(on);
+  if (!model().is_plain()) [[unlikely]]
+    return yield_anyhow(on);
+  fiber_processor& mine = processor_of(on);
+  thread* next = model().pick_plain(mine);
+  if (next == nullptr && !model().wants_idle(on)) return leave(on);
+  thread& self = *here.self();
+  transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
+  model().queue_plain(mine, self);
+  switch_away(here, on, self, next, static_cast<std::uintptr_t>(after::nothing), after::yielded);
+}
+
+// The same with thieves or levels about.
+template <class Model>
+[[gnu::noinline]] void fiber_scheduler<Model>::yield_anyhow(worker& on) noexcept {
   if (levels_in_use.load(base::relaxed)) [[unlikely]]  // relaxed: see there
     return yield_by_level(on);
   thread* next = model().pick(processor_of(on));
   if (next == nullptr && !model().wants_idle(on)) return leave(on);
   thread& self = *current_thread_or_null();
   transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
-  switch_away(on, self, next, stop_running(on, self, after::yielded), after::yielded);
+  switch_away(current_access(), on, self, next, stop_running(on, self, after::yielded),
+              after::yielded);
 }
 
 // The same where threads may be of several levels: who is not a usual one gives way to its like.
@@ -376,7 +412,8 @@ template <class Model>
   if (next == nullptr && levelled) next = levels_.pop(thread_levels::all << queue_level(self));
   if (next == nullptr && !model().wants_idle(on)) return leave(on);
   transition(self, thread_state::running, thread_state::ready, wait_reason::yield);
-  switch_away(on, self, next, stop_running(on, self, after::yielded), after::yielded);
+  switch_away(current_access(), on, self, next, stop_running(on, self, after::yielded),
+              after::yielded);
 }
 
 // Whether who yields is above all others, and it is not the others' turn: it would be next again.
@@ -407,7 +444,7 @@ int fiber_scheduler<Model>::fork(thread& child, fork_point& point) noexcept {
   point.youngest = &child;
   transition(child, thread_state::fresh, thread_state::ready, wait_reason::started);
   transition(self, thread_state::running, thread_state::ready, wait_reason::scope);
-  switch_away(on, self, &child, tag(self, after::forked), after::nothing);
+  switch_away(current_access(), on, self, &child, tag(self, after::forked), after::nothing);
   if (point.youngest != nullptr) leave_behind(point);
   return 0;
 }
@@ -416,8 +453,9 @@ template <class Model>
 int fiber_scheduler<Model>::spawn_child(closure_function entry, const child_closure& closure,
                                         fork_point& point) noexcept {
   worker& on = core::current_worker();
+  const current_access here;
   thread* made = nullptr;
-  if (on.scheduler == this && is_calm(on)) [[likely]] {
+  if (on.scheduler == this && is_calm(here, on)) [[likely]] {
     if (enter(on)) [[likely]]
       made = memory_.create_child(on, processor_of(on));
     if (made == nullptr) [[unlikely]]
@@ -425,7 +463,7 @@ int fiber_scheduler<Model>::spawn_child(closure_function entry, const child_clos
   }
   if (made == nullptr) [[unlikely]]
     return scheduler_port::spawn_child(entry, closure, point);
-  thread& self = *current_thread_or_null();
+  thread& self = *here.self();
   made->scheduler = this;
   thread_body& body = *made->body;
   body.entry = entry;
@@ -439,7 +477,7 @@ int fiber_scheduler<Model>::spawn_child(closure_function entry, const child_clos
   transition(self, thread_state::running, thread_state::ready, wait_reason::scope);
   const int kept_errno = *on.errno_address;
   context::fiber_note& note = self.body->note;
-  set_current_thread(made);
+  here.set_self(made);
   context::leave(note, body.note);
   const std::uintptr_t message =
       context::jump_to_new(self.resume, reinterpret_cast<std::byte*>(&body),

@@ -124,6 +124,16 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
       return pick_alone(mine);
     return pick_local(mine);
   }
+  [[gnu::always_inline]] thread* pick_plain(fiber_processor& here) noexcept {
+    processor& mine = of(here);
+    const unsigned turn = mine.tick();
+    if ((turn & look_around_mask) == 0) [[unlikely]]
+      return look_around(mine, turn);
+    return pick_alone(mine);
+  }
+  [[gnu::always_inline]] void queue_plain(fiber_processor& here, thread& which) noexcept {
+    queue_last(of(here), which);
+  }
   // A woken thread: it is likely to be what this processor should run next.
   [[gnu::always_inline]] void ready(worker& on, thread& which) noexcept {
     processor& mine = of(on);

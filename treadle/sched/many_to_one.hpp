@@ -61,12 +61,26 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
     thread* found = mine.ready.pop_front();
     return found != nullptr || injected_.looks_empty() ? found : after_looking_around(mine);
   }
+  bool is_plain() const noexcept {
+    return !levels_in_use.load(base::relaxed);  // relaxed: see scheduler_port
+  }
+  [[gnu::always_inline]] thread* pick_plain(fiber_processor& here) noexcept {
+    processor& mine = of(here);
+    const unsigned turn = mine.tick();
+    if ((turn & look_around_mask) == 0) [[unlikely]] {
+      if (thread* found = look_around(mine, turn)) return found;
+    }
+    thread* found = mine.ready.pop_front();
+    return found != nullptr || injected_.looks_empty() ? found : after_looking_around(mine);
+  }
+  [[gnu::always_inline]] void queue_plain(fiber_processor& here, thread& which) noexcept {
+    of(here).ready.push_back(&which);
+  }
   [[gnu::always_inline]] void ready(worker& on, thread& which) noexcept {
     queue_last(of(on), which);
   }
   [[gnu::always_inline]] void queue_last(processor& mine, thread& which) noexcept {
-    // relaxed: see scheduler_port
-    if (levels_in_use.load(base::relaxed) && which.is_levelled()) [[unlikely]]
+    if (!is_plain() && which.is_levelled()) [[unlikely]]
       return push_to_level(which);
     mine.ready.push_back(&which);
   }

@@ -76,6 +76,37 @@ inline std::uint64_t read_sections_here() noexcept {
       : "=r"(word));
   return word;
 }
+
+// For who looks several times: finds the state once. It must be asked anew after a call that may
+// wait and after a switch only because registers are gone then; the place within a kernel thread's
+// block is the same in all of them.
+class current_access {
+ public:
+  [[gnu::always_inline]] current_access() noexcept {
+    asm volatile("movq treadle_current@gottpoff(%%rip), %0" : "=r"(offset_));
+  }
+  [[gnu::always_inline]] thread* self() const noexcept {
+    thread* self;
+    asm volatile("movq %%fs:(%1), %0" : "=r"(self) : "r"(offset_));
+    return self;
+  }
+  [[gnu::always_inline]] worker* on() const noexcept {
+    worker* on;
+    asm volatile("movq %%fs:8(%1), %0" : "=r"(on) : "r"(offset_));
+    return on;
+  }
+  [[gnu::always_inline]] void set_self(thread* self) const noexcept {
+    asm volatile("movq %0, %%fs:(%1)" : : "r"(self), "r"(offset_));
+  }
+  // `word`, or more bits of it where there are read sections.
+  [[gnu::always_inline]] std::uint64_t with_read_sections(std::uint64_t word) const noexcept {
+    asm volatile("orq %%fs:16(%1), %0" : "+r"(word) : "r"(offset_) : "cc");
+    return word;
+  }
+
+ private:
+  std::uintptr_t offset_;
+};
 #else
 // Not inlined, for the reason in the file head.
 thread* current_thread_or_null() noexcept;
@@ -83,6 +114,16 @@ worker* current_worker_or_null() noexcept;
 void set_current_thread(thread* self) noexcept;
 void set_current_worker(worker* on) noexcept;
 std::uint64_t read_sections_here() noexcept;
+
+class current_access {
+ public:
+  thread* self() const noexcept { return current_thread_or_null(); }
+  worker* on() const noexcept { return current_worker_or_null(); }
+  void set_self(thread* self) const noexcept { set_current_thread(self); }
+  std::uint64_t with_read_sections(std::uint64_t word) const noexcept {
+    return word | read_sections_here();
+  }
+};
 #endif
 
 }  // namespace treadle::core
