@@ -201,14 +201,16 @@ void fiber_scheduler<Model>::thread_main(std::uintptr_t message) {
   const current_access here;
   context::arrive(here.self()->body->note);
   if (message != static_cast<std::uintptr_t>(after::nothing)) [[unlikely]]
-    after_start(message);
+    return start_slowly(message);
   run_thread(here);
 }
 
+// Who was left to start this one has something left to do.
 template <class Model>
-[[gnu::noinline]] void fiber_scheduler<Model>::after_start(std::uintptr_t message) noexcept {
+[[gnu::noinline]] void fiber_scheduler<Model>::start_slowly(std::uintptr_t message) {
   static_cast<fiber_scheduler*>(current_thread_or_null()->scheduler)
       ->after_any_switch(*current_worker_or_null(), message);
+  run_thread(current_access());
 }
 
 template <class Model>

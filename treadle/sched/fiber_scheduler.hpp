@@ -277,8 +277,8 @@ class fiber_scheduler : public scheduler_port {
   thread* spawn_at_once(worker& on, closure_function entry, small_closure closure) noexcept;
   thread* spawn_slowly(closure_function entry, small_closure closure, int& error) noexcept;
   void make_ready_slowly(thread& claimed) noexcept;
-  void lend_to(current_access here, worker& on, thread& self, thread& which) noexcept;
-  void start_from(current_access here, worker& on, thread& self, thread& fresh) noexcept;
+  worker& lend_to(current_access here, worker& on, thread& self, thread& which) noexcept;
+  worker& start_from(current_access here, worker& on, thread& self, thread& fresh) noexcept;
   void join_by_permit(thread& which) noexcept;
   void park_again_until_set(const base::atomic<bool>& flag, wait_reason why) noexcept;
   void ready_again(worker& on, thread& left) noexcept;
@@ -307,7 +307,7 @@ class fiber_scheduler : public scheduler_port {
   [[noreturn]] void end_as_guest(worker& on, thread& self) noexcept;
   static void thread_main(std::uintptr_t message);
   [[noreturn]] static void child_main(std::uintptr_t parent);
-  static void after_start(std::uintptr_t message) noexcept;
+  static void start_slowly(std::uintptr_t message);
   static void run_thread(current_access here);
   static void clear_up_and_end();
   [[noreturn]] static void clear_up_and_end_child();

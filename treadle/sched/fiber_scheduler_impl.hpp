@@ -287,31 +287,32 @@ template <class Model>
               after::parked);
 }
 
-// With one processor a joiner needs no permit to wait by: whoever ends `which` makes it ready, and
+// On whose worker it goes on. With one processor a joiner needs no permit to wait by: whoever ends `which` makes it ready, and
 // it cannot be resumed before it has left this processor. The worker is inside.
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::lend_to(current_access here, worker& on,
-                                                                   thread& self,
-                                                                   thread& which) noexcept {
+[[gnu::always_inline]] inline worker& fiber_scheduler<Model>::lend_to(current_access here,
+                                                                      worker& on, thread& self,
+                                                                      thread& which) noexcept {
   fiber_processor& mine = processor_of(on);
   thread* next = model().pick_plain(mine);
   if (!lend(which, self)) [[unlikely]] {
     if (next != nullptr) model().ready(on, *next);
-    return leave(on);
+    leave(on);
+    return on;
   }
   transition(self, thread_state::running, thread_state::parked, wait_reason::join);
   if (next != nullptr && !next->bound && is_calm(here, on)) [[likely]] {
-    start_from(here, on, self, *next);
-  } else {
-    switch_away(here, on, self, next, static_cast<std::uintptr_t>(after::nothing), after::nothing);
+    return start_from(here, on, self, *next);
   }
+  switch_away(here, on, self, next, static_cast<std::uintptr_t>(after::nothing), after::nothing);
+  return *current_worker_or_null();
 }
 
 // A switch to a thread that has not run yet, from a calm worker.
 template <class Model>
-[[gnu::always_inline]] inline void fiber_scheduler<Model>::start_from(current_access here,
-                                                                      worker& on, thread& self,
-                                                                      thread& fresh) noexcept {
+[[gnu::always_inline]] inline worker& fiber_scheduler<Model>::start_from(current_access here,
+                                                                         worker& on, thread& self,
+                                                                         thread& fresh) noexcept {
   const int kept_errno = *on.errno_address;
   thread_body& body = memory_.bind_to_run(processor_of(on), fresh);
   transition(fresh, thread_state::ready, thread_state::running, wait_reason::none);
@@ -327,22 +328,23 @@ template <class Model>
   after_switch(now_on, message, after::nothing);
   *now_on.errno_address = kept_errno;
   leave(now_on);
+  return now_on;
 }
 
 template <class Model>
 void fiber_scheduler<Model>::join(thread& which) noexcept {
   if (!model().is_plain() || which.scheduler != this) [[unlikely]]
     return join_by_permit(which);
+  const current_access here;
+  worker* on = here.on();
   if (!has_ended(which)) {
-    const current_access here;
-    worker& on = *here.on();
-    if (!enter_at_once(on)) [[unlikely]] {
-      leave(on);
+    if (!enter_at_once(*on)) [[unlikely]] {
+      leave(*on);
       return join_by_permit(which);
     }
-    lend_to(here, on, *here.self(), which);
+    on = &lend_to(here, *on, *here.self(), which);
   }
-  record_pool::release(current_worker_or_null()->records, which);
+  record_pool::release(on->records, which);
 }
 
 template <class Model>

@@ -5,6 +5,42 @@
 
 namespace treadle::tasks {
 
+// ---- passed on ----
+
+int carrier::create(const core::creation& wanted, core::thread*& made) noexcept {
+  return home_.create(wanted, made);
+}
+void carrier::discard(core::thread& unstarted) noexcept { home_.discard(unstarted); }
+core::thread* carrier::spawn(core::closure_function entry, core::small_closure closure,
+                             int& error) noexcept {
+  return home_.spawn(entry, closure, error);
+}
+int carrier::start(core::thread& fresh) noexcept { return home_.start(fresh); }
+void carrier::make_ready(core::thread& claimed) noexcept { home_.make_ready(claimed); }
+void carrier::yield() noexcept { home_.yield(); }
+void carrier::exit() noexcept {
+  home_.exit();
+  __builtin_unreachable();  // a virtual call is not known to be without return
+}
+int carrier::fork(core::thread& child, core::fork_point& point) noexcept {
+  return home_.fork(child, point);
+}
+int carrier::spawn_child(core::closure_function entry, const core::child_closure& closure,
+                         core::fork_point& point) noexcept {
+  return home_.spawn_child(entry, closure, point);
+}
+void carrier::enter_blocking() noexcept { home_.enter_blocking(); }
+void carrier::leave_blocking() noexcept { home_.leave_blocking(); }
+void carrier::reap(core::thread& finished) noexcept { home_.reap(finished); }
+int carrier::set_level(core::thread& which, core::thread_level wanted) noexcept {
+  return home_.set_level(which, wanted);
+}
+void carrier::use_levels() noexcept { home_.use_levels(); }
+unsigned carrier::width() const noexcept { return home_.width(); }
+core::scheduler_counters carrier::counters() const noexcept { return home_.counters(); }
+
+// ---- its own ----
+
 core::wake carrier::park(core::wait_reason why, core::deadline until) noexcept {
   // Only a look, as an attempt at a call on a descriptor makes it.
   if (until.nanoseconds() == 0) return home_.park(why, until);

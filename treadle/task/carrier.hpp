@@ -29,38 +29,26 @@ class carrier final : public core::scheduler_port {
     carrier::scheduler_port::carrier = this;
   }
 
-  // Passed on.
-  int create(const core::creation& wanted, core::thread*& made) noexcept override {
-    return home_.create(wanted, made);
-  }
-  void discard(core::thread& unstarted) noexcept override { home_.discard(unstarted); }
+  // Passed on. Not in line: a compiler that sees their bodies guesses that a wake-up by anybody
+  // comes here, and compares first.
+  int create(const core::creation& wanted, core::thread*& made) noexcept override;
+  void discard(core::thread& unstarted) noexcept override;
   core::thread* spawn(core::closure_function entry, core::small_closure closure,
-                      int& error) noexcept override {
-    return home_.spawn(entry, closure, error);
-  }
-  int start(core::thread& fresh) noexcept override { return home_.start(fresh); }
-  void make_ready(core::thread& claimed) noexcept override { home_.make_ready(claimed); }
-  void yield() noexcept override { home_.yield(); }
-  [[noreturn]] void exit() noexcept override {
-    home_.exit();
-    __builtin_unreachable();  // a virtual call is not known to be without return
-  }
-  int fork(core::thread& child, core::fork_point& point) noexcept override {
-    return home_.fork(child, point);
-  }
+                      int& error) noexcept override;
+  int start(core::thread& fresh) noexcept override;
+  void make_ready(core::thread& claimed) noexcept override;
+  void yield() noexcept override;
+  [[noreturn]] void exit() noexcept override;
+  int fork(core::thread& child, core::fork_point& point) noexcept override;
   int spawn_child(core::closure_function entry, const core::child_closure& closure,
-                  core::fork_point& point) noexcept override {
-    return home_.spawn_child(entry, closure, point);
-  }
-  void enter_blocking() noexcept override { home_.enter_blocking(); }
-  void leave_blocking() noexcept override { home_.leave_blocking(); }
-  void reap(core::thread& finished) noexcept override { home_.reap(finished); }
-  int set_level(core::thread& which, core::thread_level wanted) noexcept override {
-    return home_.set_level(which, wanted);
-  }
-  void use_levels() noexcept override { home_.use_levels(); }
-  unsigned width() const noexcept override { return home_.width(); }
-  core::scheduler_counters counters() const noexcept override { return home_.counters(); }
+                  core::fork_point& point) noexcept override;
+  void enter_blocking() noexcept override;
+  void leave_blocking() noexcept override;
+  void reap(core::thread& finished) noexcept override;
+  int set_level(core::thread& which, core::thread_level wanted) noexcept override;
+  void use_levels() noexcept override;
+  unsigned width() const noexcept override;
+  core::scheduler_counters counters() const noexcept override;
 
   // A task parks the thread that carries it.
   core::wake park(core::wait_reason why, core::deadline until) noexcept override;
