@@ -11,6 +11,10 @@ set(treadle_test_timeout 300)
 if(TREADLE_SANITIZE)
   set(treadle_test_timeout 900)
 endif()
+# Before that its stacks are printed (tests/support/watched.py); and of what passes, nothing.
+math(EXPR treadle_test_watch "${treadle_test_timeout} - 80")
+set(treadle_watched ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/support/watched.py
+  ${treadle_test_watch})
 
 set(TREADLE_TEST_PROGRAMS_DIR ${PROJECT_BINARY_DIR}/tests/programs)
 set(treadle_test_definitions
@@ -83,8 +87,9 @@ foreach(source IN LISTS treadle_tests)
   if(TARGET treadle_command AND label MATCHES "tool|whole")
     add_dependencies(${target} treadle_command)
   endif()
-  add_test(NAME ${name} COMMAND ${target})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${treadle_test_timeout} LABELS ${label})
+  add_test(NAME ${name} COMMAND ${treadle_watched} $<TARGET_FILE:${target}>)
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${treadle_test_timeout} LABELS ${label}
+    ENVIRONMENT "GTEST_BRIEF=1")
 endforeach()
 
 # What waits for descriptors runs once more through io_uring, and through io_uring that receives
@@ -96,18 +101,21 @@ foreach(name IN LISTS treadle_uring_tests)
       continue()
     endif()
     add_test(NAME tests/conformance/${name}_test/uring/${way}
-      COMMAND conformance_${name}_test --gtest_filter=-*one_to_one*)
+      COMMAND ${treadle_watched} $<TARGET_FILE:conformance_${name}_test>
+        --gtest_filter=-*one_to_one*)
     set_tests_properties(tests/conformance/${name}_test/uring/${way} PROPERTIES
       TIMEOUT ${treadle_test_timeout} LABELS conformance
-      ENVIRONMENT "TREADLE_IO=sockets=uring;TREADLE_TEST_RECEIVE=${way}")
+      ENVIRONMENT "GTEST_BRIEF=1;TREADLE_IO=sockets=uring;TREADLE_TEST_RECEIVE=${way}")
   endforeach()
 endforeach()
 
 # Where the kernel refuses membarrier, readers have fences of their own.
 foreach(name IN ITEMS rcu hazard_pointer)
-  add_test(NAME tests/conformance/${name}_test/own_fences COMMAND conformance_${name}_test)
+  add_test(NAME tests/conformance/${name}_test/own_fences
+    COMMAND ${treadle_watched} $<TARGET_FILE:conformance_${name}_test>)
   set_tests_properties(tests/conformance/${name}_test/own_fences PROPERTIES
-    TIMEOUT ${treadle_test_timeout} LABELS conformance ENVIRONMENT "TREADLE_FAULT=membarrier:1+")
+    TIMEOUT ${treadle_test_timeout} LABELS conformance
+    ENVIRONMENT "GTEST_BRIEF=1;TREADLE_FAULT=membarrier:1+")
 endforeach()
 
 # Every public header compiles by itself: a user includes them in any order.

@@ -287,8 +287,9 @@ template <class Model>
               after::parked);
 }
 
-// On whose worker it goes on. With one processor a joiner needs no permit to wait by: whoever ends `which` makes it ready, and
-// it cannot be resumed before it has left this processor. The worker is inside.
+// On whose worker it goes on. With one processor a joiner needs no permit to wait by: whoever ends
+// `which` makes it ready, and it cannot be resumed before it has left this processor. The worker is
+// inside.
 template <class Model>
 [[gnu::always_inline]] inline worker& fiber_scheduler<Model>::lend_to(current_access here,
                                                                       worker& on, thread& self,
