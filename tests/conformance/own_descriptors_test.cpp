@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -31,7 +33,7 @@ int lowest_free() {
   return number;
 }
 
-// Workers that are just starting have descriptors for a moment.
+// What a poller opens is moved up at once, but another kernel thread may see it before.
 void expect_free_again(int number) {
   for (int look = 0; look < 10'000 && lowest_free() > number; ++look) this_thread::yield();
   EXPECT_LE(lowest_free(), number);
@@ -70,6 +72,31 @@ TYPED_TEST(OwnDescriptors, files_take_no_low_number) {
     EXPECT_EQ(io::fsync(file), 0);
     expect_free_again(before);
     io::close(file);
+  });
+}
+
+// While workers start all the time, because others block theirs.
+TYPED_TEST(OwnDescriptors, workers_take_no_low_number_even_for_a_moment) {
+  this->in([] {
+    const int before = lowest_free();
+    std::atomic<bool> over{false};
+    std::vector<thread> sleepers;
+    for (int i = 0; i < 30; ++i) {
+      sleepers.emplace_back([&] {
+        while (!over.load()) {
+          ::usleep(500);
+          this_thread::yield();
+        }
+      });
+    }
+    int highest = before;
+    for (int look = 0; look < 2000; ++look) {
+      highest = std::max(highest, lowest_free());
+      if (look % 100 == 0) this_thread::yield();
+    }
+    over = true;
+    for (thread& one : sleepers) one.join();
+    EXPECT_EQ(highest, before);
   });
 }
 

@@ -1,7 +1,10 @@
 #include "treadle/sched/blocked_probe.hpp"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
@@ -22,6 +25,59 @@ namespace {
 constexpr std::size_t ring_pages = 2;
 // Sourced: a record of a switch has nothing but its header.
 constexpr std::uint64_t record_bytes = sizeof(perf_event_header);
+
+// Null where the kernel refuses.
+void* map_ring(pid_t kernel_id) noexcept {
+  perf_event_attr wanted;
+  std::memset(&wanted, 0, sizeof(wanted));
+  wanted.size = sizeof(wanted);
+  wanted.type = PERF_TYPE_SOFTWARE;
+  wanted.config = PERF_COUNT_SW_DUMMY;
+  wanted.context_switch = 1;
+  wanted.exclude_kernel = 1;  // else paranoid level 2 refuses
+  wanted.exclude_hv = 1;
+  wanted.watermark = 1;
+  wanted.wakeup_watermark = 1U << 30;  // more than the ring has: never a wake-up
+  const long event = ::syscall(SYS_perf_event_open, &wanted, kernel_id, -1, -1,
+                               static_cast<long>(PERF_FLAG_FD_CLOEXEC));
+  if (event < 0) return nullptr;
+  // The descriptor came by a bare system call, so these two are bare as well: ThreadSanitizer,
+  // which follows descriptors, would take it for an older one of that number.
+  const long memory = ::syscall(SYS_mmap, nullptr, ring_pages * base::page_bytes(), PROT_READ,
+                                MAP_SHARED, static_cast<int>(event), 0);
+  ::syscall(SYS_close, static_cast<int>(event));  // the mapping keeps the event
+  return memory == -1 ? nullptr : reinterpret_cast<void*>(memory);
+}
+
+struct ring_request {
+  pid_t kernel_id;
+  void* memory;
+};
+
+void* map_ring_main(void* argument) {
+  auto& request = *static_cast<ring_request*>(argument);
+  // A table of its own, empty. Where that is refused it is the program's.
+  ::syscall(SYS_close_range, 0U, ~0U, static_cast<unsigned>(CLOSE_RANGE_UNSHARE));
+  request.memory = map_ring(request.kernel_id);
+  return nullptr;
+}
+
+// On a kernel thread with a descriptor table of its own: a number that the program has closed must
+// not be a perf event's even for a moment. Whoever is on his way into a read of that number would
+// wait for the event, for ever (seen with twenty readers of a socket that is closed).
+void* map_ring_apart(pid_t kernel_id) noexcept {
+  ring_request request{kernel_id, nullptr};
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t helper{};
+  const bool apart = ::pthread_create(&helper, nullptr, &map_ring_main, &request) == 0;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!apart) return map_ring(kernel_id);
+  ::pthread_join(helper, nullptr);
+  return request.memory;
+}
 
 }  // namespace
 
@@ -54,26 +110,9 @@ void blocked_probe::mend(activation_level highest) noexcept {
 
 bool blocked_probe::open_ring(pid_t kernel_id) noexcept {
   if (base::injected_fault(base::faulty_call::perf_event_open) != 0) return false;
-  perf_event_attr wanted;
-  std::memset(&wanted, 0, sizeof(wanted));
-  wanted.size = sizeof(wanted);
-  wanted.type = PERF_TYPE_SOFTWARE;
-  wanted.config = PERF_COUNT_SW_DUMMY;
-  wanted.context_switch = 1;
-  wanted.exclude_kernel = 1;  // else paranoid level 2 refuses
-  wanted.exclude_hv = 1;
-  wanted.watermark = 1;
-  wanted.wakeup_watermark = 1U << 30;  // more than the ring has: never a wake-up
-  const long event = ::syscall(SYS_perf_event_open, &wanted, kernel_id, -1, -1,
-                               static_cast<long>(PERF_FLAG_FD_CLOEXEC));
-  if (event < 0) return false;
-  // The descriptor came by a bare system call, so these two are bare as well: ThreadSanitizer,
-  // which follows descriptors, would take it for an older one of that number.
-  const long memory = ::syscall(SYS_mmap, nullptr, ring_pages * base::page_bytes(), PROT_READ,
-                                MAP_SHARED, static_cast<int>(event), 0);
-  ::syscall(SYS_close, static_cast<int>(event));  // the mapping keeps the event
-  if (memory == -1) return false;
-  ring_.store(reinterpret_cast<void*>(memory), base::release);  // pairs with is_blocked()
+  void* const memory = map_ring_apart(kernel_id);
+  if (memory == nullptr) return false;
+  ring_.store(memory, base::release);  // pairs with is_blocked()
   return true;
 }
 
