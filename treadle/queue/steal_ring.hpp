@@ -28,8 +28,7 @@ class steal_ring {
     const std::uint64_t tail = tail_.load(base::relaxed);  // relaxed: owner only
     // acquire: as in is_full()
     if (tail - head_.load(base::acquire) == Capacity) return false;
-    slot(tail).store(item, base::relaxed);  // relaxed: published by tail
-    tail_.store(tail + 1, base::release);   // as in push_into_room()
+    push_at(tail, item);
     return true;
   }
 
@@ -42,9 +41,7 @@ class steal_ring {
 
   // Owner only, when it is not full.
   void push_into_room(T* item) noexcept {
-    const std::uint64_t tail = tail_.load(base::relaxed);  // relaxed: owner only
-    slot(tail).store(item, base::relaxed);                 // relaxed: published by tail
-    tail_.store(tail + 1, base::release);  // pairs with thieves' acquire, publishes the slot
+    push_at(tail_.load(base::relaxed), item);  // relaxed: owner only
   }
 
   // Owner only, thieves may be at work. Null when empty.
@@ -106,6 +103,10 @@ class steal_ring {
   }
 
  private:
+  void push_at(std::uint64_t tail, T* item) noexcept {
+    slot(tail).store(item, base::relaxed);  // relaxed: published by tail
+    tail_.store(tail + 1, base::release);   // pairs with thieves' acquire, publishes the slot
+  }
   Atomic<T*>& slot(std::uint64_t index) noexcept { return slots_[index & (Capacity - 1)]; }
 
   // Moved by takers.

@@ -109,17 +109,26 @@ class fiber_memory {
 
   // The same for the thread that runs here and is about to leave its stack without another call:
   // the stack goes to our own cache, from which nobody can take it before. False where it cannot.
+  // The surplus of promises is somebody else's business: see give_up_surplus().
   [[nodiscard, gnu::always_inline]] bool unbind_running(fiber_processor& processor,
                                                         thread& ending) noexcept {
     thread_body& body = *ending.body;
     if (!context::fiber_note::may_end_itself || body.stack.arena != arena_ ||
-        processor.stacks.is_full() || processor.promises + 1 >= 2 * promise_batch) [[unlikely]]
+        processor.stacks.is_full()) [[unlikely]]
       return false;
     // relaxed: as in unbind()
     body.owner.store(nullptr, base::relaxed);
     processor.stacks.put_into_room(&body);
     ++processor.promises;
     return true;
+  }
+
+  // Now and then: what was promised elsewhere and ended here must not pile up.
+  void give_up_surplus(fiber_processor& processor) noexcept {
+    if (processor.promises < 2 * promise_batch) [[likely]]
+      return;
+    arena_->give_up(processor.promises - promise_batch);
+    processor.promises = promise_batch;
   }
 
   // The same where no processor's cache is at hand.
@@ -144,10 +153,8 @@ class fiber_memory {
 
   [[gnu::always_inline]] void keep(fiber_processor& processor, thread_body& body) noexcept {
     processor.stacks.put(*arena_, &body);
-    if (++processor.promises == 2 * promise_batch) [[unlikely]] {
-      processor.promises = promise_batch;
-      arena_->give_up(promise_batch);
-    }
+    ++processor.promises;
+    give_up_surplus(processor);
   }
 
   static void prepare(thread& record) noexcept {

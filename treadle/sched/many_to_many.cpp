@@ -107,6 +107,7 @@ thread* many_to_many::look_around(processor& mine, unsigned turn) noexcept {
 
 // What a busy processor would otherwise never see.
 void many_to_many::look_for_news(processor& mine) noexcept {
+  memory_.give_up_surplus(mine);
   if (mine.timers.earliest.load(base::relaxed) != timer_queue::no_deadline) {  // relaxed: ours
     fire(mine.timers, base::monotonic_now());
   }

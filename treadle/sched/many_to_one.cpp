@@ -15,6 +15,7 @@ static_assert(scheduler<many_to_one>);
 // other levels, every turn or every few: who is next, or null for one of the usual.
 thread* many_to_one::look_around(processor& mine, unsigned turn) noexcept {
   if ((turn & look_around_mask) == 0) {
+    memory_.give_up_surplus(mine);
     take_due(mine);
     if (events != nullptr && events->in_use()) events->poll(deadline::at(0));
   }
