@@ -36,6 +36,7 @@ class blocked_probe {
     return ring_.load(base::relaxed) != nullptr || file_.load(base::relaxed) >= 0;
   }
   bool is_blocked() const noexcept;
+  pid_t kernel_id() const noexcept { return kernel_id_; }
   // The CPU that the thread ran on last, or -1 when nobody knows.
   int cpu() const noexcept;
 

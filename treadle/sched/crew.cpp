@@ -18,6 +18,7 @@ crew_member::order crew_member::wait() noexcept {
   // Nobody wakes us before we are listed again, but for close(): its order must not be wiped out
   // unseen. acquire: pairs with wake()
   bed_.exchange(0, base::acquire);
+  if (drawn_) let_loose();
   const std::uintptr_t told = told_.load(base::relaxed);  // relaxed: published by the bed
   return {reinterpret_cast<fiber_processor*>(told & ~spinner_mark), (told & spinner_mark) != 0};
 }
@@ -27,6 +28,29 @@ void crew_member::wake(fiber_processor* about, bool as_spinner) noexcept {
               base::relaxed);    // relaxed: published by the bed
   bed_.store(1, base::release);  // pairs with wait()
   base::futex_wake(bed_);
+}
+
+void crew_member::draw_to(int cpu) noexcept {
+  const int saved = errno;
+  cpu_set_t only;
+  CPU_ZERO(&only);
+  CPU_SET(static_cast<unsigned>(cpu), &only);
+  const pid_t who = probe.kernel_id();
+  // A member that may not run there stays where it is, and so does one where CPUs are too many for
+  // the set.
+  drawn_ = ::sched_getaffinity(who, sizeof(free_), &free_) == 0 &&
+           CPU_ISSET(static_cast<unsigned>(cpu), &free_) &&
+           ::sched_setaffinity(who, sizeof(only), &only) == 0;
+  errno = saved;
+}
+
+// By the member itself. It cannot fail where drawing did not; if it does, for want of the kernel's
+// memory, the member goes on where it is.
+void crew_member::let_loose() noexcept {
+  const int saved = errno;
+  static_cast<void>(::sched_setaffinity(0, sizeof(free_), &free_));
+  drawn_ = false;
+  errno = saved;
 }
 
 int crew::open(unsigned first, unsigned extra_max, void* (*main)(void*), void* home) noexcept {

@@ -3,7 +3,8 @@
 //
 // A member is a worker. It holds at most one processor; without one it sleeps on its own futex,
 // its bed, and is either spare, or kept in reserve for a processor that its holder has let go, or
-// it holds a thread that was preempted on it. Whoever wakes it has told it first what to do.
+// it holds a thread that was preempted on it. Whoever wakes it has told it first what to do, and
+// may have drawn it to a CPU.
 // Spares are a lock-free stack: it is also used by kernel threads that run only when nothing else
 // does, and these must not hold a lock. A thread of its own, the hirer, makes new members ahead of
 // need: starting a kernel thread may wait for libc's locks, which a blocked worker may hold.
@@ -11,6 +12,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -39,6 +41,10 @@ struct alignas(base::false_sharing_bytes) crew_member : worker {
   order wait() noexcept;
   // The member must sleep or be about to, and belong to the caller.
   void wake(fiber_processor* about, bool as_spinner) noexcept;
+  // Before wake(), by whose CPU has nothing else to do: the member wakes there. Left to itself the
+  // kernel prefers a CPU that sleeps, which has to be started first (measured, lab syscall-handoff:
+  // 18 us against 5). The member may run anywhere again before it does what it was told.
+  void draw_to(int cpu) noexcept;
 
   // Opened by the member itself.
   blocked_probe probe;
@@ -57,8 +63,13 @@ struct alignas(base::false_sharing_bytes) crew_member : worker {
  private:
   static constexpr std::uintptr_t spinner_mark = 1;
 
+  void let_loose() noexcept;
+
   base::atomic<std::uintptr_t> told_{0};
   base::atomic<std::uint32_t> bed_{0};  // a futex; 1: woken
+  // Published by the bed.
+  bool drawn_ = false;
+  cpu_set_t free_{};  // where it may run, when it is drawn
 };
 
 struct crew_counters {

@@ -222,7 +222,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
 
   // From blocked workers (many_to_many_relief.cpp).
   enum class outcome { nothing, taken, reserved };
-  bool call_relief(processor& which, bool again) noexcept;
+  bool call_relief(processor& which, bool again, int cpu) noexcept;
   outcome relieve(processor& which, crew_member& me) noexcept;
   void relieve_by_preempted(processor& which) noexcept;
   bool is_blocked_for_sure(processor& which, claim::seen& now) noexcept;

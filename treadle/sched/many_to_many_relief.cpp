@@ -12,8 +12,10 @@ namespace treadle::core {
 
 // Any kernel thread, also one that runs only when nothing else does: such a one may stop for long
 // between its mark and the wake-up, so the monitor calls `again`. A spare too many does no harm.
+// The spare is to run on `cpu`, which has nothing better to do, or where the kernel likes if that
+// is -1.
 // False when there is no spare.
-bool many_to_many::call_relief(processor& which, bool again) noexcept {
+bool many_to_many::call_relief(processor& which, bool again, int cpu) noexcept {
   // relaxed look first; acq_rel: pairs with the spare's reset
   if (!again &&
       (which.alerted.load(base::relaxed) || which.alerted.exchange(true, base::acq_rel))) {
@@ -24,6 +26,7 @@ bool many_to_many::call_relief(processor& which, bool again) noexcept {
     which.alerted.store(false, base::release);  // as the spare's reset
     return false;
   }
+  if (cpu >= 0) spare->draw_to(cpu);
   spare->wake(&which, false);
   return true;
 }

@@ -258,7 +258,7 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
     const bool alerted = which.alerted.load(base::relaxed);  // relaxed: a guess
     if (all.has_work(which) || now != one.since) {
       const bool again = alerted && one.alerted && now != one.since;
-      if (!all.call_relief(which, again)) all.relieve_by_preempted(which);
+      if (!all.call_relief(which, again, -1)) all.relieve_by_preempted(which);
     }
     one.alerted = alerted;
     return result;
