@@ -19,6 +19,8 @@ help() {
                               ./do test -R queue, ./do test --preset tsan -L core
   bench [--only NAMES] [--json FILE]
                               build and run the benchmarks (release) beside their peers
+  servers [--connections N,M] [--seconds N] [--rounds N] [--json FILE]
+                              examples/http_server (release) beside Asio and Go, driven by wrk
   soak  [--preset P] [--seconds N] [...]
                               everything at once, ten minutes, m:n (release); then what leaked.
                               Arguments go to the program: --model M, --only PARTS, --seed N
@@ -26,7 +28,7 @@ help() {
   tidy                        the project's own rules (tools/tidy.py), then clang-tidy
   ci                          what .ci/run runs: test, tidy, and the core under the sanitizers,
                               in release and with clang
-  setup [build|test|bench|all]
+  setup [build|test|bench|servers|all]
                               install what is missing from Debian's packages; the words above
                               do it for themselves
 
@@ -80,6 +82,10 @@ packages_test='
 packages_bench='
   libboost-context-dev   peer: Boost.Context, the unit f
   libboost-fiber-dev     peer: Boost.Fiber'
+packages_servers='
+  libboost-dev           Boost.Beast of examples/http_server; peer: Boost.Asio
+  python3                bench/servers/servers.py
+  wrk                    the load'
 
 setup() {
   local group wanted='' installed missing=() name reason
@@ -92,7 +98,8 @@ setup() {
       build) wanted+=$packages_build ;;
       test) wanted+=$packages_test ;;
       bench) wanted+=$packages_bench ;;
-      *) die "setup knows build, test, bench and all; not '$group'" ;;
+      servers) wanted+=$packages_servers ;;
+      *) die "setup knows build, test, bench, servers and all; not '$group'" ;;
     esac
   done
   installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p')
@@ -117,7 +124,7 @@ setup() {
 
 word_setup() {
   if (($# == 0)) || [[ $1 == all ]]; then
-    set -- build test bench
+    set -- build test bench servers
   fi
   setup "$@"
   say "setup: everything for $* is installed"
@@ -184,6 +191,14 @@ word_bench() {
   step "configure release" configure release -DTREADLE_BENCH=ON
   step "build the benchmarks" compile release --target treadle-bench
   exec "$root/build/release/bin/treadle-bench" "$@"
+}
+
+# Go is a peer where it is installed; it is too large to be asked for.
+word_servers() {
+  setup build bench servers
+  step "configure release" configure release -DTREADLE_BENCH=ON
+  step "build the servers" compile release --target bench-http-server bench-asio-hello
+  exec "$root/bench/servers/servers.py" "$@"
 }
 
 # ---- tests ----------------------------------------------------------------------------------
@@ -301,7 +316,7 @@ run_clang_tidy() {
 word=${1:-help}
 (($# == 0)) || shift
 case $word in
-  setup | build | run | test | bench | soak | fmt | tidy | ci) "word_$word" "$@" ;;
+  setup | build | run | test | bench | servers | soak | fmt | tidy | ci) "word_$word" "$@" ;;
   help | -h | --help) help ;;
   *)
     help >&2

@@ -16,7 +16,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(fmt REQUIRED)
 
 file(GLOB_RECURSE treadle_bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*.cpp)
-list(FILTER treadle_bench_sources EXCLUDE REGEX "_test\\.cpp$")
+list(FILTER treadle_bench_sources EXCLUDE REGEX "_test\\.cpp$|/bench/servers/")
 if(treadle_bench_sources)
   add_executable(treadle-bench ${treadle_bench_sources})
   target_include_directories(treadle-bench PRIVATE ${PROJECT_SOURCE_DIR})
@@ -24,3 +24,11 @@ if(treadle_bench_sources)
   target_link_libraries(treadle-bench PRIVATE treadle_options treadle_static
     Boost::context Boost::fiber CLI11::CLI11 nlohmann_json::nlohmann_json fmt::fmt)
 endif()
+
+# What bench/servers/servers.py compares.
+find_package(Threads REQUIRED)
+add_executable(bench-http-server ${PROJECT_SOURCE_DIR}/examples/http_server.cpp)
+target_include_directories(bench-http-server PRIVATE ${PROJECT_SOURCE_DIR})
+target_link_libraries(bench-http-server PRIVATE treadle_options treadle_static Boost::headers)
+add_executable(bench-asio-hello ${PROJECT_SOURCE_DIR}/bench/servers/asio_hello.cpp)
+target_link_libraries(bench-asio-hello PRIVATE treadle_options Boost::headers Threads::Threads)

@@ -54,5 +54,5 @@ says "no preset 'fast'"
 run 1 weave
 says "no word 'weave'"
 run 0 help
-for word in setup run build test bench soak fmt tidy ci; do says "  $word"; done
+for word in setup run build test bench servers soak fmt tidy ci; do says "  $word"; done
 echo "do_test: ok"
