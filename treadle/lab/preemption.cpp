@@ -102,7 +102,10 @@ void run(lab_context& lab) {
     }
   };
   const unsigned width = lab.width();
-  attempt(1, 1, lab.model() == model::many_to_many ? ", one processor" : "");
+  const bool many = lab.model() == model::many_to_many;
+  attempt(1, 1, many ? ", one processor" : "");
+  // Started together, so that nobody knows yet which of them stops.
+  if (many) attempt(4, 1, ", one processor");
   attempt(2 * std::max(1U, width), width, "");
 }
 
@@ -115,8 +118,8 @@ const experiment preemption{
         "A thread that computes and never waits starves the others of its kernel thread; taking "
         "the processor from it at the end of a slice ends that.",
     .method =
-        "A thread yields in a loop and notes its longest wait while one thread, then two for each "
-        "processor, compute without a call to the runtime.",
+        "A thread yields in a loop and notes its longest wait while one thread, then (M:N) four on "
+        "one processor, then two for each processor, compute without a call to the runtime.",
     .look = "M:1 waits until the loops end. 1:1 waits for the kernel's slices, M:N for its own.",
     .plots = {{.key = "wait",
                .title = "Longest wait of a ready thread",

@@ -25,11 +25,15 @@
 namespace treadle::lab {
 namespace {
 
-constexpr std::array<unsigned, 3> crowds{10, 1'000, 10'000};
+constexpr std::array<unsigned, 4> crowds{10, 64, 1'000, 10'000};
 // Descriptors of a server besides its connections: guess.
 constexpr double descriptors_spared = 100;
 // How much of an event loop's throughput counts as its equal: guess, threads are worth a quarter.
 constexpr double equal_factor = 1.25;
+
+// What a request may take of the CPU beside an event loop: the aim, on so many connections.
+constexpr double loop_factor_aim = 1.1;
+constexpr unsigned loop_connections = 64;
 
 // What an open connection may take: the aim.
 constexpr double open_connection_aim = 6 * 1024;
@@ -110,6 +114,13 @@ void rows_with(lab_context& lab, unsigned connections) {
   lab.report_shared(judge(row,
                           kernel_threads ? at_least(loop.p99, 2, late) : at_most(loop.p99, 2, late),
                           sample::once(seen.p99)));
+  if (connections != loop_connections || kernel_threads) return;
+  lab.report_shared(
+      judge(lab.of(fmt::format("CPU time for a request on {} connections", connections), "ns",
+                   "cpu", fmt::format("{}", lab.model_name())),
+            at_most(loop.cpu_each, loop_factor_aim,
+                    fmt::format("an event loop: {}", human(loop.cpu_each, "ns"))),
+            sample::once(seen.cpu_each)));
 }
 
 // Runs `work` and looks meanwhile, from a kernel thread outside, how much the process has at most.
@@ -188,9 +199,9 @@ const experiment servers{
         "With many connections an event loop, or user threads, serve more requests with shorter "
         "tails than a kernel thread for each connection.",
     .method =
-        "64 bytes are sent back on 10, 1,000 and 10,000 connections, by a thread for each and by "
-        "an "
-        "event loop, on one CPU. The clients run on another, with one request under way on each "
+        "64 bytes are sent back on 10, 64, 1,000 and 10,000 connections, by a thread for each and "
+        "by an event loop, on one CPU. The clients run on another, with one request under way on "
+        "each "
         "connection. All that are open take memory, which is read meanwhile.",
     .look =
         "M:1 and M:N should stay beside the event loop however many connections there are; 1:1 "
@@ -201,6 +212,7 @@ const experiment servers{
                .unit = "requests/s",
                .axis = "connections"},
               {.key = "memory", .title = "Memory of an open connection", .unit = "B"},
+              {.key = "cpu", .title = "CPU time for a request", .unit = "ns"},
               {.key = "p99",
                .title = "99th percentile",
                .kind = plot_kind::lines,

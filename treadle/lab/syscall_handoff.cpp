@@ -11,6 +11,7 @@
 #include "treadle/lab/base_quantities.hpp"
 #include "treadle/lab/file_text.hpp"
 #include "treadle/lab/human.hpp"
+#include "treadle/lab/ready_waits.hpp"
 #include "treadle/lab/relief.hpp"
 #include "treadle/lab/spin.hpp"
 #include "treadle/lab/ticker.hpp"
@@ -121,6 +122,7 @@ void storm_row(lab_context& lab) {
 
 void run(lab_context& lab) {
   lab.attempt("blocked to the next thread's turn", latency_rows);
+  ready_wait_rows(lab);
   lab.attempt("many blocked threads", crowd_rows);
   lab.attempt("calls that came back", storm_row);
 }
@@ -135,8 +137,9 @@ const experiment syscall_handoff{
         "kernel thread; afterwards the thread finds a processor again, and none is lost.",
     .method =
         "On one processor, a thread that yields in a loop notes how long after another's blocking "
-        "call it has its next turn. Then several threads for each processor block at once, and "
-        "many threads make short blocking calls and compute in between.",
+        "call it has its next turn. M:N is also asked for the longest wait in fifty calls of each "
+        "kind. Then several threads for each processor block at once, and many threads make short "
+        "blocking calls and compute in between.",
     .look =
         "M:1 waits for the whole call, in 1:1 the kernel switches, and M:N should be nearer to "
         "1:1 than to M:1 by orders of magnitude.",
@@ -144,6 +147,7 @@ const experiment syscall_handoff{
                .title = "From blocked to the next thread's turn",
                .unit = "ns",
                .logarithmic = true},
+              {.key = "ready", .title = "Longest wait of a ready thread", .unit = "ns"},
               {.key = "gap", .title = "Longest gap of a ticking thread", .unit = "ns"},
               {.key = "threads", .title = "Kernel threads made", .unit = "threads"}},
     .run = run};

@@ -66,12 +66,13 @@ one_stall once(const std::function<void()>& call, unsigned callers) {
 
 stall measure_stall(lab_context& lab, const std::function<void()>& prepare,
                     const std::function<void()>& call, unsigned callers,
-                    const runtime_options* with) {
+                    const runtime_options* with, unsigned times) {
   const runtime_options usual{.model = lab.model(), .width = ticker_width(lab)};
   runtime own{with != nullptr ? *with : usual};
   std::vector<double> calls;
   std::vector<double> gaps;
-  const unsigned repetitions = lab.quick() ? 3 : 5;
+  const unsigned usual = lab.quick() ? 3 : 5;
+  const unsigned repetitions = times != 0 ? times : usual;
   for (unsigned turn = 0; turn < repetitions; ++turn) {
     if (prepare) prepare();
     const one_stall seen = own.run([&] { return once(call, callers); });

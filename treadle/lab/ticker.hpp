@@ -25,10 +25,10 @@ struct stall {
 
 // `prepare` runs before each repetition, outside of the measurement; `call` blocks. `callers`
 // threads call at the same time, in a runtime `with` these options, or else that of the lab's model
-// and ticker_width().
+// and ticker_width(); so many `times`, or as often as is usual.
 stall measure_stall(lab_context& lab, const std::function<void()>& prepare,
                     const std::function<void()>& call, unsigned callers = 1,
-                    const runtime_options* with = nullptr);
+                    const runtime_options* with = nullptr, unsigned times = 0);
 
 // One row: the gap as predicted, or that the call was too short to tell.
 void report_gap(lab_context& lab, const subject& row, const prediction& expected, const stall& seen,
