@@ -71,8 +71,8 @@ stall measure_stall(lab_context& lab, const std::function<void()>& prepare,
   runtime own{with != nullptr ? *with : usual};
   std::vector<double> calls;
   std::vector<double> gaps;
-  const unsigned usual = lab.quick() ? 3 : 5;
-  const unsigned repetitions = times != 0 ? times : usual;
+  const unsigned as_usual = lab.quick() ? 3 : 5;
+  const unsigned repetitions = times != 0 ? times : as_usual;
   for (unsigned turn = 0; turn < repetitions; ++turn) {
     if (prepare) prepare();
     const one_stall seen = own.run([&] { return once(call, callers); });
