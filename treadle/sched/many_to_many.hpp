@@ -292,6 +292,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   crew crew_;
   const activation_settings settings_;
   activation_report report_;
+  activation_level probe_level_ = activation_level::off;  // of the workers; fixed before they start
   vigil* vigil_ = nullptr;
   int signal_ = 0;
   std::int64_t tick_nanoseconds_ = 0;  // the kernel's

@@ -37,10 +37,7 @@ void* many_to_many::worker_main(void* argument) {
   auto& home = *static_cast<many_to_many*>(me.home);
   const context::alternate_signal_stack signals;
   const bool spare = me.number > home.width_;
-  // A monitor alone asks whatever can be asked.
-  const bool any_probe = home.report_.level == activation_level::monitor;
-  static_cast<void>(
-      me.probe.open(any_probe ? activation_level::perf : home.report_.level, ::gettid()));
+  static_cast<void>(me.probe.open(home.probe_level_, ::gettid()));
   me.scheduler = &home;
   me.processor = spare ? &home.nowhere_ : &home.processors_[me.number - 1];
   me.spins_max = home.alone_ ? 0 : lock_spins;
