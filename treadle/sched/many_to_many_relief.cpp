@@ -16,17 +16,16 @@ namespace treadle::core {
 // is -1.
 // False when there is no spare.
 bool many_to_many::call_relief(processor& which, bool again, int cpu) noexcept {
-  // relaxed look first; acq_rel: pairs with the spare's reset
-  if (!again &&
-      (which.alerted.load(base::relaxed) || which.alerted.exchange(true, base::acq_rel))) {
-    return true;
-  }
+  if (!again && which.alerted.load(base::relaxed)) return true;  // relaxed: see below
   crew_member* spare = crew_.take_spare();
   if (spare == nullptr) {
     which.alerted.store(false, base::release);  // as the spare's reset
     return false;
   }
   if (cpu >= 0) spare->draw_to(cpu);
+  // Only now: a standby may have been stopped for long, and the monitor should not wait for it. If
+  // it has not, two spares come. acq_rel: pairs with the spare's reset
+  which.alerted.exchange(true, base::acq_rel);
   spare->wake(&which, false);
   return true;
 }
