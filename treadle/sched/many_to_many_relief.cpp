@@ -5,10 +5,26 @@
 // a fence, and looks whether the worker has announced itself inside the scheduler. If not, either
 // the worker has not come back, or it will find the mark when it does and swap it away, and then
 // the spare's last swap fails. See claim.hpp.
+#include <sched.h>
+
 #include "treadle/base/heavy_fence.hpp"
 #include "treadle/sched/many_to_many.hpp"
 
 namespace treadle::core {
+namespace {
+
+// By a standby on `cpu`. Who slept there is mostly woken there, but since Linux 6.12 who blocks may
+// stay in its CPU's queue until the next choice, and as long as the worker does the kernel takes
+// this CPU for busy. Who slept elsewhere is drawn, which costs three system calls.
+void prepare_to_wake_on(int cpu, crew_member& spare) noexcept {
+  if (spare.probe.cpu() == cpu) {
+    ::sched_yield();
+  } else {
+    spare.draw_to(cpu);
+  }
+}
+
+}  // namespace
 
 // Any kernel thread, also one that runs only when nothing else does: such a one may stop for long
 // between its mark and the wake-up, so the monitor calls `again`. A spare too many does no harm.
@@ -22,7 +38,7 @@ bool many_to_many::call_relief(processor& which, bool again, int cpu) noexcept {
     which.alerted.store(false, base::release);  // as the spare's reset
     return false;
   }
-  if (cpu >= 0) spare->draw_to(cpu);
+  if (cpu >= 0) prepare_to_wake_on(cpu, *spare);
   // Only now: a standby may have been stopped for long, and the monitor should not wait for it. If
   // it has not, two spares come. acq_rel: pairs with the spare's reset
   which.alerted.exchange(true, base::acq_rel);
