@@ -296,12 +296,14 @@ template <class Model>
                                                                       thread& which) noexcept {
   fiber_processor& mine = processor_of(on);
   thread* next = model().pick_plain(mine);
+  // Before the record is lent: a guest that ends makes it ready at once.
+  transition(self, thread_state::running, thread_state::parked, wait_reason::join);
   if (!lend(which, self)) [[unlikely]] {
+    transition(self, thread_state::parked, thread_state::running, wait_reason::none);
     if (next != nullptr) model().ready(on, *next);
     leave(on);
     return on;
   }
-  transition(self, thread_state::running, thread_state::parked, wait_reason::join);
   if (next != nullptr && !next->bound && is_calm(here, on)) [[likely]] {
     return start_from(here, on, self, *next);
   }
