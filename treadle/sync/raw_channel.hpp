@@ -66,8 +66,11 @@ class basic_channel {
   std::uint64_t size() const noexcept { return capacity_ == 0 ? 0 : buffered_.size(); }
 
   // For selects: as both kinds have them.
-  bool seems_ready(channel_side side) const noexcept {
-    return either([=](auto& of) noexcept { return of.seems_ready(side); });
+  [[gnu::always_inline]] bool seems_ready(channel_side side) const noexcept {
+    // The longer one in line.
+    if (capacity_ != 0) [[likely]]
+      return buffered_.seems_ready(side);
+    return direct_.seems_ready(side);
   }
   const void* list_lock(channel_side side) const noexcept {
     return either([=](auto& of) noexcept { return of.list_lock(side); });
