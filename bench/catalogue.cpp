@@ -87,6 +87,8 @@ std::vector<workload> make_catalogue() {
            {{1, 200, millions_at_reference}, {2, 110, millions_at_reference}}),
       make("mutex_64_L100", "64 threads, one mutex, 100 ns inside", millions_a_second,
            {{1, 9.7, millions_at_reference}, {2, 8.5, millions_at_reference}}),
+      make("mutex_64_L1000", "64 threads, one mutex, 1 us inside", millions_a_second,
+           {{1, 0.9, millions_at_reference}, {2, 0.9, millions_at_reference}}),
       one_at_a_time(on_cpu_time(
           make("sleepers", "100,000 threads sleep for 0 to 1000 ms each, CPU", crowd_seconds,
                {{1, 0.10, seconds_at_reference}, {2, 0.10, seconds_at_reference}}))),

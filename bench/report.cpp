@@ -22,6 +22,13 @@ std::string lateness_of(const std::vector<repetition>& repetitions) {
                      median(medians) * 1e3, worst * 1e3);
 }
 
+/// The longest wait for a lock, over all repetitions.
+std::string longest_wait_of(const std::vector<repetition>& repetitions) {
+  double longest = 0;
+  for (const repetition& one : repetitions) longest = std::max(longest, one.longest_wait);
+  return fmt::format("longest wait {:.3g} ms", longest * 1e3);
+}
+
 double value_of(const row& one) { return median(one.samples); }
 
 bool has_figure(const row& one) { return !one.samples.empty(); }
@@ -113,9 +120,11 @@ double sample_at_reference(const workload& work, double value, double unit) {
   if (work.value == quantity::bytes_each || work.value == quantity::times_serial) return value;
   if (work.value != quantity::millions_a_second) return value * scale;
   const double nanoseconds = 1e3 / value;
-  if (work.name != "mutex_64_L100") return 1e3 / (nanoseconds * scale);
+  const double inside = work.name == "mutex_64_L100"    ? long_section_nanoseconds
+                        : work.name == "mutex_64_L1000" ? loop_body_nanoseconds
+                                                        : 0;
   // Below the section's own length (it overlaps with the next) there is no rest to scale.
-  const double rest = std::max(0.0, nanoseconds - long_section_nanoseconds);
+  const double rest = std::max(0.0, nanoseconds - inside);
   return 1e3 / (nanoseconds - rest + rest * scale);
 }
 
@@ -168,6 +177,7 @@ void take_samples(row& one, const std::vector<repetition>& repetitions) {
     one.note = fmt::format("scaled from {:.0f} spawns", repetitions.front().operations);
   }
   if (one.work->value == quantity::crowd_seconds) one.note = lateness_of(repetitions);
+  if (one.work->name.starts_with("mutex_64_")) one.note = longest_wait_of(repetitions);
 }
 
 double at_reference(const row& one) {
