@@ -36,9 +36,9 @@ inline std::coroutine_handle<> jump_to(std::coroutine_handle<> next) noexcept {
 }
 
 // Children that run while their parent waits for all of them.
-struct fork_group {
-  base::biased<std::uint64_t> running{0};
-  void* parent = nullptr;  // its frame
+struct fork_group : fork_setting {
+  base::biased<std::uint64_t> running;
+  void* parent;  // its frame
 
   // One of them has ended: who goes on here.
   std::coroutine_handle<> leave() noexcept {
