@@ -26,6 +26,7 @@ enum class bar_unit {
   f,
   cas_pairs,
   receives,
+  one_worker,  // the same row with one worker
   nanoseconds,
   millions_at_reference,
   bytes,

@@ -61,6 +61,8 @@ double judged_value(const row& one, const bar& limit) {
       return value_of(one) / one.cas_pair_nanoseconds;
     case bar_unit::receives:
       return value_of(one) / one.receive_nanoseconds;
+    case bar_unit::one_worker:
+      return value_of(one) / one.single_nanoseconds;
     case bar_unit::millions_at_reference:
     case bar_unit::seconds_at_reference:
       return at_reference(one);
@@ -79,6 +81,7 @@ std::string judged_text(const row& one, const bar& limit) {
       return fmt::format("{:.2f} f", value);
     case bar_unit::cas_pairs:
     case bar_unit::receives:
+    case bar_unit::one_worker:
       return fmt::format("{:.2f} x", value);
     case bar_unit::millions_at_reference:
       return fmt::format("{:.2f} Mop/s*", value);
@@ -194,6 +197,7 @@ std::optional<bool> reached(const row& one) {
   if (!limit || !has_figure(one)) return std::nullopt;
   if (limit->unit == bar_unit::cas_pairs && one.cas_pair_nanoseconds <= 0) return std::nullopt;
   if (limit->unit == bar_unit::receives && one.receive_nanoseconds <= 0) return std::nullopt;
+  if (limit->unit == bar_unit::one_worker && one.single_nanoseconds <= 0) return std::nullopt;
   const bool in_f = limit->unit != bar_unit::bytes && limit->unit != bar_unit::nanoseconds &&
                     limit->unit != bar_unit::times_serial_loop;
   if (in_f && one.f_nanoseconds <= 0) return std::nullopt;
