@@ -42,9 +42,11 @@ struct fork_group : fork_setting {
 
   // One of them has ended: who goes on here.
   std::coroutine_handle<> leave() noexcept {
-    std::uint64_t seen = running.load(base::relaxed);  // relaxed: validated by the CAS
+    // acquire: what the others did; when we are the last nobody else changes it any more
+    std::uint64_t seen = running.load(base::acquire);
     // acq_rel: what all children did is released to the parent through this counter
-    while (!running.compare_exchange_weak(seen, seen - 1, base::acq_rel, base::relaxed)) {
+    while (seen != 1 &&
+           !running.compare_exchange_weak(seen, seen - 1, base::acq_rel, base::acquire)) {
     }
     // The last touch of the group and of the child, unless it was the last one.
     void* const next = seen == 1 ? parent : engine::take_fork();
