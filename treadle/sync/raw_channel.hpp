@@ -53,6 +53,11 @@ class basic_channel {
   template <class... Patience>
   [[gnu::always_inline]] channel_status receive(const channel_element& kind, void* to,
                                                 Patience... patience) noexcept {
+    if constexpr (sizeof...(patience) != 0) {
+      // In line for selects, which are many branches already.
+      if (capacity_ != 0) [[likely]]
+        return buffered_.receive(kind, to, patience...);
+    }
     return capacity_ == 0 ? direct_.template pass<channel_side::receiver>(kind, to, patience...)
                           : buffered_.receive(kind, to, patience...);
   }
