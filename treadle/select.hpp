@@ -205,9 +205,15 @@ class selection {
     std::uint64_t ready = 0;
     (note_ready<I>(cases, ready), ...);
     while (ready != 0) {
-      const std::uint32_t chosen = sync::choose_ready<sync::channel_ground>(ready);
-      if (((chosen == I && attempt(cases, settle)) || ...)) return chosen;
-      ready &= ~(std::uint64_t{1} << chosen);
+      const std::uint64_t chosen = sync::choose_ready<sync::channel_ground>(ready);
+      std::size_t done = sizeof...(Cases);
+      if (((chosen == std::uint64_t{1} << I && attempt(cases, settle) && (done = I, true)) ||
+           ...)) {
+        return done;
+      }
+      // Somebody was faster. A wait looks at the others, too.
+      if constexpr (!has_otherwise) break;
+      ready &= ~chosen;
     }
     return sizeof...(Cases);
   }
