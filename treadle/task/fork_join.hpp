@@ -22,7 +22,7 @@ inline void begin_group(fork_group& group, std::size_t children, std::coroutine_
   group.home = &of.home();
   group.stop = stop;
   group.parent = parent.address();
-  group.running.store(children, base::relaxed);  // relaxed: nobody knows it yet
+  group.running.start(children);
 }
 
 // Makes a child ready to be run; its frame.

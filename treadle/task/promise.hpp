@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "treadle/base/biased.hpp"
+#include "treadle/task/countdown.hpp"
 #include "treadle/task/frames.hpp"
 #include "treadle/task/line.hpp"
 
@@ -37,19 +38,13 @@ inline std::coroutine_handle<> jump_to(std::coroutine_handle<> next) noexcept {
 
 // Children that run while their parent waits for all of them.
 struct fork_group : fork_setting {
-  base::biased<std::uint64_t> running;
+  basic_countdown<base::biased<std::uint64_t>> running;
   void* parent;  // its frame
 
   // One of them has ended: who goes on here.
   std::coroutine_handle<> leave() noexcept {
-    // acquire: what the others did; when we are the last nobody else changes it any more
-    std::uint64_t seen = running.load(base::acquire);
-    // acq_rel: what all children did is released to the parent through this counter
-    while (seen != 1 &&
-           !running.compare_exchange_weak(seen, seen - 1, base::acq_rel, base::acquire)) {
-    }
     // The last touch of the group and of the child, unless it was the last one.
-    void* const next = seen == 1 ? parent : engine::take_fork();
+    void* const next = running.leave() ? parent : engine::take_fork();
     if (next == nullptr) return std::noop_coroutine();
     return jump_to(std::coroutine_handle<>::from_address(next));
   }
