@@ -26,6 +26,7 @@ enum class bar_unit {
   f,
   cas_pairs,
   receives,
+  one_worker,  // the same row with one worker
   nanoseconds,
   millions_at_reference,
   bytes,
@@ -61,7 +62,7 @@ inline constexpr double long_section_nanoseconds = 100;
 /// The number of spawns in a skynet tree of a million leaves and fan-out 10.
 inline constexpr double skynet_spawns = 1'111'110;
 
-/// What one element of parallel_for takes, fixed in time.
+/// What one element of parallel_for and the section of mutex_64_L1000 take, fixed in time.
 inline constexpr double loop_body_nanoseconds = 1000;
 
 /// How many threads the workload of the sleepers has.

@@ -67,7 +67,8 @@ void report(const std::vector<repetition>& repetitions) {
                      {"bytes", one.bytes},
                      {"median_late", one.median_late},
                      {"worst_late", one.worst_late},
-                     {"serial_seconds", one.serial_seconds}});
+                     {"serial_seconds", one.serial_seconds},
+                     {"longest_wait", one.longest_wait}});
   }
   const std::string text = lines.dump() + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);

@@ -91,7 +91,8 @@ child_result parse(const std::string& text) {
                                   .bytes = one.at("bytes").get<double>(),
                                   .median_late = one.at("median_late").get<double>(),
                                   .worst_late = one.at("worst_late").get<double>(),
-                                  .serial_seconds = one.at("serial_seconds").get<double>()});
+                                  .serial_seconds = one.at("serial_seconds").get<double>(),
+                                  .longest_wait = one.at("longest_wait").get<double>()});
   }
   return result;
 }

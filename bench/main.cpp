@@ -113,6 +113,12 @@ void run_group(const workload& work, unsigned workers, const options& chosen,
   for (row& one : group) {
     one.cas_pair_nanoseconds = cas_pair;
     one.receive_nanoseconds = receive;
+    for (const row& earlier : rows) {
+      const bool same = earlier.work == one.work && earlier.peer == one.peer;
+      if (same && earlier.workers == 1 && !earlier.samples.empty()) {
+        one.single_nanoseconds = median(earlier.samples);
+      }
+    }
     rows.push_back(std::move(one));
   }
 }

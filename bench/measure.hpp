@@ -13,9 +13,9 @@
 namespace treadle::bench {
 
 /// One repetition: what it did and what it took. `bytes` is set by the memory workload only, the
-/// lateness, in seconds, by the sleepers only, what another loop takes by parallel_for (a serial
-/// one) and rcu_read (an empty one) only; the unit f by the parent, when it has put repetitions
-/// beside each other.
+/// lateness, in seconds, by the sleepers only, the longest wait for a lock by mutex_64_* only, what
+/// another loop takes by parallel_for (a serial one) and rcu_read (an empty one) only; the unit f
+/// by the parent, when it has put repetitions beside each other.
 struct repetition {
   double operations = 0;
   double cpu_seconds = 0;
@@ -24,6 +24,7 @@ struct repetition {
   double median_late = 0;
   double worst_late = 0;
   double serial_seconds = 0;
+  double longest_wait = 0;
   double f_nanoseconds = 0;
 };
 

@@ -80,6 +80,7 @@ repetition measure_once(const child_order& order, std::uint64_t turns) {
   }
   if (name == "mutex_64_L0") return lock_by_64<P>(locks_each / less, 0);
   if (name == "mutex_64_L100") return lock_by_64<P>(locks_each / less, turns);
+  if (name == "mutex_64_L1000") return lock_by_64<P>(locks_each / 10 / less, turns);
   if (name == "sleepers") return sleep_in_a_crowd<P>(P::bulk_threads / less);
   if (name == "parked_1m") return park_many<P>(parked_threads / less);
   if (name == "fib") return fibonacci_tree<P>(order.quick ? 10 : P::fib_argument);
@@ -102,9 +103,10 @@ template <class P>
   const bool memory = order.workload == "parked_1m";
   const bool once = find_workload(order.workload)->one_at_a_time;
   const std::uint64_t turns =
-      order.workload == "mutex_64_L100"  ? turns_lasting(long_section_nanoseconds)
-      : order.workload == "parallel_for" ? turns_lasting(loop_body_nanoseconds)
-                                         : 0;
+      order.workload == "mutex_64_L100" ? turns_lasting(long_section_nanoseconds)
+      : order.workload == "mutex_64_L1000" || order.workload == "parallel_for"
+          ? turns_lasting(loop_body_nanoseconds)
+          : 0;
   P::enter(order.workers, memory ? parked_stack_bytes : 0, [&] {
     // No warm-up for memory: what a first thread leaves behind belongs to what threads cost.
     report(

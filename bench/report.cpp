@@ -22,6 +22,13 @@ std::string lateness_of(const std::vector<repetition>& repetitions) {
                      median(medians) * 1e3, worst * 1e3);
 }
 
+/// The longest wait for a lock, over all repetitions.
+std::string longest_wait_of(const std::vector<repetition>& repetitions) {
+  double longest = 0;
+  for (const repetition& one : repetitions) longest = std::max(longest, one.longest_wait);
+  return fmt::format("longest wait {:.3g} ms", longest * 1e3);
+}
+
 double value_of(const row& one) { return median(one.samples); }
 
 bool has_figure(const row& one) { return !one.samples.empty(); }
@@ -54,6 +61,8 @@ double judged_value(const row& one, const bar& limit) {
       return value_of(one) / one.cas_pair_nanoseconds;
     case bar_unit::receives:
       return value_of(one) / one.receive_nanoseconds;
+    case bar_unit::one_worker:
+      return value_of(one) / one.single_nanoseconds;
     case bar_unit::millions_at_reference:
     case bar_unit::seconds_at_reference:
       return at_reference(one);
@@ -72,6 +81,7 @@ std::string judged_text(const row& one, const bar& limit) {
       return fmt::format("{:.2f} f", value);
     case bar_unit::cas_pairs:
     case bar_unit::receives:
+    case bar_unit::one_worker:
       return fmt::format("{:.2f} x", value);
     case bar_unit::millions_at_reference:
       return fmt::format("{:.2f} Mop/s*", value);
@@ -113,9 +123,11 @@ double sample_at_reference(const workload& work, double value, double unit) {
   if (work.value == quantity::bytes_each || work.value == quantity::times_serial) return value;
   if (work.value != quantity::millions_a_second) return value * scale;
   const double nanoseconds = 1e3 / value;
-  if (work.name != "mutex_64_L100") return 1e3 / (nanoseconds * scale);
+  const double inside = work.name == "mutex_64_L100"    ? long_section_nanoseconds
+                        : work.name == "mutex_64_L1000" ? loop_body_nanoseconds
+                                                        : 0;
   // Below the section's own length (it overlaps with the next) there is no rest to scale.
-  const double rest = std::max(0.0, nanoseconds - long_section_nanoseconds);
+  const double rest = std::max(0.0, nanoseconds - inside);
   return 1e3 / (nanoseconds - rest + rest * scale);
 }
 
@@ -168,6 +180,7 @@ void take_samples(row& one, const std::vector<repetition>& repetitions) {
     one.note = fmt::format("scaled from {:.0f} spawns", repetitions.front().operations);
   }
   if (one.work->value == quantity::crowd_seconds) one.note = lateness_of(repetitions);
+  if (one.work->name.starts_with("mutex_64_")) one.note = longest_wait_of(repetitions);
 }
 
 double at_reference(const row& one) {
@@ -184,6 +197,7 @@ std::optional<bool> reached(const row& one) {
   if (!limit || !has_figure(one)) return std::nullopt;
   if (limit->unit == bar_unit::cas_pairs && one.cas_pair_nanoseconds <= 0) return std::nullopt;
   if (limit->unit == bar_unit::receives && one.receive_nanoseconds <= 0) return std::nullopt;
+  if (limit->unit == bar_unit::one_worker && one.single_nanoseconds <= 0) return std::nullopt;
   const bool in_f = limit->unit != bar_unit::bytes && limit->unit != bar_unit::nanoseconds &&
                     limit->unit != bar_unit::times_serial_loop;
   if (in_f && one.f_nanoseconds <= 0) return std::nullopt;

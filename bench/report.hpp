@@ -22,6 +22,7 @@ struct row {
   std::string why_not;              // not run, and why; then there are no samples
   double f_nanoseconds = 0;         // the median of the units; 0: f was not measured
   double receive_nanoseconds = 0;   // the same for a receive without a select
+  double single_nanoseconds = 0;    // the same row with one worker
   double cas_pair_nanoseconds = 0;  // the same for the bare pair, where it was measured
 };
 

@@ -242,9 +242,10 @@ repetition read_beside_a_writer(long sections) {
   return result;
 }
 
-/// 64 threads x `each` times: lock, count, spend `turns`, unlock. The count proves the exclusion.
-template <class P>
-repetition lock_by_64(long each, std::uint64_t turns) {
+/// 64 threads x `each` times: lock, count, spend `turns`, unlock. `take(lock)` locks. The count
+/// proves the exclusion.
+template <class P, class Take>
+repetition lock_by_64_in(long each, std::uint64_t turns, Take take) {
   constexpr long threads = 64;
   typename P::mutex lock;
   std::uint64_t counted = 0;
@@ -252,9 +253,9 @@ repetition lock_by_64(long each, std::uint64_t turns) {
   children.reserve(threads);
   const stopwatch watch;
   for (long made = 0; made < threads; ++made) {
-    children.push_back(P::spawn([&lock, &counted, each, turns] {
+    children.push_back(P::spawn([&lock, &counted, each, turns, take] {
       for (long turn = 0; turn < each; ++turn) {
-        lock.lock();
+        take(lock);
         ++counted;
         if (turns != 0) spend(turns);
         lock.unlock();
@@ -266,6 +267,21 @@ repetition lock_by_64(long each, std::uint64_t turns) {
   if (counted != static_cast<std::uint64_t>(threads * each)) {
     throw std::runtime_error("the mutex did not exclude: the count is wrong");
   }
+  return result;
+}
+
+/// And once more with a look at the clock before and after each lock, which is not timed: how long
+/// a thread has waited for its turn at most.
+template <class P>
+repetition lock_by_64(long each, std::uint64_t turns) {
+  repetition result = lock_by_64_in<P>(each, turns, [](typename P::mutex& lock) { lock.lock(); });
+  double longest = 0;  // guarded by the mutex
+  lock_by_64_in<P>(each, turns, [&longest](typename P::mutex& lock) {
+    const double before = read_clock(CLOCK_MONOTONIC);
+    lock.lock();
+    longest = std::max(longest, read_clock(CLOCK_MONOTONIC) - before);
+  });
+  result.longest_wait = longest;
   return result;
 }
 

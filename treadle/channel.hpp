@@ -139,7 +139,7 @@ class landing {
     }
   }
   // Once, after the operation ended so. Throws what the move of T does; the value is lost then.
-  [[gnu::always_inline]] received<T> bring(channel_status status) {
+  [[gnu::always_inline]] received<T>&& bring(channel_status status) {
     if constexpr (is_boxed<T>) {
       if (status == channel_status::done) {
         const cargo<T> full = std::move(box_.value);

@@ -36,12 +36,6 @@ part<T> take_part(std::coroutine_handle<treadle::detail::task_promise<T>> ended)
   }
 }
 
-template <class T>
-tasks::fork_child child_of(const task<T>& which) noexcept {
-  const auto frame = treadle::detail::task_access::frame(which);
-  return {{}, &frame.promise(), frame.address()};
-}
-
 template <class... Ts>
 class [[nodiscard]] all_awaiter {
  public:
@@ -53,12 +47,8 @@ class [[nodiscard]] all_awaiter {
   template <tasks::runs_as_task Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> caller) {
     const tasks::line& own = caller.promise().own_line();
-    return std::apply(
-        [&](auto&... each) {
-          children_ = {child_of(each)...};
-          return tasks::fork_all(group_, children_, caller, own, own.stop());
-        },
-        tasks_);
+    tasks::begin_group(group_, sizeof...(Ts), caller, own, own.stop());
+    return fork(std::index_sequence_for<Ts...>());
   }
   // Throws what the first of those threw that threw.
   std::tuple<part<Ts>...> await_resume() {
@@ -71,9 +61,21 @@ class [[nodiscard]] all_awaiter {
   }
 
  private:
+  template <std::size_t... I>
+  std::coroutine_handle<> fork(std::index_sequence<I...>) noexcept {
+    tasks::engine& home = *group_.home;
+    void* const frames[] = {tasks::fork_in(
+        group_, children_[I], treadle::detail::task_access::frame(std::get<I>(tasks_)))...};
+    for (std::size_t i = sizeof...(Ts) - 1; i > 0; --i) {
+      tasks::offer(home, children_[i], frames[i]);
+    }
+    return tasks::jump_to(std::coroutine_handle<>::from_address(frames[0]));
+  }
+
   std::tuple<task<Ts>...> tasks_;
+  // Both are written when it suspends.
   tasks::fork_group group_;
-  std::array<tasks::fork_child, sizeof...(Ts)> children_;
+  std::array<tasks::fork_line, sizeof...(Ts)> children_;
 };
 
 template <class T>
@@ -88,8 +90,16 @@ class [[nodiscard]] vector_awaiter {
   template <tasks::runs_as_task Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> caller) {
     const tasks::line& own = caller.promise().own_line();
-    for (std::size_t i = 0; i < tasks_.size(); ++i) children_[i] = child_of(tasks_[i]);
-    return tasks::fork_all(group_, children_, caller, own, stop_ != nullptr ? stop_ : own.stop());
+    tasks::begin_group(group_, tasks_.size(), caller, own, stop_ != nullptr ? stop_ : own.stop());
+    tasks::engine& home = *group_.home;
+    for (std::size_t i = 0; i < tasks_.size(); ++i) {
+      tasks::fork_in(group_, children_[i], treadle::detail::task_access::frame(tasks_[i]));
+    }
+    void* const first = treadle::detail::task_access::frame(tasks_[0]).address();
+    for (std::size_t i = tasks_.size() - 1; i > 0; --i) {
+      tasks::offer(home, children_[i], treadle::detail::task_access::frame(tasks_[i]).address());
+    }
+    return tasks::jump_to(std::coroutine_handle<>::from_address(first));
   }
   std::vector<part<T>> await_resume() {
     tasks::free_records(children_);
@@ -105,7 +115,7 @@ class [[nodiscard]] vector_awaiter {
   std::vector<task<T>> tasks_;
   const std::stop_token* stop_;
   tasks::fork_group group_;
-  std::vector<tasks::fork_child> children_;
+  std::vector<tasks::fork_line> children_;
 };
 
 }  // namespace detail

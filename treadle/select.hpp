@@ -33,6 +33,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <stop_token>
 #include <tuple>
 #include <type_traits>
@@ -47,30 +48,55 @@ namespace detail {
 
 enum class case_kind { channel, descriptor, time, stop, otherwise };
 
-// A case that is a channel's operation: `attempt` when it seems ready, `raw` for a wait; `settle`
-// when the choice was made, whichever, and `finish` if it was this one.
+// A case that is a channel's operation: `attempt` when it seems ready, which ends it all when it
+// was done; `waiting` is what a wait needs: `raw` for it, `settle` when the choice was made,
+// whichever, and `finish` if it was this one.
+// Two words that nothing points to: while no wait is needed they stay in registers.
 template <class T, class F>
 class [[nodiscard]] receive_case {
  public:
   static constexpr case_kind kind = case_kind::channel;
 
-  receive_case(channel<T>& from, F f) : raw_(channel_access::raw(from)), f_(std::forward<F>(f)) {}
+  receive_case(channel<T>& from, F&& f) noexcept
+      : raw_(&channel_access::raw(from)), f_(std::addressof(f)) {}
 
-  bool seems_ready() const noexcept { return raw_.seems_ready(sync::channel_side::receiver); }
-  [[gnu::always_inline]] channel_status attempt() noexcept {
-    return raw_.receive(element_of<cargo<T>>, there_.place(),
-                        sync::channel_patience{nullptr, true});
+  [[gnu::always_inline]] bool seems_ready() const noexcept {
+    return raw_->seems_ready(sync::channel_side::receiver);
   }
-  sync::select_case<sync::channel_ground> raw() noexcept {
-    return {&raw_, &element_of<cargo<T>>, there_.place(), sync::channel_side::receiver};
+  template <class Settle>
+  [[gnu::always_inline]] bool attempt(Settle settle) const {
+    landing<T> there;
+    const channel_status status =
+        raw_->receive(element_of<cargo<T>>, there.place(), sync::channel_patience{nullptr, true});
+    if (status == channel_status::gave_up) [[unlikely]]
+      return false;
+    settle();
+    std::forward<F> (*f_)(there.bring(status));
+    return true;
   }
-  void settle() noexcept {}
-  void finish(channel_status status) { std::forward<F>(f_)(there_.bring(status)); }
+
+  class waiting {
+   public:
+    static constexpr case_kind kind = case_kind::channel;
+
+    explicit waiting(const receive_case& of) noexcept : raw_(of.raw_), f_(of.f_) {}
+    sync::select_case<sync::channel_ground> raw() noexcept {
+      return {raw_, &element_of<cargo<T>>, there_.place(), sync::channel_side::receiver};
+    }
+    void settle() noexcept {}
+    void finish(channel_status status) { std::forward<F> (*f_)(there_.bring(status)); }
+
+   private:
+    sync::raw_channel* const raw_;
+    std::remove_reference_t<F>* const f_;
+    landing<T> there_;
+  };
+  // How select() hands it to a wait.
+  using passed = receive_case;
 
  private:
-  sync::raw_channel& raw_;
-  landing<T> there_;
-  F f_;
+  sync::raw_channel* raw_;
+  std::remove_reference_t<F>* f_;
 };
 
 // `Held` is T for a copy of the caller's value, T& for the value itself.
@@ -78,6 +104,8 @@ template <class T, class Held, class F>
 class [[nodiscard]] send_case {
  public:
   static constexpr case_kind kind = case_kind::channel;
+  using passed = send_case&;
+  using waiting = send_case&;
 
   send_case(channel<T>& to, Held value, F f)
       : raw_(channel_access::raw(to)), value_(std::forward<Held>(value)), f_(std::forward<F>(f)) {
@@ -85,8 +113,14 @@ class [[nodiscard]] send_case {
   }
 
   bool seems_ready() const noexcept { return raw_.seems_ready(sync::channel_side::sender); }
-  [[gnu::always_inline]] channel_status attempt() noexcept {
-    return raw_.send(element_of<cargo<T>>, place(), sync::channel_patience{nullptr, true});
+  template <class Settle>
+  [[gnu::always_inline]] bool attempt(Settle settle) {
+    const channel_status status =
+        raw_.send(element_of<cargo<T>>, place(), sync::channel_patience{nullptr, true});
+    if (status == channel_status::gave_up) return false;
+    settle();
+    finish(status);
+    return true;
   }
   sync::select_case<sync::channel_ground> raw() noexcept {
     return {&raw_, &element_of<cargo<T>>, place(), sync::channel_side::sender};
@@ -121,6 +155,8 @@ class [[nodiscard]] send_case {
 template <class F, case_kind Kind, class What>
 struct [[nodiscard]] plain_case {
   static constexpr case_kind kind = Kind;
+  using passed = plain_case&;
+  using waiting = plain_case&;
   void settle() noexcept {}
   void finish(channel_status) { std::forward<F>(f)(); }
   What what;
@@ -151,47 +187,64 @@ class selection {
                 "one time, one stop token and one otherwise() at most");
 
  public:
-  explicit selection(Cases&... cases) noexcept : cases_(cases...) {}
-
-  [[gnu::always_inline]] std::size_t run() {
+  [[gnu::always_inline]] static std::size_t run(Cases&... cases) {
     // With descriptors the system is asked at once: a busy channel must not hide them.
     if constexpr (channels != 0 && descriptors == 0) {
-      channel_status status = channel_status::gave_up;
-      const std::size_t done = try_channels(status, std::index_sequence_for<Cases...>());
-      if (done != sizeof...(Cases)) return end(done, status);
+      const std::size_t done = try_channels(std::index_sequence_for<Cases...>(), cases...);
+      if (done != sizeof...(Cases)) return done;
     }
-    return wait();
+    return wait_with(static_cast<typename Cases::passed>(cases)...);
   }
 
  private:
-  template <std::size_t I>
-  using at = std::tuple_element_t<I, std::tuple<Cases...>>;
-
-  // The number of the case that was done, or of cases.
+  // The number of the case that was done, or of cases. Nothing is written down for a wait.
   template <std::size_t... I>
-  [[gnu::always_inline]] std::size_t try_channels(channel_status& status,
-                                                  std::index_sequence<I...>) {
-    std::uint64_t ready = ((seems_ready<I>() ? std::uint64_t{1} << I : 0) | ...);
+  [[gnu::always_inline]] static std::size_t try_channels(std::index_sequence<I...>,
+                                                         Cases&... cases) {
+    const auto settle = [&] { (settle_one(cases), ...); };
+    std::uint64_t ready = 0;
+    (note_ready<I>(cases, ready), ...);
     while (ready != 0) {
-      const std::uint32_t chosen = sync::choose_ready<sync::channel_ground>(ready);
-      static_cast<void>(((chosen == I && (status = attempt<I>(), true)) || ...));
-      if (status != channel_status::gave_up) return chosen;
-      ready &= ~(std::uint64_t{1} << chosen);
+      const std::uint64_t chosen = sync::choose_ready<sync::channel_ground>(ready);
+      std::size_t done = sizeof...(Cases);
+      if (((chosen == std::uint64_t{1} << I && attempt(cases, settle) && (done = I, true)) ||
+           ...)) {
+        return done;
+      }
+      // Somebody was faster. A wait looks at the others, too.
+      if constexpr (!has_otherwise) break;
+      ready &= ~chosen;
     }
     return sizeof...(Cases);
   }
-  template <std::size_t I>
-  [[gnu::always_inline]] bool seems_ready() const noexcept {
-    if constexpr (at<I>::kind == case_kind::channel) return std::get<I>(cases_).seems_ready();
+  // A bit for each case that seems ready. By branches: few are, and where that can be foretold it
+  // is free, while a bit that is computed for each takes twice the instructions.
+  template <std::size_t I, class Case>
+  [[gnu::always_inline]] static void note_ready(const Case& one, std::uint64_t& ready) noexcept {
+    if constexpr (Case::kind == case_kind::channel) {
+      if (one.seems_ready()) [[unlikely]] {
+        ready |= std::uint64_t{1} << I;
+        asm("" : "+r"(ready));  // else the compiler makes it a computed bit again
+      }
+    }
+  }
+  template <class Case, class Settle>
+  [[gnu::always_inline]] static bool attempt(Case& one, Settle settle) {
+    if constexpr (Case::kind == case_kind::channel) return one.attempt(settle);
     return false;
   }
-  template <std::size_t I>
-  [[gnu::always_inline]] channel_status attempt() noexcept {
-    if constexpr (at<I>::kind == case_kind::channel) return std::get<I>(cases_).attempt();
-    return channel_status::gave_up;
+  template <class Case>
+  [[gnu::always_inline]] static void settle_one(Case& one) {
+    if constexpr (requires { one.settle(); }) one.settle();
   }
 
-  [[gnu::noinline]] std::size_t wait() {
+  explicit selection(typename Cases::passed... cases) : cases_(cases...) {}
+
+  [[gnu::noinline]] static std::size_t wait_with(typename Cases::passed... cases) {
+    return selection(cases...).wait();
+  }
+
+  std::size_t wait() {
     if constexpr (has_otherwise && descriptors == 0) return end(index_of(case_kind::otherwise));
     std::array<sync::select_case<sync::channel_ground>, channels + 1> raw;
     std::array<pollfd, descriptors + 1> watched;
@@ -245,8 +298,7 @@ class selection {
     }
   }
 
-  [[gnu::always_inline]] std::size_t end(std::size_t chosen,
-                                         channel_status status = channel_status::done) {
+  std::size_t end(std::size_t chosen, channel_status status = channel_status::done) {
     std::apply([](auto&... one) { (one.settle(), ...); }, cases_);
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       static_cast<void>(((chosen == I && (std::get<I>(cases_).finish(status), true)) || ...));
@@ -255,7 +307,7 @@ class selection {
     return chosen;
   }
 
-  std::tuple<Cases&...> cases_;
+  std::tuple<typename Cases::waiting...> cases_;
 };
 
 }  // namespace detail
@@ -307,7 +359,7 @@ auto otherwise(F&& f) {
 // Inlined, as channel's operations are.
 template <class... Cases>
 [[gnu::always_inline]] inline std::size_t select(Cases&&... cases) {
-  return detail::selection<std::remove_reference_t<Cases>...>(cases...).run();
+  return detail::selection<std::remove_reference_t<Cases>...>::run(cases...);
 }
 
 }  // namespace treadle

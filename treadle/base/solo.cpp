@@ -18,6 +18,14 @@ __thread treadle::base::party treadle_party = {treadle::base::party_stranger, 0,
 std::int64_t treadle_rseq_cs_offset = 0;
 }
 
+// Before anybody can run a sequence: each writes there, also where the kernel knows nothing of it.
+// The area is there in any case (glibc, sysdeps/unix/sysv/linux/dl-rseq-symbols.S).
+#if defined(__x86_64__) && !defined(TREADLE_SANITIZED)
+[[gnu::constructor(101)]] static void find_rseq() noexcept {
+  treadle_rseq_cs_offset = __rseq_offset + static_cast<std::int64_t>(offsetof(rseq, rseq_cs));
+}
+#endif
+
 namespace treadle::base {
 namespace {
 
@@ -58,7 +66,6 @@ long membarrier(int command) noexcept {
 bool probe() noexcept {
 #if defined(__x86_64__) && !defined(TREADLE_SANITIZED)
   if (__rseq_size == 0) return false;
-  treadle_rseq_cs_offset = __rseq_offset + static_cast<std::int64_t>(offsetof(rseq, rseq_cs));
   return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0;
 #else
   return false;

@@ -1,6 +1,6 @@
 // A channel with a buffer, bounded or not: two sides that do not disturb each other.
 //
-// Each side has one word: a position, counted from the beginning for ever, and two bits, `busy` (a
+// Each side has one word: a position, counted from the beginning for ever, and bits for `busy` (a
 // lock) and `closed`. Senders move the tail, receivers the head. A side's unlock is what moves its
 // position on: a value is seen only when its sender has done with the channel, so whoever received
 // the last one may destroy it.
@@ -87,12 +87,14 @@ class basic_channel_buffer {
   bool close() noexcept;
 
   // Guesses, unless the caller knows that nobody is at it.
-  bool seems_ready(channel_side which) const noexcept {
+  [[gnu::always_inline]] bool seems_ready(channel_side which) const noexcept {
     const std::uint64_t head = receiving_.place.load(base::acquire);  // head first: see above
     const std::uint64_t tail = sending_.place.load(base::relaxed);    // relaxed: a guess
+    // Positions or ends: a select asks this of all its channels, one after the other.
+    if (which == channel_side::receiver) return (head ^ tail) > busy;
     if (((head | tail) & closed) != 0) return true;
     const std::uint64_t there = position_in(tail) - position_in(head);
-    return which == channel_side::sender ? there < capacity_ : there != 0;
+    return there < capacity_;
   }
   bool is_closed() const noexcept {
     return (receiving_.place.load(base::relaxed) & closed) != 0;  // relaxed: a guess
@@ -124,7 +126,8 @@ class basic_channel_buffer {
   bool withdraw(channel_side which, node& mine) noexcept;
 
  private:
-  enum : std::uint64_t { busy = 1, closed = 2, one = 4, flags = 3 };
+  // Each side says in its own way that it is closed: two that are differ, as positions do.
+  enum : std::uint64_t { busy = 1, no_more_sent = 2, no_more_there = 4, closed = 6, one = 8 };
 
   // Before the cells of a chunk, and padded to their alignment.
   struct chunk {

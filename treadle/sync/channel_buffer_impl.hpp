@@ -326,12 +326,12 @@ bool basic_channel_buffer<Ground>::close() noexcept {
     lock(sending_);
     lock(receiving_);
     was_closed = is_closed();
-    const std::uint64_t mark = was_closed ? std::uint64_t{0} : std::uint64_t{closed};
+    const std::uint64_t once = was_closed ? 0 : 1;
     waits.take_all(sending_.waits);
     waits.take_all(receiving_.waits);
     sending_.limit = 0;
-    unlock_as_is(sending_, mark);
-    unlock_as_is(receiving_, mark);
+    unlock_as_is(sending_, once * no_more_sent);
+    unlock_as_is(receiving_, once * no_more_there);
   }
   waits.grant_all();
   return !was_closed;

@@ -53,6 +53,11 @@ class basic_channel {
   template <class... Patience>
   [[gnu::always_inline]] channel_status receive(const channel_element& kind, void* to,
                                                 Patience... patience) noexcept {
+    if constexpr (sizeof...(patience) != 0) {
+      // In line for selects, which are many branches already.
+      if (capacity_ != 0) [[likely]]
+        return buffered_.receive(kind, to, patience...);
+    }
     return capacity_ == 0 ? direct_.template pass<channel_side::receiver>(kind, to, patience...)
                           : buffered_.receive(kind, to, patience...);
   }
@@ -66,8 +71,11 @@ class basic_channel {
   std::uint64_t size() const noexcept { return capacity_ == 0 ? 0 : buffered_.size(); }
 
   // For selects: as both kinds have them.
-  bool seems_ready(channel_side side) const noexcept {
-    return either([=](auto& of) noexcept { return of.seems_ready(side); });
+  [[gnu::always_inline]] bool seems_ready(channel_side side) const noexcept {
+    // The longer one in line.
+    if (capacity_ != 0) [[likely]]
+      return buffered_.seems_ready(side);
+    return direct_.seems_ready(side);
   }
   const void* list_lock(channel_side side) const noexcept {
     return either([=](auto& of) noexcept { return of.list_lock(side); });

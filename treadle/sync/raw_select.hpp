@@ -84,14 +84,14 @@ class basic_select {
 
 // One of the bits of `ready`, which has some.
 template <class Ground>
-[[gnu::always_inline]] inline std::uint32_t choose_ready(std::uint64_t ready) noexcept {
-  if ((ready & (ready - 1)) != 0) [[unlikely]] {
-    for (unsigned skip = Ground::random_below(static_cast<unsigned>(__builtin_popcountll(ready)));
-         skip != 0; --skip) {
-      ready &= ready - 1;
-    }
+[[gnu::always_inline]] inline std::uint64_t choose_ready(std::uint64_t ready) noexcept {
+  if ((ready & (ready - 1)) == 0) [[likely]]
+    return ready;
+  for (unsigned skip = Ground::random_below(static_cast<unsigned>(__builtin_popcountll(ready)));
+       skip != 0; --skip) {
+    ready &= ready - 1;
   }
-  return static_cast<std::uint32_t>(__builtin_ctzll(ready));
+  return ready & -ready;
 }
 
 extern template class basic_select<channel_ground>;

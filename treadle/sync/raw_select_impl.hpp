@@ -19,7 +19,7 @@ template <class Ground>
 select_outcome basic_select<Ground>::poll() noexcept {
   std::uint64_t ready = ready_now();
   while (ready != 0) {
-    const std::uint32_t index = choose_ready<Ground>(ready);
+    const auto index = static_cast<std::uint32_t>(__builtin_ctzll(choose_ready<Ground>(ready)));
     const one_case& which = cases_[index];
     constexpr channel_patience at_once{nullptr, true};
     const channel_status status = which.side == channel_side::sender

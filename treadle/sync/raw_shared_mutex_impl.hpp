@@ -10,12 +10,19 @@ namespace treadle::sync {
 // Whoever destroys has synchronised with all users already.
 template <class Ground>
 bool basic_shared_mutex<Ground>::is_in_use() const noexcept {
-  std::uint32_t counted = readers_;
+  std::int64_t counted = readers_;
   for (const stripe& each : stripes_) {
-    counted += each.readers.load(base::relaxed) & ~shut;  // relaxed: see above
+    const std::uint64_t seen = each.readers.load(base::relaxed);  // relaxed: see above
+    counted += static_cast<std::int64_t>(readers_in(seen));
   }
+  if (way_ == way::column) counted += Ground::sum_of(column_.load(base::relaxed));
   return counted != 0 || writer_ != nullptr || !waiting_readers_.empty() ||
          !waiting_writers_.empty();
+}
+
+template <class Ground>
+void basic_shared_mutex<Ground>::drop_column() noexcept {
+  Ground::drop_count(column_.load(base::relaxed));  // relaxed: see above
 }
 
 template <class Ground>
@@ -44,15 +51,22 @@ void basic_shared_mutex<Ground>::fail_misuse(std::string_view call,
 
 template <class Ground>
 void basic_shared_mutex<Ground>::close() noexcept {
-  if (!open_) return;
-  for (stripe& each : stripes_) {
-    std::uint32_t seen = each.readers.load(base::relaxed);  // relaxed: validated by the CAS
-    // acquire: pairs with leave()
-    while (!each.readers.compare_exchange_weak(seen, shut, base::acquire, base::relaxed)) {
+  if (way_ == way::none) return;
+  if (way_ == way::column) {
+    const auto column = column_.load(base::relaxed);  // relaxed: under the lock
+    column_.store(0, base::relaxed);                  // relaxed: the fence is what counts
+    readers_ += Ground::end_count(column);
+    if (readers_ < 0) fail_misuse("unlock_shared", "nobody holds it shared");
+  } else {
+    for (stripe& each : stripes_) {
+      std::uint64_t seen = each.readers.load(base::relaxed);  // relaxed: validated by the CAS
+      // acquire: pairs with leave()
+      while (!each.readers.compare_exchange_weak(seen, shut, base::acquire, base::relaxed)) {
+      }
+      readers_ += static_cast<std::int64_t>(readers_in(seen));
     }
-    readers_ += seen / one;
   }
-  open_ = false;
+  way_ = way::none;
   reads_ = 0;
 }
 
@@ -62,19 +76,40 @@ void basic_shared_mutex<Ground>::open() noexcept {
   word& own = mine();
   for (stripe& each : stripes_) {
     // release: pairs with enter()
-    each.readers.store(&each.readers == &own ? readers_ * one : 0, base::release);
+    each.readers.store(&each.readers == &own ? static_cast<std::uint64_t>(readers_) : 0,
+                       base::release);
   }
   readers_ = 0;
-  open_ = true;
+  way_ = way::stripes;
+}
+
+// Many have come by the caller's stripe: a column pays. If there is none, they begin again.
+template <class Ground>
+void basic_shared_mutex<Ground>::share_full(word& own) noexcept {
+  if (const auto column = Ground::lend_column(); column != 0) {
+    close();
+    ++readers_;
+    way_ = way::column;
+    column_.store(column, base::release);  // pairs with count_here(), as enter() with open()
+    return;
+  }
+  std::uint64_t seen = own.load(base::relaxed);  // relaxed: validated by the CAS
+  // acquire: as enter()
+  while (!own.compare_exchange_weak(seen, readers_in(seen) + one, base::acquire, base::relaxed)) {
+  }
 }
 
 // As a reader, if one may enter now.
 template <class Ground>
 bool basic_shared_mutex<Ground>::share() noexcept {
   if (writer_ != nullptr || !waiting_writers_.empty()) return false;
-  if (open_) return enter(mine());
+  if (way_ == way::stripes) {
+    word& own = mine();
+    if (!enter(own)) share_full(own);
+    return true;
+  }
   ++readers_;
-  if (++reads_ >= Ground::reads_before_opening) open();
+  if (way_ == way::none && ++reads_ >= Ground::reads_before_opening) open();
   return true;
 }
 
@@ -111,7 +146,7 @@ bool basic_shared_mutex<Ground>::lock_within(const base::wait_limit& limit) noex
 
 template <class Ground>
 bool basic_shared_mutex<Ground>::lock_shared_within(const base::wait_limit& limit) noexcept {
-  if (enter(mine())) return true;
+  if (come_in()) return true;
   if (!limit.stop().stop_possible()) return share_slowly(limit.until(), nullptr);
   const alarm stop(Ground::self(), limit.stop());
   return share_slowly(limit.until(), &stop);
@@ -149,11 +184,15 @@ template <class Ground>
 bool basic_shared_mutex<Ground>::try_lock_as(core::thread& self) noexcept {
   const base::guard<typename Ground::list_lock> hold(list_lock_);
   if (writer_ != nullptr) return false;
-  const bool was_open = open_;
-  if (was_open) {
+  const bool was_open = way_ != way::none;
+  if (way_ == way::stripes) {
     for (const stripe& each : stripes_) {
-      if (each.readers.load(base::relaxed) != 0) return false;  // relaxed: only a look
+      if (readers_in(each.readers.load(base::relaxed)) != 0) return false;  // relaxed: only a look
     }
+  }
+  // When nobody came or went meanwhile, or somebody was there, it is not 0 for a reason.
+  if (way_ == way::column && readers_ + Ground::sum_of(column_.load(base::relaxed)) != 0) {
+    return false;  // relaxed: under the lock
   }
   close();
   if (is_free()) {
@@ -216,11 +255,11 @@ void basic_shared_mutex<Ground>::unlock_shared_slowly() noexcept {
   {
     const base::guard<typename Ground::list_lock> hold(list_lock_);
     // They may have moved while we looked: only when all are shut the count is sure. They stay
-    // shut, so that who leaves after us waits for list_lock_.
-    close();
-    if (readers_ == 0) fail_misuse("unlock_shared", "nobody holds it shared");
+    // shut, so that who leaves after us waits for list_lock_. A column counts also below 0.
+    if (way_ == way::stripes) close();
+    if (way_ == way::none && readers_ == 0) fail_misuse("unlock_shared", "nobody holds it shared");
     --readers_;
-    if (readers_ == 0) next = admit_writer();
+    if (way_ == way::none && readers_ == 0) next = admit_writer();
   }
   if (next != nullptr) Ground::grant(*next);
 }

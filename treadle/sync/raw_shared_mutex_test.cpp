@@ -1,7 +1,9 @@
 // Every interleaving, within a bound on preemptions, of up to four threads on one shared mutex:
-// reading through the stripes and beside them, leaving by another stripe than one came by, writing,
-// giving up, and destroying it after the last unlock. Parking is the explorer's. Each program runs
-// twice: with the short form of a lone kernel thread, and with the long form only.
+// reading through the stripes, a column and beside them, leaving by another stripe or cell than one
+// came by, writing, giving up, and destroying it after the last unlock. Parking is the explorer's.
+// Each program runs three times: with the short form of a lone kernel thread, with the long form
+// only, and with columns, where a restartable sequence is two steps of which the second goes back
+// to the first when a fence came between.
 //
 // Checked: a writer is alone, nobody sleeps for ever, nothing is touched after its end, and nothing
 // is left in it.
@@ -28,10 +30,74 @@ constexpr base::deadline never = base::deadline::never();
 constexpr base::deadline soon = base::deadline::at(1);
 const std::stop_source asked_never;
 
-template <template <class> class Word>
+// Two columns of two cells, as base/cpu_count.hpp has them.
+struct one_column {
+  bool lent = false;
+  std::int64_t cells[2] = {};
+};
+struct column_model {
+  static inline one_column columns[2];
+  static inline explored_atomic<int> step;
+  static inline unsigned fences = 0;
+
+  static void reset() {
+    for (one_column& each : columns) each = one_column();
+    fences = 0;
+  }
+  // The part of a sequence after the look at the word: false when it must begin again.
+  static bool commit(std::uintptr_t column, std::size_t core, bool up, unsigned fences_before) {
+    step.store(0);
+    if (fences != fences_before) return false;
+    require(columns[column - 1].lent, "counts in a column that is not lent");
+    columns[column - 1].cells[core] += up ? 1 : -1;
+    return true;
+  }
+  static std::uintptr_t lend() {
+    for (std::uintptr_t i = 0; i < 2; ++i) {
+      if (!columns[i].lent) return columns[i].lent = true, i + 1;
+    }
+    return 0;
+  }
+  static std::int64_t sum(std::uintptr_t column) {
+    std::int64_t all = 0;
+    for (const std::int64_t each : columns[column - 1].cells) {
+      step.store(0);
+      all += each;
+    }
+    return all;
+  }
+  static std::int64_t drop(std::uintptr_t column) {
+    const std::int64_t all = sum(column);
+    columns[column - 1] = one_column();
+    return all;
+  }
+  static std::int64_t end(std::uintptr_t column) {
+    step.store(0);
+    ++fences;
+    return drop(column);
+  }
+};
+
+template <template <class> class Word, bool Columns = false>
 struct ground : interleave::explored_ground<Word, interleave::explored_lock_with_end> {
   static constexpr std::size_t stripes = 2;
   static constexpr unsigned reads_before_opening = 2;
+  static constexpr bool has_columns = Columns;
+  static constexpr unsigned reads_before_column = Columns ? 1 : 1000;
+  using column = std::uintptr_t;
+  static bool count_here(const Word<column>& word, bool up) {
+    if (!Columns) return false;
+    for (;;) {
+      const unsigned fences = column_model::fences;
+      const column now = word.load(base::relaxed);
+      if (now == 0) return false;
+      if (column_model::commit(now, stripe(), up, fences)) return true;
+    }
+  }
+  static column lend_column() { return Columns ? column_model::lend() : 0; }
+  static std::int64_t sum_of(column which) { return column_model::sum(which); }
+  static std::int64_t end_count(column which) { return column_model::end(which); }
+  static std::int64_t drop_count(column which) { return column_model::drop(which); }
   // How often a thread of this schedule may find itself on the other core.
   static inline int moves_left = 0;
 
@@ -51,6 +117,7 @@ struct state {
 
   state() {
     Ground::reset();
+    column_model::reset();
     Ground::moves_left = moves;
     ::new (memory) mutex;
   }
@@ -148,7 +215,8 @@ class RawSharedMutex : public ::testing::Test {
 };
 
 using grounds =
-    ::testing::Types<ground<interleave::watched_atomic>, ground<interleave::watched_biased>>;
+    ::testing::Types<ground<interleave::watched_atomic>, ground<interleave::watched_biased>,
+                     ground<interleave::watched_atomic, true>>;
 TYPED_TEST_SUITE(RawSharedMutex, grounds, );
 
 constexpr auto write = [](auto& s) { s.write(); };
@@ -222,6 +290,18 @@ TYPED_TEST(RawSharedMutex, WaitersGiveUp) {
   this->expect_good({write_in_time, write_in_time, read_in_time, read}, 1, 2);
 }
 
+// The third read by a stripe brings a column, where there are any.
+TYPED_TEST(RawSharedMutex, ReadersComeByAColumn) {
+  if (!TypeParam::has_columns) GTEST_SKIP() << "without columns it is the same as above";
+  this->expect_good({read_thrice, read_twice}, 5, 3, 1);
+  this->expect_good({read_thrice, write}, 4, 4, 1);
+  this->expect_good({read_thrice, write_then_read}, 5, 3, 1);
+  this->expect_good({read_thrice, read_twice, write}, 6, 2, 1);
+  this->expect_good({read_thrice, write, write}, 5, 2, 1);
+  this->expect_good({read_thrice, read, try_write}, 4, 2, 1);
+  this->expect_good({read_thrice, write_in_time, read_in_time}, 3, 2, 1);
+}
+
 // Whoever finds itself the last user destroys it, right after its own unlock.
 TYPED_TEST(RawSharedMutex, TheLastToUnlockMayDestroyIt) {
   const auto read_as_one_of_two = [](auto& s) {
@@ -253,6 +333,15 @@ TYPED_TEST(RawSharedMutex, TheLastToUnlockMayDestroyIt) {
     s.it().unlock_shared();
   };
   this->expect_good({write_then_destroy_after_readers, read_and_count, read_and_count}, 0, 2, 1);
+  // By a column: the stripes have seen enough before.
+  const auto read_more_and_count = [](auto& s) {
+    s.read();
+    s.it().lock_shared();
+    s.references.fetch_add(1);
+    s.it().unlock_shared();
+  };
+  this->expect_good({write_then_destroy_after_readers, read_more_and_count, read_more_and_count}, 0,
+                    2, 1);
 }
 
 }  // namespace

@@ -16,37 +16,36 @@
 
 namespace treadle::tasks {
 
-// One child: where it is in its parent's frame, and how it starts.
-struct fork_child {
-  fork_line line;
-  promise_base* promise = nullptr;
-  void* frame = nullptr;
-};
-
-// Starts all children of a group, at least one; gives the frame to go on with.
-inline std::coroutine_handle<> fork_all(fork_group& group, std::span<fork_child> children,
-                                        std::coroutine_handle<> parent, const line& of,
-                                        const std::stop_token* stop) {
-  engine& home = of.home();
+// Before its children are made ready.
+inline void begin_group(fork_group& group, std::size_t children, std::coroutine_handle<> parent,
+                        const line& of, const std::stop_token* stop) noexcept {
+  group.home = &of.home();
+  group.stop = stop;
   group.parent = parent.address();
-  group.running.store(children.size(), base::relaxed);  // relaxed: nobody knows it yet
-  for (fork_child& child : children) {
-    child.line = {&home, stop, nullptr};
-    child.promise->fork_in(group, child.line);
-  }
-  // A child that was pushed may run and end at once: only the first keeps the group here.
-  for (std::size_t i = children.size() - 1; i > 0; --i) {
-    if (!home.fork(children[i].frame)) [[unlikely]]
-      home.queue_fork(children[i].line.record, children[i].frame);
-  }
-  return jump_to(std::coroutine_handle<>::from_address(children[0].frame));
+  group.running.start(children);
+}
+
+// Makes a child ready to be run; its frame.
+template <class Promise>
+void* fork_in(fork_group& group, fork_line& own, std::coroutine_handle<Promise> child) noexcept {
+  own.group = &group;
+  own.record = nullptr;
+  child.promise().fork_in(group, own);
+  return child.address();
+}
+
+// Offers one to all carriers. It may run and end at once: only the first child, which is jumped
+// into, keeps the group here.
+inline void offer(engine& home, fork_line& own, void* frame) noexcept {
+  if (!home.fork(frame)) [[unlikely]]
+    home.queue_fork(own.record, frame);
 }
 
 // After the group has ended.
-inline void free_records(std::span<fork_child> children) noexcept {
-  for (fork_child& child : children) {
-    if (child.line.record != nullptr) [[unlikely]]
-      engine::free_record(*child.line.record);
+inline void free_records(std::span<fork_line> children) noexcept {
+  for (fork_line& child : children) {
+    if (child.record != nullptr) [[unlikely]]
+      engine::free_record(*child.record);
   }
 }
 

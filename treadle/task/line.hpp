@@ -13,11 +13,14 @@
 
 namespace treadle::tasks {
 
-// A child of when_all(); lies in the frame of its parent.
+// What the children of a when_all() have in common; lies in the frame of their parent, as they do.
+struct fork_setting {
+  engine* home;
+  const std::stop_token* stop;
+};
 struct fork_line {
-  engine* home = nullptr;
-  const std::stop_token* stop = nullptr;
-  core::thread* record = nullptr;  // the line's own: null until it waits
+  const fork_setting* group;
+  core::thread* record;  // the line's own: null until it waits
 };
 
 class line {
@@ -29,19 +32,19 @@ class line {
       : word_(reinterpret_cast<std::uintptr_t>(&child) | is_fork) {}
 
   engine& home() const noexcept {
-    if ((word_ & is_fork) != 0) return *fork().home;
+    if ((word_ & is_fork) != 0) return *fork().group->home;
     return *spawned().scheduler->tasks;
   }
   // The token that asks all of the line to stop; null when there is none.
   const std::stop_token* stop() const noexcept {
-    if ((word_ & is_fork) != 0) return fork().stop;
+    if ((word_ & is_fork) != 0) return fork().group->stop;
     return reinterpret_cast<const std::stop_token*>(spawned().last_word);
   }
   // std::bad_alloc for a child that has none, and gets none.
   core::thread& record() const {
     if ((word_ & is_fork) == 0) return spawned();
     fork_line& child = fork();
-    if (child.record == nullptr) child.record = child.home->make_record();
+    if (child.record == nullptr) child.record = child.group->home->make_record();
     if (child.record == nullptr) throw std::bad_alloc();
     return *child.record;
   }

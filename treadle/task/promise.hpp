@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "treadle/base/biased.hpp"
+#include "treadle/task/countdown.hpp"
 #include "treadle/task/frames.hpp"
 #include "treadle/task/line.hpp"
 
@@ -36,18 +37,14 @@ inline std::coroutine_handle<> jump_to(std::coroutine_handle<> next) noexcept {
 }
 
 // Children that run while their parent waits for all of them.
-struct fork_group {
-  base::biased<std::uint64_t> running{0};
-  void* parent = nullptr;  // its frame
+struct fork_group : fork_setting {
+  basic_countdown<base::biased<std::uint64_t>> running;
+  void* parent;  // its frame
 
   // One of them has ended: who goes on here.
   std::coroutine_handle<> leave() noexcept {
-    std::uint64_t seen = running.load(base::relaxed);  // relaxed: validated by the CAS
-    // acq_rel: what all children did is released to the parent through this counter
-    while (!running.compare_exchange_weak(seen, seen - 1, base::acq_rel, base::relaxed)) {
-    }
     // The last touch of the group and of the child, unless it was the last one.
-    void* const next = seen == 1 ? parent : engine::take_fork();
+    void* const next = running.leave() ? parent : engine::take_fork();
     if (next == nullptr) return std::noop_coroutine();
     return jump_to(std::coroutine_handle<>::from_address(next));
   }
