@@ -90,7 +90,7 @@ activation_level blocked_probe::open(activation_level highest, pid_t kernel_id) 
     cpu_.store(&reinterpret_cast<const struct rseq*>(own)->cpu_id, base::release);
   }
   activation_level found = activation_level::off;
-  if (highest == activation_level::perf && open_ring(kernel_id)) {
+  if (highest == activation_level::perf && open_ring(kernel_id, &map_ring_apart)) {
     found = activation_level::perf;
   } else if (highest != activation_level::off && open_file(kernel_id)) {
     found = activation_level::proc;
@@ -99,18 +99,19 @@ activation_level blocked_probe::open(activation_level highest, pid_t kernel_id) 
   return found;
 }
 
-// The file first: it also says that the thread is blocked already.
+// The file first: it also says that the thread is blocked already. The ring not apart: whoever mends
+// must not wait for libc's locks, which a blocked thread may hold.
 void blocked_probe::mend(activation_level highest) noexcept {
   const int saved = errno;
   if (!open_file(kernel_id_) && highest == activation_level::perf) {
-    static_cast<void>(open_ring(kernel_id_));
+    static_cast<void>(open_ring(kernel_id_, &map_ring));
   }
   errno = saved;
 }
 
-bool blocked_probe::open_ring(pid_t kernel_id) noexcept {
+bool blocked_probe::open_ring(pid_t kernel_id, void* (*map)(pid_t)) noexcept {
   if (base::injected_fault(base::faulty_call::perf_event_open) != 0) return false;
-  void* const memory = map_ring_apart(kernel_id);
+  void* const memory = map(kernel_id);
   if (memory == nullptr) return false;
   ring_.store(memory, base::release);  // pairs with is_blocked()
   return true;

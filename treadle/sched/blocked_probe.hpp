@@ -41,7 +41,7 @@ class blocked_probe {
   int cpu() const noexcept;
 
  private:
-  bool open_ring(pid_t kernel_id) noexcept;
+  bool open_ring(pid_t kernel_id, void* (*map)(pid_t)) noexcept;
   bool open_file(pid_t kernel_id) noexcept;
 
   // Fixed after open().
