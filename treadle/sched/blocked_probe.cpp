@@ -1,10 +1,7 @@
 #include "treadle/sched/blocked_probe.hpp"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <linux/perf_event.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
@@ -26,8 +23,38 @@ constexpr std::size_t ring_pages = 2;
 // Sourced: a record of a switch has nothing but its header.
 constexpr std::uint64_t record_bytes = sizeof(perf_event_header);
 
-// Null where the kernel refuses.
-void* map_ring(pid_t kernel_id) noexcept {
+}  // namespace
+
+activation_level blocked_probe::open(activation_level highest, pid_t kernel_id,
+                                     own_closer close) noexcept {
+  const int saved = errno;
+  kernel_id_ = kernel_id;
+  if (__rseq_size != 0) {
+    const auto* own = static_cast<const std::byte*>(__builtin_thread_pointer()) + __rseq_offset;
+    // release: pairs with cpu()
+    cpu_.store(&reinterpret_cast<const struct rseq*>(own)->cpu_id, base::release);
+  }
+  activation_level found = activation_level::off;
+  if (highest == activation_level::perf && open_ring(kernel_id, close)) {
+    found = activation_level::perf;
+  } else if (highest != activation_level::off && open_file(kernel_id)) {
+    found = activation_level::proc;
+  }
+  errno = saved;
+  return found;
+}
+
+// The file first: it also says that the thread is blocked already.
+void blocked_probe::mend(activation_level highest, own_closer close) noexcept {
+  const int saved = errno;
+  if (!open_file(kernel_id_) && highest == activation_level::perf) {
+    static_cast<void>(open_ring(kernel_id_, close));
+  }
+  errno = saved;
+}
+
+bool blocked_probe::open_ring(pid_t kernel_id, own_closer close) noexcept {
+  if (base::injected_fault(base::faulty_call::perf_event_open) != 0) return false;
   perf_event_attr wanted;
   std::memset(&wanted, 0, sizeof(wanted));
   wanted.size = sizeof(wanted);
@@ -40,80 +67,20 @@ void* map_ring(pid_t kernel_id) noexcept {
   wanted.wakeup_watermark = 1U << 30;  // more than the ring has: never a wake-up
   const long event = ::syscall(SYS_perf_event_open, &wanted, kernel_id, -1, -1,
                                static_cast<long>(PERF_FLAG_FD_CLOEXEC));
-  if (event < 0) return nullptr;
+  if (event < 0) return false;
+  const int number = static_cast<int>(event);
   // The descriptor came by a bare system call, so these two are bare as well: ThreadSanitizer,
   // which follows descriptors, would take it for an older one of that number.
   const long memory = ::syscall(SYS_mmap, nullptr, ring_pages * base::page_bytes(), PROT_READ,
-                                MAP_SHARED, static_cast<int>(event), 0);
-  ::syscall(SYS_close, static_cast<int>(event));  // the mapping keeps the event
-  return memory == -1 ? nullptr : reinterpret_cast<void*>(memory);
-}
-
-struct ring_request {
-  pid_t kernel_id;
-  void* memory;
-};
-
-void* map_ring_main(void* argument) {
-  auto& request = *static_cast<ring_request*>(argument);
-  // A table of its own, empty. Where that is refused it is the program's.
-  ::syscall(SYS_close_range, 0U, ~0U, static_cast<unsigned>(CLOSE_RANGE_UNSHARE));
-  request.memory = map_ring(request.kernel_id);
-  return nullptr;
-}
-
-// On a kernel thread with a descriptor table of its own: a number that the program has closed must
-// not be a perf event's even for a moment. Whoever is on his way into a read of that number would
-// wait for the event, for ever (seen with twenty readers of a socket that is closed).
-void* map_ring_apart(pid_t kernel_id) noexcept {
-  ring_request request{kernel_id, nullptr};
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t helper{};
-  const bool apart = ::pthread_create(&helper, nullptr, &map_ring_main, &request) == 0;
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (!apart) return map_ring(kernel_id);
-  ::pthread_join(helper, nullptr);
-  return request.memory;
-}
-
-}  // namespace
-
-activation_level blocked_probe::open(activation_level highest, pid_t kernel_id) noexcept {
-  const int saved = errno;
-  kernel_id_ = kernel_id;
-  if (__rseq_size != 0) {
-    const auto* own = static_cast<const std::byte*>(__builtin_thread_pointer()) + __rseq_offset;
-    // release: pairs with cpu()
-    cpu_.store(&reinterpret_cast<const struct rseq*>(own)->cpu_id, base::release);
+                                MAP_SHARED, number, 0);
+  // The mapping keeps the event.
+  if (close != nullptr) {
+    close(number);
+  } else {
+    ::syscall(SYS_close, number);
   }
-  activation_level found = activation_level::off;
-  if (highest == activation_level::perf && open_ring(kernel_id, &map_ring_apart)) {
-    found = activation_level::perf;
-  } else if (highest != activation_level::off && open_file(kernel_id)) {
-    found = activation_level::proc;
-  }
-  errno = saved;
-  return found;
-}
-
-// The file first: it also says that the thread is blocked already. The ring not apart: whoever mends
-// must not wait for libc's locks, which a blocked thread may hold.
-void blocked_probe::mend(activation_level highest) noexcept {
-  const int saved = errno;
-  if (!open_file(kernel_id_) && highest == activation_level::perf) {
-    static_cast<void>(open_ring(kernel_id_, &map_ring));
-  }
-  errno = saved;
-}
-
-bool blocked_probe::open_ring(pid_t kernel_id, void* (*map)(pid_t)) noexcept {
-  if (base::injected_fault(base::faulty_call::perf_event_open) != 0) return false;
-  void* const memory = map(kernel_id);
-  if (memory == nullptr) return false;
-  ring_.store(memory, base::release);  // pairs with is_blocked()
+  if (memory == -1) return false;
+  ring_.store(reinterpret_cast<void*>(memory), base::release);  // pairs with is_blocked()
   return true;
 }
 

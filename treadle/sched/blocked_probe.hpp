@@ -21,14 +21,20 @@
 
 namespace treadle::core {
 
+// Closes a descriptor of the runtime's own that came by a bare system call and was there for a
+// moment, and tells whoever has taken its number for one that the program had closed, and waits for
+// it, that it is none. Any kernel thread; keeps errno. Null: nobody can wait for descriptors.
+using own_closer = void (*)(int number) noexcept;
+
 class blocked_probe {
  public:
-  // The best way of at most `highest`; says which: perf, proc, or off for none.
-  activation_level open(activation_level highest, pid_t kernel_id) noexcept;
+  // The best way of at most `highest`; says which: perf, proc, or off for none. A perf event has a
+  // descriptor for a moment, which `close` closes.
+  activation_level open(activation_level highest, pid_t kernel_id, own_closer close) noexcept;
   void close() noexcept;
   // Tries again, from another kernel thread: descriptors may have been short. Not beside open() or
   // close().
-  void mend(activation_level highest) noexcept;
+  void mend(activation_level highest, own_closer close) noexcept;
 
   // When it is not, nobody knows whether the thread is blocked.
   bool is_open() const noexcept {
@@ -41,7 +47,7 @@ class blocked_probe {
   int cpu() const noexcept;
 
  private:
-  bool open_ring(pid_t kernel_id, void* (*map)(pid_t)) noexcept;
+  bool open_ring(pid_t kernel_id, own_closer close) noexcept;
   bool open_file(pid_t kernel_id) noexcept;
 
   // Fixed after open().

@@ -16,13 +16,14 @@ constexpr unsigned extra_workers_max = 512;
 
 }  // namespace
 
-many_to_many::many_to_many(unsigned width, stack_sizes sizes,
-                           activation_settings activation) noexcept
+many_to_many::many_to_many(unsigned width, stack_sizes sizes, activation_settings activation,
+                           own_closer close_own) noexcept
     : fiber_scheduler(sizes),
       width_(width < workers_max ? width : workers_max),
       alone_(width == 1),
       plain_(width == 1),
-      settings_(activation) {}
+      settings_(activation),
+      close_own_(close_own) {}
 
 many_to_many::~many_to_many() {
   delete vigil_;

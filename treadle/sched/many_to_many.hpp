@@ -29,7 +29,8 @@ namespace treadle::core {
 
 class many_to_many final : public fiber_scheduler<many_to_many> {
  public:
-  many_to_many(unsigned width, stack_sizes sizes, activation_settings activation = {}) noexcept;
+  many_to_many(unsigned width, stack_sizes sizes, activation_settings activation = {},
+               own_closer close_own = nullptr) noexcept;
   ~many_to_many();
 
   // Starts the workers; 0 or an errno, after which nothing runs. Once.
@@ -291,6 +292,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   fiber_processor nowhere_;  // what a worker without a processor has; nobody ever holds it
   crew crew_;
   const activation_settings settings_;
+  const own_closer close_own_;
   activation_report report_;
   activation_level probe_level_ = activation_level::off;  // of the workers; fixed before they start
   vigil* vigil_ = nullptr;

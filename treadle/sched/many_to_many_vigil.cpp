@@ -70,8 +70,8 @@ activation_report many_to_many::find_level() noexcept {
   }
   const bool only_proc = settings_.highest == activation_level::proc;
   blocked_probe tried;
-  const activation_level probe =
-      tried.open(only_proc ? activation_level::proc : activation_level::perf, ::gettid());
+  const activation_level probe = tried.open(
+      only_proc ? activation_level::proc : activation_level::perf, ::gettid(), close_own_);
   const bool knows_cpu = tried.cpu() >= 0;
   tried.close();
   if (probe == activation_level::off) {
@@ -251,7 +251,7 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   // acquire: as any taker's look; relief() looks again, after a fence
   if (holder.inside.load(base::acquire) != 0) return result;
   const bool watches = all.report_.level != activation_level::off;
-  if (watches && !holder.probe.is_open()) holder.probe.mend(all.settings_.highest);
+  if (watches && !holder.probe.is_open()) holder.probe.mend(all.settings_.highest, all.close_own_);
   const bool unseen =
       watches && !holder.probe.is_open() && waiting && now - one.since >= unseen_nanoseconds;
   if (holder.probe.is_blocked() || unseen) {
