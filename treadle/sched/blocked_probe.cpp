@@ -26,7 +26,7 @@ constexpr std::uint64_t record_bytes = sizeof(perf_event_header);
 }  // namespace
 
 activation_level blocked_probe::open(activation_level highest, pid_t kernel_id,
-                                     own_closer close) noexcept {
+                                     own_closer closer) noexcept {
   const int saved = errno;
   kernel_id_ = kernel_id;
   if (__rseq_size != 0) {
@@ -35,7 +35,7 @@ activation_level blocked_probe::open(activation_level highest, pid_t kernel_id,
     cpu_.store(&reinterpret_cast<const struct rseq*>(own)->cpu_id, base::release);
   }
   activation_level found = activation_level::off;
-  if (highest == activation_level::perf && open_ring(kernel_id, close)) {
+  if (highest == activation_level::perf && open_ring(kernel_id, closer)) {
     found = activation_level::perf;
   } else if (highest != activation_level::off && open_file(kernel_id)) {
     found = activation_level::proc;
@@ -45,15 +45,15 @@ activation_level blocked_probe::open(activation_level highest, pid_t kernel_id,
 }
 
 // The file first: it also says that the thread is blocked already.
-void blocked_probe::mend(activation_level highest, own_closer close) noexcept {
+void blocked_probe::mend(activation_level highest, own_closer closer) noexcept {
   const int saved = errno;
   if (!open_file(kernel_id_) && highest == activation_level::perf) {
-    static_cast<void>(open_ring(kernel_id_, close));
+    static_cast<void>(open_ring(kernel_id_, closer));
   }
   errno = saved;
 }
 
-bool blocked_probe::open_ring(pid_t kernel_id, own_closer close) noexcept {
+bool blocked_probe::open_ring(pid_t kernel_id, own_closer closer) noexcept {
   if (base::injected_fault(base::faulty_call::perf_event_open) != 0) return false;
   perf_event_attr wanted;
   std::memset(&wanted, 0, sizeof(wanted));
@@ -74,8 +74,8 @@ bool blocked_probe::open_ring(pid_t kernel_id, own_closer close) noexcept {
   const long memory = ::syscall(SYS_mmap, nullptr, ring_pages * base::page_bytes(), PROT_READ,
                                 MAP_SHARED, number, 0);
   // The mapping keeps the event.
-  if (close != nullptr) {
-    close(number);
+  if (closer != nullptr) {
+    closer(number);
   } else {
     ::syscall(SYS_close, number);
   }

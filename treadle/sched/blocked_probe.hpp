@@ -29,12 +29,12 @@ using own_closer = void (*)(int number) noexcept;
 class blocked_probe {
  public:
   // The best way of at most `highest`; says which: perf, proc, or off for none. A perf event has a
-  // descriptor for a moment, which `close` closes.
-  activation_level open(activation_level highest, pid_t kernel_id, own_closer close) noexcept;
+  // descriptor for a moment, which `closer` closes.
+  activation_level open(activation_level highest, pid_t kernel_id, own_closer closer) noexcept;
   void close() noexcept;
   // Tries again, from another kernel thread: descriptors may have been short. Not beside open() or
   // close().
-  void mend(activation_level highest, own_closer close) noexcept;
+  void mend(activation_level highest, own_closer closer) noexcept;
 
   // When it is not, nobody knows whether the thread is blocked.
   bool is_open() const noexcept {
@@ -47,7 +47,7 @@ class blocked_probe {
   int cpu() const noexcept;
 
  private:
-  bool open_ring(pid_t kernel_id, own_closer close) noexcept;
+  bool open_ring(pid_t kernel_id, own_closer closer) noexcept;
   bool open_file(pid_t kernel_id) noexcept;
 
   // Fixed after open().
