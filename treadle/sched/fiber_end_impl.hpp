@@ -165,10 +165,15 @@ template <class Model>
 }
 
 // `waiting` is what `completion` was a moment ago. noipa: a compiler that sees that this does not
-// return calls it, where it should jump.
+// return calls it, where it should jump. Clang has no such attribute, and looks into it.
+#if defined(__clang__)
+#define TREADLE_NOIPA gnu::noinline
+#else
+#define TREADLE_NOIPA gnu::noipa
+#endif
 template <class Model>
-[[gnu::noipa]] void fiber_scheduler<Model>::end_for_anybody(worker& on, thread& self,
-                                                            std::uintptr_t waiting) noexcept {
+[[TREADLE_NOIPA]] void fiber_scheduler<Model>::end_for_anybody(worker& on, thread& self,
+                                                               std::uintptr_t waiting) noexcept {
   if (waiting > thread::detached && (waiting & (thread::may_leave | thread::lent)) == 0) {
     auto* joiner = reinterpret_cast<thread*>(waiting);
     if (joiner->scheduler == this && joiner->permit.claim_parked()) {
@@ -178,6 +183,7 @@ template <class Model>
   }
   switch_for_ever(on, model().pick(processor_of(on)), tag(self, after::ended));
 }
+#undef TREADLE_NOIPA
 
 // Of a thread whose function has returned: values to destroy, or read sections still open (one that
 // took a section along is watched). One test for all.
