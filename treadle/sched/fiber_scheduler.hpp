@@ -261,7 +261,6 @@ class fiber_scheduler : public scheduler_port {
   void yield_by_level(worker& on) noexcept;
   bool keeps_turn(worker& on, const thread& self) noexcept;
   void park_here(thread& self, wait_reason why, after expected) noexcept;
-  void park_anyhow(worker& on, thread& self, wait_reason why) noexcept;
   // `expected`: what the one has most likely left to do who makes us come back.
   std::uintptr_t stop_running(worker& on, thread& self, after action) noexcept;
   void switch_away(current_access here, worker& on, thread& self, thread* next,

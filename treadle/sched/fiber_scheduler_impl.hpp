@@ -268,23 +268,19 @@ template <class Model>
   worker& on = *here.on();
   if (!enter(on)) [[unlikely]]
     return park_as_guest(on, self, why);
-  if (!model().is_plain()) [[unlikely]]
-    return park_anyhow(on, self, why);
   transition(self, thread_state::running, thread_state::parked, why);
-  thread* next = model().pick_plain(processor_of(on));
-  if (!self.permit.publish_parked()) [[unlikely]]
-    ready_again(on, self);
-  switch_away(here, on, self, next, static_cast<std::uintptr_t>(after::nothing), expected);
-}
-
-// The same with thieves or levels about.
-template <class Model>
-[[gnu::noinline]] void fiber_scheduler<Model>::park_anyhow(worker& on, thread& self,
-                                                           wait_reason why) noexcept {
-  transition(self, thread_state::running, thread_state::parked, why);
-  thread* next = model().pick(processor_of(on));
-  switch_away(current_access(), on, self, next, stop_running(on, self, after::parked),
-              after::parked);
+  thread* next;
+  auto message = static_cast<std::uintptr_t>(after::nothing);
+  if (model().is_plain()) [[likely]] {
+    next = model().pick_plain(processor_of(on));
+    if (!self.permit.publish_parked()) [[unlikely]]
+      ready_again(on, self);
+  } else {
+    next = model().pick(processor_of(on));
+    message = stop_running(on, self, after::parked);
+  }
+  // Here for both: in a function called for one of them it would be one return more to mispredict.
+  switch_away(here, on, self, next, message, expected);
 }
 
 // On whose worker it goes on. With one processor a joiner needs no permit to wait by: whoever ends

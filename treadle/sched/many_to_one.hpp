@@ -52,22 +52,18 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   static constexpr bool processors_move = false;
   static constexpr bool wants_idle(worker&) noexcept { return false; }
   static constexpr bool is_alone() noexcept { return true; }
-  thread* pick(fiber_processor& here) noexcept {
-    processor& mine = of(here);
-    const unsigned turn = mine.tick();
-    if ((turn & levels_.look_mask()) == 0) [[unlikely]] {
-      if (thread* found = look_around(mine, turn)) return found;
-    }
-    thread* found = mine.ready.pop_front();
-    return found != nullptr || injected_.looks_empty() ? found : after_looking_around(mine);
-  }
+  thread* pick(fiber_processor& here) noexcept { return pick_every(levels_.look_mask(), here); }
   bool is_plain() const noexcept {
     return !levels_in_use.load(base::relaxed);  // relaxed: see scheduler_port
   }
   [[gnu::always_inline]] thread* pick_plain(fiber_processor& here) noexcept {
+    return pick_every(look_around_mask, here);
+  }
+  // Looks around every so many turns.
+  [[gnu::always_inline]] thread* pick_every(unsigned mask, fiber_processor& here) noexcept {
     processor& mine = of(here);
     const unsigned turn = mine.tick();
-    if ((turn & look_around_mask) == 0) [[unlikely]] {
+    if ((turn & mask) == 0) [[unlikely]] {
       if (thread* found = look_around(mine, turn)) return found;
     }
     thread* found = mine.ready.pop_front();
