@@ -1,4 +1,5 @@
 // Tasks that wait for descriptors and for each other, in every model.
+#include <treadle/blocking_region.hpp>
 #include <treadle/co.hpp>
 #include <treadle/sender.hpp>
 
@@ -129,6 +130,42 @@ TYPED_TEST(TaskIo, AcceptsAndConnects) {
     EXPECT_EQ(block_on(connects(address)), 0);
     EXPECT_TRUE(server.join());
     io::close(listener);
+  });
+}
+
+// The one who runs them looks for events as it goes idle.
+TYPED_TEST(TaskIo, AnEventThatComesAsTheLastTaskParksIsTaken) {
+  this->in([] {
+    const auto reads = [](int from) -> task<ssize_t> {
+      char byte = 0;
+      co_return co_await co::read(from, &byte, 1);
+    };
+    const auto writes = [](int to) -> task<ssize_t> { co_return co_await co::write(to, "a", 1); };
+    const std::size_t rounds = scaled(500);
+    for (std::size_t i = 0; i < rounds; ++i) {
+      pair_of_sockets sockets;
+      auto reader = spawn(reads(sockets.ends[1]));
+      EXPECT_EQ(block_on(writes(sockets.ends[0])), 1);
+      EXPECT_EQ(reader.join(), 1);
+    }
+  });
+}
+
+TYPED_TEST(TaskIo, ABlockingRegionOfATaskStopsNoOtherTask) {
+  if (TestFixture::kind == model::many_to_one) GTEST_SKIP() << "there it does, by its promise";
+  this->in([] {
+    pair_of_sockets sockets;
+    const auto blocks = [](int from) -> task<ssize_t> {
+      char byte = 0;
+      const blocking_region here;
+      const blocking_region inside;
+      co_return ::read(from, &byte, 1);
+    };
+    const auto writes = [](int to) -> task<ssize_t> { co_return co_await co::write(to, "a", 1); };
+    auto reader = spawn(blocks(sockets.ends[1]));
+    auto writer = spawn(writes(sockets.ends[0]));
+    EXPECT_EQ(reader.join(), 1);
+    EXPECT_EQ(writer.join(), 1);
   });
 }
 

@@ -29,8 +29,6 @@ int carrier::spawn_child(core::closure_function entry, const core::child_closure
                          core::fork_point& point) noexcept {
   return home_.spawn_child(entry, closure, point);
 }
-void carrier::enter_blocking() noexcept { home_.enter_blocking(); }
-void carrier::leave_blocking() noexcept { home_.leave_blocking(); }
 void carrier::reap(core::thread& finished) noexcept { home_.reap(finished); }
 int carrier::set_level(core::thread& which, core::thread_level wanted) noexcept {
   return home_.set_level(which, wanted);
@@ -46,7 +44,7 @@ core::wake carrier::park(core::wait_reason why, core::deadline until) noexcept {
   if (until.nanoseconds() == 0) return home_.park(why, until);
   of_.begin_block(*this);
   const core::wake outcome = home_.park(why, until);
-  of_.end_block();
+  of_.end_block(*this);
   return outcome;
 }
 
@@ -54,7 +52,16 @@ void carrier::park_until_set(core::thread& self, const base::atomic<bool>& flag,
                              core::wait_reason why) noexcept {
   of_.begin_block(*this);
   home_.park_until_set(self, flag, why);
-  of_.end_block();
+  of_.end_block(*this);
+}
+
+void carrier::enter_blocking() noexcept {
+  of_.begin_block(*this);
+  home_.enter_blocking();
+}
+void carrier::leave_blocking() noexcept {
+  home_.leave_blocking();
+  of_.end_block(*this);
 }
 
 void carrier::join(core::thread& which) noexcept {

@@ -5,7 +5,9 @@
 // all. While its thread runs tasks, the carrier stands in for the thread's scheduler: so it sees
 // when a task parks the whole thread, by waiting as a thread does, and sees that others go on
 // with the tasks meanwhile. All else is passed on to the scheduler.
-// Invariant: only the carrier's own thread pushes to `ready` and `forks`; any carrier takes.
+// Invariants: only the carrier's own thread pushes to `ready` and `forks`; any carrier takes.
+// Nothing is pushed there while the thread waits, or is about to: on its way it may look for
+// events, and nobody would come back to what they made ready.
 // Rejected: a task that wakes up as a fresh thread on a warm stack (20 ns more for each step, and
 // a wake-up could fail for want of memory).
 #pragma once
@@ -73,6 +75,7 @@ class carrier final : public core::scheduler_port {
   core::thread* record_ = nullptr;
   // Owner only.
   std::uint32_t turns_ = 0;
+  unsigned away_ = 0;  // waits of its thread, one inside the other
   // What is to be done when the running coroutine has come back, and nothing of it is in use.
   void* next_ = nullptr;  // the frame to resume
   core::thread* left_ = nullptr;

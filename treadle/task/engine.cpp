@@ -86,7 +86,7 @@ void engine::make_ready(core::thread& claimed) noexcept {
 
 void engine::push(core::thread& record) noexcept {
   carrier* const mine = current_carrier_or_null();
-  if (mine == nullptr || &mine->of_ != this) {
+  if (mine == nullptr || &mine->of_ != this || mine->away_ != 0) {
     injected_.push(&record);
     if (idle_.load(base::seq_cst) != 0) wake_one();  // seq_cst: see the file head
     return;
@@ -195,8 +195,10 @@ int engine::ensure_carrier() noexcept {
   return is_first ? error : 0;
 }
 
-// A task is about to park its carrier's thread. Somebody must be there for the others.
+// A task is about to park its carrier's thread, or to block it. Somebody must be there for the
+// others.
 void engine::begin_block(carrier& mine) noexcept {
+  if (mine.away_++ != 0) return;
   bool is_needed = false;
   {
     const base::guard hold(lock_);
@@ -210,7 +212,8 @@ void engine::begin_block(carrier& mine) noexcept {
   }
 }
 
-void engine::end_block() noexcept {
+void engine::end_block(carrier& mine) noexcept {
+  if (--mine.away_ != 0) return;
   const base::guard hold(lock_);
   --blocked_;
 }

@@ -122,7 +122,7 @@ class engine {
   int ensure_carrier() noexcept;
   carrier* take_seat() noexcept;
   void begin_block(carrier& mine) noexcept;
-  void end_block() noexcept;
+  void end_block(carrier& mine) noexcept;
 
   void carry(carrier& mine) noexcept;
   bool step(carrier& mine) noexcept;
@@ -155,7 +155,7 @@ class engine {
   // Guarded by lock_.
   carrier* first_idle_ = nullptr;
   unsigned running_ = 0;  // carriers whose thread has not ended
-  unsigned blocked_ = 0;  // of those, in a park of a task
+  unsigned blocked_ = 0;  // of those, in a wait or a blocking call of a task
   // Fixed once a seat is taken.
   base::atomic<carrier*> seats_[carriers_max] = {};
 };

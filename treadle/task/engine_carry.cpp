@@ -182,9 +182,11 @@ bool engine::rest(carrier& mine) noexcept {
   }
   const bool is_over = ends_.load(base::seq_cst) && is_quiet();  // seq_cst: pairs with end()
   if (!is_over && !has_work()) {
+    ++mine.away_;
     while (!mine.called_.load(base::acquire)) {  // pairs with wake_one()
       static_cast<void>(home_.park(core::wait_reason::runtime, base::deadline::never()));
     }
+    --mine.away_;
     return true;
   }
   {
