@@ -53,6 +53,8 @@ class broadcast {
 
   class subscription {
    public:
+    using message = typename broadcast::message;
+
     // Done, lagged or closed; closed only when all that is left was received.
     message receive() { return receive_within(nullptr); }
     // Also `gave_up`.
@@ -64,6 +66,7 @@ class broadcast {
 
    private:
     friend class broadcast;
+    friend struct co::access;
     subscription(std::shared_ptr<shared_state> home, std::uint64_t from) noexcept
         : home_(std::move(home)), next_(from) {}
 
@@ -73,28 +76,40 @@ class broadcast {
       {
         shared_state& home = *home_;
         std::unique_lock hold(home.guard);
-        const auto is_there = [&] { return home.sent != next_ || home.closed; };
+        const auto is_there = [&] { return has_news(); };
         if (limit == nullptr) {
           home.changed.wait(hold, is_there);
         } else if (!home.changed.try_wait(hold, *limit, is_there)) {
           return result;
         }
-        if (home.sent == next_) {
-          result.status = broadcast_status::closed;
-          return result;
-        }
-        const std::uint64_t size = home.ring.size();
-        if (home.sent - next_ > size) {
-          result.missed = home.sent - size - next_;
-          next_ += result.missed;
-          result.status = broadcast_status::lagged;
-          return result;
-        }
-        found = home.ring[static_cast<std::size_t>(next_++ % size)];
+        found = take(result);
       }
+      complete(result, found);
+      return result;
+    }
+
+    // With the guard held.
+    bool has_news() const noexcept { return home_->sent != next_ || home_->closed; }
+    std::shared_ptr<const T> take(message& result) noexcept {
+      shared_state& home = *home_;
+      if (home.sent == next_) {
+        result.status = broadcast_status::closed;
+        return nullptr;
+      }
+      const std::uint64_t size = home.ring.size();
+      if (home.sent - next_ > size) {
+        result.missed = home.sent - size - next_;
+        next_ += result.missed;
+        result.status = broadcast_status::lagged;
+        return nullptr;
+      }
+      return home.ring[static_cast<std::size_t>(next_++ % size)];
+    }
+    // Without it.
+    static void complete(message& result, const std::shared_ptr<const T>& found) {
+      if (found == nullptr) return;
       result.value.emplace(*found);
       result.status = broadcast_status::done;
-      return result;
     }
 
     std::shared_ptr<shared_state> home_;

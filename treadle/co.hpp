@@ -13,10 +13,12 @@
 // memory for a record or the clock.
 #pragma once
 
+#include "treadle/co_broadcast.hpp"
 #include "treadle/co_channels.hpp"
 #include "treadle/co_io.hpp"
 #include "treadle/co_locks.hpp"
 #include "treadle/co_results.hpp"
+#include "treadle/co_select.hpp"
 #include "treadle/co_time.hpp"
 #include "treadle/co_waits.hpp"
 #include "treadle/co_when.hpp"

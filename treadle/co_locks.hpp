@@ -13,6 +13,10 @@ namespace treadle::co {
 
 enum class lock_mode : bool { exclusive, shared };
 
+template <class Mutex>
+concept any_recursive_mutex =
+    std::is_same_v<Mutex, recursive_mutex> || std::is_same_v<Mutex, recursive_timed_mutex>;
+
 // A mutex that the task holds, until unlock() or the end of the lock. The task may go on anywhere
 // meanwhile, and hand the lock to another.
 template <class Mutex, lock_mode Mode = lock_mode::exclusive>
@@ -39,11 +43,14 @@ class [[nodiscard]] lock_of {
   explicit operator bool() const noexcept { return owns_lock(); }
   Mutex* mutex() const noexcept { return mutex_; }
   void unlock() noexcept {
-    auto& raw = access::raw(*std::exchange(mutex_, nullptr));
-    if constexpr (Mode == lock_mode::shared) {
-      raw.unlock_shared();
+    Mutex& from = *std::exchange(mutex_, nullptr);
+    if constexpr (any_recursive_mutex<Mutex>) {
+      auto& counted = access::counted(from);
+      if (access::leaves_last(counted, *holder_)) access::raw(counted).unlock_as(*holder_);
+    } else if constexpr (Mode == lock_mode::shared) {
+      access::raw(from).unlock_shared();
     } else {
-      raw.unlock_as(*holder_);
+      access::raw(from).unlock_as(*holder_);
     }
   }
 
@@ -82,7 +89,7 @@ auto lock_within(Mutex& of, wait_limit limit) noexcept {
 }  // namespace detail
 
 // co_await gives a lock_of, within a limit one that may own nothing. Misuse is fatal: locking again
-// what the task holds.
+// what the task holds, unless the mutex is recursive: that is free after as many unlocks.
 [[nodiscard]] inline auto lock(mutex& of) noexcept {
   return detail::lock_for_ever<tasks::mutex_wait, lock_mode::exclusive>(of);
 }
@@ -91,6 +98,18 @@ auto lock_within(Mutex& of, wait_limit limit) noexcept {
 }
 [[nodiscard]] inline auto lock(timed_mutex& of, wait_limit limit) noexcept {
   return detail::lock_within<tasks::mutex_wait, lock_mode::exclusive>(of, std::move(limit));
+}
+template <any_recursive_mutex Mutex>
+[[nodiscard]] auto lock(Mutex& of) noexcept {
+  recursive_timed_mutex& counted = access::counted(of);
+  using wait = tasks::wait_for<tasks::recursive_mutex_wait>;
+  return detail::locking<wait, Mutex, lock_mode::exclusive>(
+      of, {{&access::raw(counted)}, &access::depth(counted)});
+}
+[[nodiscard]] inline auto lock(recursive_timed_mutex& of, wait_limit limit) noexcept {
+  using wait = tasks::wait_within<tasks::recursive_mutex_wait>;
+  return detail::locking<wait, recursive_timed_mutex, lock_mode::exclusive>(
+      of, {{&access::raw(of)}, &access::depth(of)}, std::move(limit));
 }
 template <class Mutex>
 concept any_shared_mutex =

@@ -97,13 +97,7 @@ class recursive_timed_mutex {
     return true;
   }
   void unlock() {
-    if (raw_.is_mine() && depth_ > 1) {
-      --depth_;
-      return;
-    }
-    // Not ours: the raw mutex says so and ends the process.
-    if (raw_.is_mine()) depth_ = 0;
-    raw_.unlock();
+    if (leaves_last(raw_.is_mine())) raw_.unlock();
   }
   template <class Rep, class Period>
   bool try_lock_for(const std::chrono::duration<Rep, Period>& span) {
@@ -122,7 +116,15 @@ class recursive_timed_mutex {
 
  private:
   friend class recursive_mutex;
+  friend struct co::access;
   constexpr explicit recursive_timed_mutex(sync::mutex_kind kind) noexcept : raw_(kind) {}
+
+  // Whether the raw mutex is to be unlocked; by who does not hold it, too: it says so, and ends the
+  // process.
+  bool leaves_last(bool is_holder) noexcept {
+    if (!is_holder) return true;
+    return --depth_ == 0;
+  }
 
   bool lock_before(base::deadline until) {
     if (!raw_.is_mine() && !raw_.lock_until(until)) return false;
@@ -145,6 +147,7 @@ class recursive_mutex {
   void unlock() { inner_.unlock(); }
 
  private:
+  friend struct co::access;
   recursive_timed_mutex inner_{sync::mutex_kind::recursive};
 };
 

@@ -1,21 +1,17 @@
-// Selects with descriptors. Channels grant the thread, the io room wakes it for descriptors, and
-// poll(2), without waiting, says which are ready: so nothing is used up by being looked at, and
-// only the channels need be claimed. Each round: look, put nodes everywhere, wait, take those in
-// the channels out. A thread without a poller waits in poll(2), beside an eventfd through which
-// everybody reaches it; a channel's grant rings there before it is published, so that nobody
-// writes when the eventfd may be somebody else's already.
+// Selects with descriptors, by threads. A thread without a poller waits in poll(2), beside an
+// eventfd through which everybody reaches it; a channel's grant rings there before it is published,
+// so that nobody writes when the eventfd may be somebody else's already.
 #include "treadle/select.hpp"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
 #include <vector>
 
 #include "treadle/io/kernel_wait.hpp"
 #include "treadle/io/park.hpp"
-#include "treadle/io/waiting.hpp"
+#include "treadle/select_descriptors.hpp"
 
 namespace treadle::detail {
 namespace {
@@ -47,19 +43,17 @@ struct descriptor_group : raw_select::group {
 class descriptor_select {
  public:
   descriptor_select(raw_select& channels, pollfd* asked, std::uint32_t count)
-      : channels_(channels), asked_(asked), count_(count), entries_(count), beside_(count + 1) {}
-  ~descriptor_select() {
-    for (entry& one : entries_) {
-      if (one.queued) one.target.which->give_up(one.node);
-    }
-  }
-  descriptor_select(const descriptor_select&) = delete;
-  descriptor_select& operator=(const descriptor_select&) = delete;
+      : channels_(channels),
+        asked_(asked),
+        count_(count),
+        watched_(self_, self_.scheduler->events, channels, asked, count),
+        beside_(count + 1) {}
 
   select_outcome run(const wait_limit* limit, bool at_once) {
-    const select_outcome found = look();
+    const select_outcome found = watched_.look();
     if (at_once || found.index != select_outcome::nothing) return found;
-    if (self_.scheduler->events == nullptr) check(wake_.open());
+    if (self_.scheduler->events == nullptr) check_select(wake_.open());
+    watched_.tell(wake_.number());
     if (limit == nullptr || !limit->stop().stop_possible()) return wait(limit);
     const auto end_it = [this, number = wake_.number()]() noexcept {
       stopped_.store(true, base::release);  // pairs with wait()
@@ -70,22 +64,12 @@ class descriptor_select {
   }
 
  private:
-  struct entry {
-    io::call_target target;
-    io::descriptor_waiter node;
-    bool queued = false;
-  };
-
-  static void check(int error) {
-    if (error != 0) throw std::system_error(error, std::generic_category(), "treadle::select");
-  }
-
   select_outcome wait(const wait_limit* limit) {
     const base::deadline until = limit == nullptr ? base::deadline::never() : limit->until();
     for (bool expired = false;;) {
-      enlist_descriptors();
+      watched_.enlist();
       // Now that we are in the lists: what comes later ends a wait.
-      const select_outcome found = look();
+      const select_outcome found = watched_.look();
       if (found.index != select_outcome::nothing) return found;
       if (expired || stopped_.load(base::acquire)) return {};  // pairs with run()
       descriptor_group mine(self_, wake_.number());
@@ -96,7 +80,7 @@ class descriptor_select {
       channels_.withdraw(mine);
       if (was_granted) return raw_select::outcome_of(mine);
       expired = error == ETIMEDOUT;
-      if (!expired) check(error);
+      if (!expired) check_select(error);
     }
   }
 
@@ -123,78 +107,18 @@ class descriptor_select {
       std::uint64_t rung = 0;
       const ssize_t drained = ::read(wake_.number(), &rung, sizeof(rung));
       static_cast<void>(drained);  // cannot fail: it is readable
-      // Whoever ends a descriptor's wait rings before he says so, under this lock: now he has.
-      for (entry& one : entries_) {
-        if (!one.queued) continue;
-        const base::guard said(one.target.which->lock);
-      }
+      watched_.wait_for_tellers();
     }
     return 0;
-  }
-
-  void enlist_descriptors() {
-    for (std::uint32_t i = 0; i < count_; ++i) {
-      entry& one = entries_[i];
-      if (one.queued) {
-        // acquire: pairs with whoever ended it
-        const io::wait_outcome outcome = one.node.outcome.load(base::acquire);
-        if (outcome == io::wait_outcome::waiting || outcome == io::wait_outcome::closed) continue;
-        one.queued = false;
-      } else if (one.target.open(asked_[i].fd) != 0) {
-        continue;  // poll(2) knows what to say
-      }
-      one.node.who = &self_;
-      one.node.wanted = io::descriptor::readable | io::descriptor::writable;
-      one.node.wake_descriptor = wake_.number();
-      const int error =
-          io::enlist(one.target, one.node, wake_.number() >= 0 ? nullptr : self_.scheduler->events);
-      if (error == EBADF) continue;  // closed this moment
-      check(error);
-      one.queued = true;
-    }
-  }
-
-  // One of all that is ready, each as likely.
-  select_outcome look() {
-    std::uint32_t ready = look_at_descriptors();
-    const auto others = static_cast<std::uint32_t>(__builtin_popcountll(channels_.ready_now()));
-    const bool channels_first =
-        others != 0 && core::current_worker().random_below(ready + others) < others;
-    if (channels_first || ready == 0) {
-      const select_outcome found = channels_.poll();
-      if (found.index != select_outcome::nothing || ready == 0) return found;
-    }
-    std::uint32_t skip = core::current_worker().random_below(ready);
-    for (std::uint32_t i = 0;; ++i) {
-      if (asked_[i].revents != 0 && skip-- == 0) {
-        return {channels_.count() + i, channel_status::done};
-      }
-    }
-  }
-
-  std::uint32_t look_at_descriptors() {
-    while (::poll(asked_, count_, 0) < 0) {
-      if (io::own_errno() != EINTR) check(io::own_errno());
-    }
-    std::uint32_t ready = 0;
-    for (std::uint32_t i = 0; i < count_; ++i) {
-      const entry& one = entries_[i];
-      // One that was closed meanwhile may be another descriptor now. acquire: as above
-      if (one.queued && one.node.outcome.load(base::acquire) == io::wait_outcome::closed) {
-        asked_[i].revents = POLLNVAL;
-      }
-      if (asked_[i].revents != 0) ++ready;
-    }
-    return ready;
   }
 
   core::thread& self_ = core::current_thread();
   raw_select& channels_;
   pollfd* const asked_;
   const std::uint32_t count_;
-  std::vector<entry> entries_;
+  io::lent_eventfd wake_;  // outlives those who may ring it
+  watched_descriptors watched_;
   std::vector<pollfd> beside_;  // with the eventfd
-  io::lent_eventfd wake_;
   base::atomic<bool> stopped_{false};
 };
 

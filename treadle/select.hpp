@@ -175,11 +175,15 @@ template <class... Cases>
 class selection {
   template <case_kind Kind>
   static constexpr std::size_t count_of = ((Cases::kind == Kind ? 1 : 0) + ... + 0);
-  static constexpr std::size_t channels = count_of<case_kind::channel>;
-  static constexpr std::size_t descriptors = count_of<case_kind::descriptor>;
   static constexpr bool has_time = count_of<case_kind::time> != 0;
   static constexpr bool has_stop = count_of<case_kind::stop> != 0;
+
+ public:
+  static constexpr std::size_t channels = count_of<case_kind::channel>;
+  static constexpr std::size_t descriptors = count_of<case_kind::descriptor>;
   static constexpr bool has_otherwise = count_of<case_kind::otherwise> != 0;
+
+ private:
   static_assert(sizeof...(Cases) != 0, "select() of nothing never ends");
   static_assert(channels + descriptors <= sync::raw_select::cases_max, "too many cases");
   static_assert(count_of<case_kind::time> <= 1 && count_of<case_kind::stop> <= 1 &&
@@ -188,16 +192,60 @@ class selection {
 
  public:
   [[gnu::always_inline]] static std::size_t run(Cases&... cases) {
+    const std::size_t done = run_at_once(cases...);
+    if (done != sizeof...(Cases)) return done;
+    return wait_with(static_cast<typename Cases::passed>(cases)...);
+  }
+  // The number of the case that was done without a wait, or of cases.
+  [[gnu::always_inline]] static std::size_t run_at_once(Cases&... cases) {
     // With descriptors the system is asked at once: a busy channel must not hide them.
     if constexpr (channels != 0 && descriptors == 0) {
-      const std::size_t done = try_channels(std::index_sequence_for<Cases...>(), cases...);
-      if (done != sizeof...(Cases)) return done;
+      return try_channels(std::index_sequence_for<Cases...>(), cases...);
     }
-    return wait_with(static_cast<typename Cases::passed>(cases)...);
+    return sizeof...(Cases);
+  }
+
+  // For whoever waits in another way: lists, a wait with them, finish().
+  explicit selection(typename Cases::passed... cases) : cases_(cases...) {}
+
+  // What a wait needs, in place.
+  struct lists {
+    explicit lists(selection& of) : limit(of.make_limit()) {
+      std::size_t raw_count = 0;
+      std::size_t watched_count = 0;
+      const auto collect = [&](auto& one) {
+        using kind_of = std::remove_reference_t<decltype(one)>;
+        if constexpr (kind_of::kind == case_kind::channel) raw[raw_count++] = one.raw();
+        if constexpr (kind_of::kind == case_kind::descriptor) watched[watched_count++] = one.what;
+      };
+      std::apply([&](auto&... one) { (collect(one), ...); }, of.cases_);
+    }
+    lists(const lists&) = delete;
+    lists& operator=(const lists&) = delete;
+
+    const wait_limit* bound() const noexcept { return has_time || has_stop ? &limit : nullptr; }
+
+    using node = sync::channel_node<sync::channel_ground>;
+    const wait_limit limit;
+    std::array<sync::select_case<sync::channel_ground>, channels + 1> raw;
+    std::array<pollfd, descriptors + 1> watched;
+    alignas(node) std::byte nodes[(channels + 1) * sizeof(node)];
+    sync::raw_select waits{raw.data(), channels, nodes};
+  };
+
+  // Calls back; the number of the case.
+  std::size_t finish(sync::select_outcome outcome, const wait_limit& limit) {
+    if (outcome.index != sync::select_outcome::nothing) {
+      return outcome.index < channels ? end(nth(case_kind::channel, outcome.index), outcome.status)
+                                      : end(nth(case_kind::descriptor, outcome.index - channels));
+    }
+    if constexpr (has_otherwise) return end(index_of(case_kind::otherwise));
+    const bool was_stop = has_stop && (!has_time || limit.stop().stop_requested());
+    return end(index_of(was_stop ? case_kind::stop : case_kind::time));
   }
 
  private:
-  // The number of the case that was done, or of cases. Nothing is written down for a wait.
+  // As run_at_once(). Nothing is written down for a wait.
   template <std::size_t... I>
   [[gnu::always_inline]] static std::size_t try_channels(std::index_sequence<I...>,
                                                          Cases&... cases) {
@@ -238,42 +286,21 @@ class selection {
     if constexpr (requires { one.settle(); }) one.settle();
   }
 
-  explicit selection(typename Cases::passed... cases) : cases_(cases...) {}
-
   [[gnu::noinline]] static std::size_t wait_with(typename Cases::passed... cases) {
     return selection(cases...).wait();
   }
 
   std::size_t wait() {
     if constexpr (has_otherwise && descriptors == 0) return end(index_of(case_kind::otherwise));
-    std::array<sync::select_case<sync::channel_ground>, channels + 1> raw;
-    std::array<pollfd, descriptors + 1> watched;
-    std::size_t raw_count = 0;
-    std::size_t watched_count = 0;
-    const auto collect = [&](auto& one) {
-      using kind_of = std::remove_reference_t<decltype(one)>;
-      if constexpr (kind_of::kind == case_kind::channel) raw[raw_count++] = one.raw();
-      if constexpr (kind_of::kind == case_kind::descriptor) watched[watched_count++] = one.what;
-    };
-    std::apply([&](auto&... one) { (collect(one), ...); }, cases_);
-    using node = sync::channel_node<sync::channel_ground>;
-    alignas(node) std::byte nodes[(channels + 1) * sizeof(node)];
-    sync::raw_select waits(raw.data(), channels, nodes);
-    const wait_limit limit = make_limit();
-    const wait_limit* const bound = has_time || has_stop ? &limit : nullptr;
+    lists all(*this);
     sync::select_outcome outcome;
     if constexpr (descriptors == 0) {
-      outcome = waits.run(bound);
+      outcome = all.waits.run(all.bound());
     } else {
-      outcome = select_with_descriptors(waits, watched.data(), descriptors, bound, has_otherwise);
+      outcome = select_with_descriptors(all.waits, all.watched.data(), descriptors, all.bound(),
+                                        has_otherwise);
     }
-    if (outcome.index != sync::select_outcome::nothing) {
-      return outcome.index < channels ? end(nth(case_kind::channel, outcome.index), outcome.status)
-                                      : end(nth(case_kind::descriptor, outcome.index - channels));
-    }
-    if constexpr (has_otherwise) return end(index_of(case_kind::otherwise));
-    const bool was_stop = has_stop && (!has_time || limit.stop().stop_requested());
-    return end(index_of(was_stop ? case_kind::stop : case_kind::time));
+    return finish(outcome, all.limit);
   }
 
   static constexpr std::size_t nth(case_kind kind, std::size_t n) noexcept {

@@ -90,9 +90,11 @@ class basic_mutex {
   }
 
   // Whether the calling thread holds it.
-  bool is_mine() const noexcept {
-    // relaxed: the answer is only stable when it is yes, and then we wrote the word
-    return owner_in(word_.load(base::relaxed)) == name_of(Ground::self());
+  bool is_mine() const noexcept { return is_held_by(Ground::self()); }
+  // Asked by `who`, or by the task that it stands for.
+  bool is_held_by(core::thread& who) const noexcept {
+    // relaxed: the answer is only stable when it is yes, and then `who` wrote the word
+    return owner_in(word_.load(base::relaxed)) == name_of(who);
   }
 
  private:

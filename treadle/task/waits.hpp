@@ -118,6 +118,26 @@ struct mutex_wait {
   core::thread* holder = nullptr;
 };
 
+// The same of a mutex whose holder may lock it again. `depth` is guarded by it.
+struct recursive_mutex_wait : mutex_wait {
+  bool enlist(node& mine) noexcept {
+    if (on->is_held_by(*mine.who)) {
+      ++*depth;
+      return true;
+    }
+    if (!mutex_wait::enlist(mine)) return false;
+    *depth = 1;
+    return true;
+  }
+  bool complete(node& mine, bool expired) noexcept {
+    if (!mutex_wait::complete(mine, expired)) return false;
+    if (holder != nullptr) *depth = 1;
+    return true;
+  }
+
+  unsigned* depth;
+};
+
 template <bool Writes>
 struct shared_mutex_wait {
   static constexpr core::wait_reason why = core::wait_reason::shared_mutex;
