@@ -167,7 +167,8 @@ void runtime::adopt_schedulers() noexcept {
 
 // When the scheduler knows its width.
 void runtime::open_tasks() {
-  schedulers_->tasks = std::make_unique<tasks::engine>(*process_scope_);
+  schedulers_->tasks = std::make_unique<tasks::engine>(
+      *process_scope_, settings_.model != treadle::model::many_to_one);
   process_scope_->tasks = system_scope_->tasks = schedulers_->tasks.get();
 }
 

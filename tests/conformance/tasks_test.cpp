@@ -3,6 +3,7 @@
 #include <treadle/co.hpp>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -265,6 +266,96 @@ TYPED_TEST(Tasks, MayBlockTheirCarrier) {
     handles.push_back(spawn(opens(gate)));
     for (auto& each : handles) each.join();
     EXPECT_EQ(block_on([]() -> task<int> { co_return block_on(answer()); }()), 42);
+  });
+}
+
+// ---- beside tasks that keep their carriers ----
+
+template <class Model>
+class TaskHogs : public testing_support::in_model<Model> {
+ protected:
+  // Where nobody preempts, a task that computes stops all others.
+  bool preempts() const {
+    if (TestFixture::kind != model::many_to_many) return TestFixture::kind == model::one_to_one;
+    return this->runtime_.activation().preempts;
+  }
+  bool sees_blocked() const {
+    if (TestFixture::kind != model::many_to_many) return TestFixture::kind == model::one_to_one;
+    return this->runtime_.activation().level != core::activation_level::off;
+  }
+  using TestFixture = testing_support::in_model<Model>;
+};
+TYPED_TEST_SUITE(TaskHogs, every_model, model_names);
+
+TYPED_TEST(TaskHogs, AComputingTaskStopsNoOther) {
+  if (!this->preempts()) GTEST_SKIP() << "nobody is preempted here";
+  this->in([] {
+    for (int round = 0; round < 3; ++round) {
+      std::atomic<bool> over{false};
+      const auto computes = [&]() -> task<> {
+        while (!over.load(std::memory_order_relaxed)) {
+        }
+        co_return;
+      };
+      const auto ends_it = [&]() -> task<> {
+        over.store(true);
+        co_return;
+      };
+      std::vector<task_handle<void>> all;
+      for (int i = 0; i < 6; ++i) all.push_back(spawn(computes()));
+      all.push_back(spawn(ends_it()));
+      for (auto& one : all) one.join();
+    }
+  });
+}
+
+// What the computing task has made ready lies behind it.
+TYPED_TEST(TaskHogs, AComputingTaskKeepsNothingForItself) {
+  if (!this->preempts()) GTEST_SKIP() << "nobody is preempted here";
+  this->in([] {
+    std::atomic<bool> over{false};
+    const auto ends_it = [&]() -> task<> {
+      over.store(true);
+      co_return;
+    };
+    const auto computes = [&]() -> task<> {
+      auto child = spawn(ends_it());
+      while (!over.load(std::memory_order_relaxed)) {
+      }
+      co_await std::move(child);
+    };
+    block_on(computes());
+    const auto forks = [&]() -> task<> {
+      over.store(false);
+      const auto waits = [&]() -> task<> {
+        while (!over.load(std::memory_order_relaxed)) {
+        }
+        co_return;
+      };
+      co_await co::when_all(ends_it(), waits());
+    };
+    block_on(forks());
+  });
+}
+
+TYPED_TEST(TaskHogs, ABlockingCallThatNobodyAnnouncedStopsNoOther) {
+  if (!this->sees_blocked()) GTEST_SKIP() << "nobody sees blocked workers here";
+  this->in([] {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    const auto blocks = [&]() -> task<ssize_t> {
+      char byte = 0;
+      co_return ::read(ends[0], &byte, 1);
+    };
+    const auto writes = [&]() -> task<ssize_t> { co_return ::write(ends[1], "ab", 2); };
+    auto one = spawn(blocks());
+    auto two = spawn(blocks());
+    auto writer = spawn(writes());
+    EXPECT_EQ(one.join(), 1);
+    EXPECT_EQ(two.join(), 1);
+    EXPECT_EQ(writer.join(), 2);
+    ::close(ends[0]);
+    ::close(ends[1]);
   });
 }
 

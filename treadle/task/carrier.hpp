@@ -72,9 +72,9 @@ class carrier final : public core::scheduler_port {
   // Fixed after start.
   engine& of_;
   core::scheduler_port& home_;
-  core::thread* record_ = nullptr;
+  // Owner writes, the watch reads.
+  base::atomic<std::uint32_t> turns_{0};
   // Owner only.
-  std::uint32_t turns_ = 0;
   unsigned away_ = 0;  // waits of its thread, one inside the other
   // What is to be done when the running coroutine has come back, and nothing of it is in use.
   void* next_ = nullptr;  // the frame to resume
@@ -84,9 +84,15 @@ class carrier final : public core::scheduler_port {
   base::atomic<std::uint64_t> started_{0};
   base::atomic<std::uint64_t> finished_{0};
   // Guarded by the engine's lock.
+  core::thread* record_ = nullptr;  // null until its thread runs
   carrier* next_idle_ = nullptr;
   bool is_idle_ = false;
   bool in_use_ = false;
+  bool is_blocked_ = false;       // in a wait or a blocking call of a task
+  std::uint32_t seen_turns_ = 0;  // by the watch
+  // Written under the engine's lock: it has not come back from a task for so long that it does not
+  // count any more.
+  base::atomic<bool> written_off_{false};
   // Set by whoever wakes the idle carrier, before the unpark.
   base::atomic<bool> called_{false};
 

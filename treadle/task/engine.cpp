@@ -10,8 +10,8 @@
 
 namespace treadle::tasks {
 
-engine::engine(core::scheduler_port& home) noexcept
-    : home_(home), port_(*this), width_(home.width()), clock_(home) {
+engine::engine(core::scheduler_port& home, bool others_go_on) noexcept
+    : home_(home), port_(*this), width_(home.width()), others_go_on_(others_go_on), clock_(home) {
   port_.owner = home.owner;
   port_.for_children = home.for_children;
   base::asymmetric_fence::prepare();
@@ -62,6 +62,8 @@ int engine::start(core::thread& record) noexcept {
   }
   requeue(record);
   if (idle_.load(base::relaxed) != 0) wake_one();  // relaxed: push() has looked with care
+  // The last carrier may have been about to end. Without memory for another the task waits.
+  if (ends_.load(base::seq_cst)) static_cast<void>(ensure_carrier());  // seq_cst: as in end()
   return 0;
 }
 
@@ -120,6 +122,7 @@ void engine::queue_fork(core::thread*& record, void* frame) noexcept {
 
 bool engine::wake_one() noexcept {
   core::thread* called = nullptr;
+  core::thread* watcher = nullptr;
   {
     const base::guard hold(lock_);
     carrier* const first = first_idle_;
@@ -129,8 +132,11 @@ bool engine::wake_one() noexcept {
     idle_.store(idle_.load(base::relaxed) - 1, base::seq_cst);  // relaxed: under the lock
     called = first->record_;
     first->called_.store(true, base::release);  // pairs with rest()
+    watcher = rouse_watch();
   }
   core::scheduler_port::unpark(*called);
+  if (watcher != nullptr) [[unlikely]]
+    core::scheduler_port::unpark(*watcher);
   return true;
 }
 
@@ -151,12 +157,20 @@ carrier* engine::take_seat() noexcept {
 
 int engine::add_carrier() noexcept {
   carrier* seat = nullptr;
+  core::thread* watcher = nullptr;
   {
     const base::guard hold(lock_);
     seat = take_seat();
     if (seat == nullptr) return EAGAIN;
     seat->in_use_ = true;
+    seat->record_ = nullptr;
     ++running_;
+    watcher = rouse_watch();
+  }
+  if (watcher != nullptr) {
+    core::scheduler_port::unpark(*watcher);
+  } else {
+    open_watch();
   }
   core::creation wanted;
   wanted.name = "carrier of tasks";
@@ -199,9 +213,11 @@ int engine::ensure_carrier() noexcept {
 // others.
 void engine::begin_block(carrier& mine) noexcept {
   if (mine.away_++ != 0) return;
+  count_again(mine);
   bool is_needed = false;
   {
     const base::guard hold(lock_);
+    mine.is_blocked_ = true;
     ++blocked_;
     is_needed = first_idle_ == nullptr && running_ - blocked_ < width_;
   }
@@ -214,8 +230,14 @@ void engine::begin_block(carrier& mine) noexcept {
 
 void engine::end_block(carrier& mine) noexcept {
   if (--mine.away_ != 0) return;
-  const base::guard hold(lock_);
-  --blocked_;
+  core::thread* watcher = nullptr;
+  {
+    const base::guard hold(lock_);
+    mine.is_blocked_ = false;
+    --blocked_;
+    watcher = rouse_watch();
+  }
+  if (watcher != nullptr) core::scheduler_port::unpark(*watcher);
 }
 
 void engine::end() noexcept {

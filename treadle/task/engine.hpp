@@ -11,6 +11,9 @@
 // Whoever pushes looks for idle carriers afterwards; who goes idle announces it, then looks at all
 // queues. A carrier that pushes to its own queue does not pay for a fence: if it misses one that
 // goes idle in the same moment, it sees it before its next task.
+// A task that computes, or blocks its kernel thread without a word, keeps its carrier; the watch, a
+// thread of the runtime that sleeps while all carriers do, then has another one go on with the
+// tasks behind it (engine_watch.cpp).
 // The engine ends after the runtime was told to and no task is left.
 // Sources: the idle protocol of Go (runtime/proc.go); Tokio's blocking regions for the replacement.
 #pragma once
@@ -49,8 +52,9 @@ class task_port final : public core::scheduler_port {
 
 class engine {
  public:
-  // `home` is where carriers start.
-  explicit engine(core::scheduler_port& home) noexcept;
+  // `home` is where carriers start. `others_go_on`: a thread there that computes, or blocks its
+  // kernel thread, does not stop the others.
+  engine(core::scheduler_port& home, bool others_go_on) noexcept;
   ~engine();
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
@@ -124,6 +128,16 @@ class engine {
   void begin_block(carrier& mine) noexcept;
   void end_block(carrier& mine) noexcept;
 
+  // The watch: awake while a carrier is at work.
+  enum class watch : std::uint8_t { none, awake, asleep };
+  void open_watch() noexcept;
+  void keep_watch() noexcept;
+  bool look_at_carriers() noexcept;
+  bool write_off_one(bool work_waits) noexcept;
+  void end_watch() noexcept;
+  [[nodiscard]] core::thread* rouse_watch() noexcept;
+  void count_again(carrier& mine) noexcept;
+
   void carry(carrier& mine) noexcept;
   bool step(carrier& mine) noexcept;
   void run(carrier& mine, core::thread& record) noexcept;
@@ -135,11 +149,14 @@ class engine {
   bool has_work() noexcept;
   bool is_quiet() noexcept;
   bool rest(carrier& mine) noexcept;
+  bool lie_down(carrier& mine) noexcept;
+  void get_up(carrier& mine) noexcept;
 
   // Fixed after start.
   core::scheduler_port& home_;
   task_port port_;
   const unsigned width_;
+  const bool others_go_on_;
   clock clock_;
 
   queue::inject_queue<core::thread> injected_;
@@ -155,7 +172,11 @@ class engine {
   // Guarded by lock_.
   carrier* first_idle_ = nullptr;
   unsigned running_ = 0;  // carriers whose thread has not ended
-  unsigned blocked_ = 0;  // of those, in a wait or a blocking call of a task
+  unsigned blocked_ = 0;  // of those, in a wait or a blocking call of a task, or written off
+  unsigned written_off_ = 0;
+  watch watch_ = watch::none;
+  bool watch_ends_ = false;
+  core::thread* watcher_ = nullptr;  // null while it starts
   // Fixed once a seat is taken.
   base::atomic<carrier*> seats_[carriers_max] = {};
 };

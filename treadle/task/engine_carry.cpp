@@ -8,7 +8,10 @@ namespace treadle::tasks {
 
 void engine::carry(carrier& mine) noexcept {
   core::thread& self = core::current_thread();
-  mine.record_ = &self;
+  {
+    const base::guard hold(lock_);
+    mine.record_ = &self;
+  }
   self.scheduler = &mine;
   do {
     while (step(mine)) {
@@ -112,11 +115,14 @@ core::thread* engine::steal(carrier& mine, void*& frame) noexcept {
 
 // False when there is nothing to run.
 bool engine::step(carrier& mine) noexcept {
-  ++mine.turns_;
-  if (mine.turns_ % yield_interval == 0) home_.yield();
+  const std::uint32_t turn = mine.turns_.load(base::relaxed) + 1;
+  mine.turns_.store(turn, base::relaxed);                  // relaxed: only compared by the watch
+  if (mine.written_off_.load(base::relaxed)) [[unlikely]]  // relaxed: written while we were away
+    count_again(mine);
+  if (turn % yield_interval == 0) home_.yield();
   core::thread* record = nullptr;
   void* frame = nullptr;
-  if (mine.turns_ % look_interval == 0) [[unlikely]] {
+  if (turn % look_interval == 0) [[unlikely]] {
     record = take_injected(mine);
     if (record == nullptr) record = mine.ready_.pop();
   }
@@ -165,20 +171,44 @@ bool engine::is_quiet() noexcept {
   return started == finished;
 }
 
-// Without work: waits for some. False when the carrier is to end.
-bool engine::rest(carrier& mine) noexcept {
+// False when there are carriers enough without it.
+bool engine::lie_down(carrier& mine) noexcept {
+  const base::guard hold(lock_);
+  if (running_ - blocked_ > width_) {
+    --running_;
+    mine.in_use_ = false;
+    return false;
+  }
+  mine.called_.store(false, base::relaxed);  // relaxed: under the lock
+  mine.is_idle_ = true;
+  mine.next_idle_ = first_idle_;
+  first_idle_ = &mine;
+  idle_.store(idle_.load(base::relaxed) + 1, base::seq_cst);  // seq_cst: see the file head
+  return true;
+}
+
+// Unless somebody has called it meanwhile.
+void engine::get_up(carrier& mine) noexcept {
+  core::thread* watcher = nullptr;
   {
     const base::guard hold(lock_);
-    if (running_ - blocked_ > width_) {
-      --running_;
-      mine.in_use_ = false;
-      return false;
-    }
-    mine.called_.store(false, base::relaxed);  // relaxed: under the lock
-    mine.is_idle_ = true;
-    mine.next_idle_ = first_idle_;
-    first_idle_ = &mine;
-    idle_.store(idle_.load(base::relaxed) + 1, base::seq_cst);  // seq_cst: see the file head
+    if (!mine.is_idle_) return;
+    carrier** at = &first_idle_;
+    while (*at != &mine) at = &(*at)->next_idle_;
+    *at = mine.next_idle_;
+    mine.is_idle_ = false;
+    idle_.store(idle_.load(base::relaxed) - 1, base::seq_cst);  // relaxed: under the lock
+    watcher = rouse_watch();
+  }
+  if (watcher != nullptr) core::scheduler_port::unpark(*watcher);
+}
+
+// Without work: waits for some. False when the carrier is to end.
+bool engine::rest(carrier& mine) noexcept {
+  if (!lie_down(mine)) {
+    // Who found that not all was quiet may have waited for us.
+    if (ends_.load(base::seq_cst)) end();  // seq_cst: pairs with end()
+    return false;
   }
   const bool is_over = ends_.load(base::seq_cst) && is_quiet();  // seq_cst: pairs with end()
   if (!is_over && !has_work()) {
@@ -189,20 +219,17 @@ bool engine::rest(carrier& mine) noexcept {
     --mine.away_;
     return true;
   }
+  get_up(mine);
+  if (!is_over) return true;
   {
     const base::guard hold(lock_);
-    if (mine.is_idle_) {
-      carrier** at = &first_idle_;
-      while (*at != &mine) at = &(*at)->next_idle_;
-      *at = mine.next_idle_;
-      mine.is_idle_ = false;
-      idle_.store(idle_.load(base::relaxed) - 1, base::seq_cst);  // relaxed: under the lock
-    }
-    if (!is_over) return true;
+    // Of us and start() one sees the other.
+    if (has_work()) return true;
     --running_;
     mine.in_use_ = false;
   }
   clock_.end();
+  end_watch();
   end();
   return false;
 }

@@ -1,0 +1,158 @@
+// The watch: a task that keeps its carrier does not keep the tasks behind it.
+//
+// A thread of the runtime that looks every now and then, while a carrier is at work, which of them
+// have not come back from their task since the last look. If work waits meanwhile, one of those is
+// written off: it counts as blocked until it comes back, and another carrier goes on. The tasks in
+// its queues are taken from there, as any carrier's are. Where nobody preempts, it would never run
+// beside such a task, and is not started.
+// It sleeps when no carrier is at work; whoever puts one to work rouses it, under the same lock.
+// Rejected: a look by the carriers that are idle (with one processor there is none); a carrier for
+// each processor beyond those at work (each wake-up would have to choose between two kinds).
+#include "treadle/sched/join.hpp"
+#include "treadle/task/engine.hpp"
+
+namespace treadle::tasks {
+namespace {
+
+// Guess: two slices of preemption. A task that computes for longer should be a thread.
+constexpr std::chrono::nanoseconds watch_interval = std::chrono::milliseconds(20);
+// relaxed: a guess. One that is merely ready waits for a processor as all threads do.
+bool is_at_work(const core::thread& carrier) noexcept {
+  const core::situation now = carrier.now.load(base::relaxed);
+  return now.state == core::thread_state::running || now.why == core::wait_reason::preempted;
+}
+
+// Guess: so many computing tasks share the processors with all others.
+constexpr unsigned written_off_max = 64;
+
+}  // namespace
+
+// After the first carrier. Without memory there is none, and nobody misses it but for hogs.
+void engine::open_watch() noexcept {
+  if (!others_go_on_) return;
+  {
+    const base::guard hold(lock_);
+    watch_ends_ = false;
+    if (watch_ != watch::none) return;
+    watch_ = watch::awake;
+  }
+  core::creation wanted;
+  wanted.name = "watch of tasks";
+  wanted.bind_now = true;
+  core::thread* made = nullptr;
+  int error = home_.create(wanted, made);
+  if (error == 0) {
+    made->body->entry = [](void* memory) noexcept {
+      (*static_cast<engine**>(memory))->keep_watch();
+    };
+    made->body->inline_closure.words[0] = reinterpret_cast<std::uintptr_t>(this);
+    error = home_.start(*made);
+    if (error != 0) home_.discard(*made);
+  }
+  if (error == 0) {
+    core::detach(*made);
+  } else {
+    const base::guard hold(lock_);
+    watch_ = watch::none;
+  }
+}
+
+// With the lock held: whom to unpark after it, as somebody goes to work.
+core::thread* engine::rouse_watch() noexcept {
+  if (watch_ != watch::asleep) [[likely]]
+    return nullptr;
+  watch_ = watch::awake;
+  return watcher_;
+}
+
+void engine::end_watch() noexcept {
+  core::thread* watcher = nullptr;
+  {
+    const base::guard hold(lock_);
+    if (watch_ == watch::none) return;
+    watch_ends_ = true;
+    watcher = watcher_;
+  }
+  if (watcher != nullptr) core::scheduler_port::unpark(*watcher);
+}
+
+void engine::keep_watch() noexcept {
+  {
+    const base::guard hold(lock_);
+    watcher_ = &core::current_thread();
+  }
+  base::deadline until = base::deadline::after(watch_interval);
+  for (;;) {
+    const core::wake end = home_.park(core::wait_reason::runtime, until);
+    bool sleeps = false;
+    {
+      const base::guard hold(lock_);
+      if (watch_ends_) {
+        watch_ = watch::none;
+        watcher_ = nullptr;
+        return;
+      }
+      sleeps = watch_ == watch::asleep;
+    }
+    if (sleeps) continue;
+    const bool was_roused = until.is_never();
+    if (!was_roused && end != core::wake::timed_out) continue;
+    const bool goes_on = was_roused || look_at_carriers();
+    until = goes_on ? base::deadline::after(watch_interval) : base::deadline::never();
+  }
+}
+
+// False when none is at work: the watch then sleeps.
+bool engine::look_at_carriers() noexcept {
+  const bool work_waits = has_work();
+  bool is_needed = false;
+  {
+    const base::guard hold(lock_);
+    // relaxed: under the lock
+    if (running_ - blocked_ - idle_.load(base::relaxed) == 0) {
+      watch_ = watch::asleep;
+      return false;
+    }
+    if (!write_off_one(work_waits)) return true;
+    is_needed = first_idle_ == nullptr && running_ - blocked_ < width_;
+  }
+  if (is_needed) {
+    static_cast<void>(add_carrier());  // without memory the next look tries another
+  } else {
+    wake_one();
+  }
+  return true;
+}
+
+// With the lock held. Notes where all are, too.
+bool engine::write_off_one(bool work_waits) noexcept {
+  const unsigned taken = seats_taken_.load(base::relaxed);  // relaxed: under the lock
+  bool found = !work_waits || written_off_ == written_off_max;
+  const bool any = !found;
+  for (unsigned i = 0; i < taken; ++i) {
+    carrier& one = *seats_[i].load(base::relaxed);  // relaxed: as above
+    // relaxed: only compared
+    const std::uint32_t turns = one.turns_.load(base::relaxed);
+    const bool has_moved = turns != one.seen_turns_;
+    one.seen_turns_ = turns;
+    if (found || has_moved || !one.in_use_ || one.is_idle_ || one.is_blocked_) continue;
+    const bool counts = !one.written_off_.load(base::relaxed);  // relaxed: under the lock
+    if (!counts || one.record_ == nullptr || !is_at_work(*one.record_)) continue;
+    one.written_off_.store(true, base::relaxed);  // relaxed: the carrier looks under the lock
+    ++written_off_;
+    ++blocked_;
+    found = true;
+  }
+  return any && found;
+}
+
+// By a carrier that has come back.
+void engine::count_again(carrier& mine) noexcept {
+  if (!mine.written_off_.load(base::relaxed)) return;  // relaxed: written under the lock
+  const base::guard hold(lock_);
+  mine.written_off_.store(false, base::relaxed);
+  --written_off_;
+  --blocked_;
+}
+
+}  // namespace treadle::tasks
