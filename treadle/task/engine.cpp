@@ -213,10 +213,10 @@ int engine::ensure_carrier() noexcept {
 // others.
 void engine::begin_block(carrier& mine) noexcept {
   if (mine.away_++ != 0) return;
-  count_again(mine);
   bool is_needed = false;
   {
     const base::guard hold(lock_);
+    recount(mine);
     mine.is_blocked_ = true;
     ++blocked_;
     is_needed = first_idle_ == nullptr && running_ - blocked_ < width_;

@@ -137,6 +137,7 @@ class engine {
   void end_watch() noexcept;
   [[nodiscard]] core::thread* rouse_watch() noexcept;
   void count_again(carrier& mine) noexcept;
+  void recount(carrier& mine) noexcept;
 
   void carry(carrier& mine) noexcept;
   bool step(carrier& mine) noexcept;

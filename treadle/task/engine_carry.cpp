@@ -174,6 +174,7 @@ bool engine::is_quiet() noexcept {
 // False when there are carriers enough without it.
 bool engine::lie_down(carrier& mine) noexcept {
   const base::guard hold(lock_);
+  recount(mine);
   if (running_ - blocked_ > width_) {
     --running_;
     mine.in_use_ = false;

@@ -150,6 +150,12 @@ bool engine::write_off_one(bool work_waits) noexcept {
 void engine::count_again(carrier& mine) noexcept {
   if (!mine.written_off_.load(base::relaxed)) return;  // relaxed: written under the lock
   const base::guard hold(lock_);
+  recount(mine);
+}
+
+// With the lock held.
+void engine::recount(carrier& mine) noexcept {
+  if (!mine.written_off_.load(base::relaxed)) return;  // relaxed: as above
   mine.written_off_.store(false, base::relaxed);
   --written_off_;
   --blocked_;
