@@ -86,6 +86,23 @@ bool another_treadle_is_there() noexcept {
   return found;
 }
 
+// What this program executes runs natively: its LD_PRELOAD is without us, who are first in it.
+void spare_children(char** environment) noexcept {
+  constexpr const char name[] = "LD_PRELOAD=";
+  for (char** at = environment; *at != nullptr; ++at) {
+    if (std::strncmp(*at, name, sizeof(name) - 1) != 0) continue;
+    char* const value = *at + sizeof(name) - 1;
+    if (const char* rest = std::strchr(value, ':')) {
+      std::memmove(value, rest + 1, std::strlen(rest));
+      return;
+    }
+    do {
+      at[0] = at[1];
+    } while (*at++ != nullptr);
+    return;
+  }
+}
+
 void lie_in_wait() noexcept {
   seat& outside = treadle_shim_outside;
   outside.runtime_pointer = thread_pointer();
@@ -98,6 +115,8 @@ void lie_in_wait() noexcept {
   const char* model = find(environment, "TREADLE_MODEL");
   // Where each thread is a kernel thread there is nothing to do: libc's are.
   if (model != nullptr && std::strcmp(model, "1:1") == 0) return;
+  const char* children = find(environment, "TREADLE_CHILDREN");
+  if (children != nullptr && std::strcmp(children, "off") == 0) spare_children(environment);
   settings& all = chosen();
   const char* fallback = find(environment, "TREADLE_FALLBACK");
   all.falls_back = fallback != nullptr && std::strcmp(fallback, "on") == 0;
