@@ -10,7 +10,8 @@ extern "C" {
 #pragma GCC visibility push(hidden)
 void treadle_shim_door();  // for patched sites only: its registers are no function's
 [[noreturn]] void treadle_shim_go(treadle::shim::saved_call* where) noexcept;
-long treadle_shim_call(long number, long a, long b, long c, long d, long e, long f) noexcept;
+// The program's side. Not noexcept: cancellation unwinds through it.
+long treadle_shim_call(long number, long a, long b, long c, long d, long e, long f);
 void treadle_shim_handler();
 void treadle_shim_restorer();
 void treadle_shim_once_more();  // enters the door again; see there

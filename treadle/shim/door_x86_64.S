@@ -157,6 +157,7 @@ treadle_shim_go:
   .hidden treadle_shim_call
   .type treadle_shim_call, @function
 treadle_shim_call:
+  .cfi_startproc
   movq %rdi, %rax
   movq %rsi, %rdi
   movq %rdx, %rsi
@@ -168,6 +169,7 @@ treadle_shim_call:
   jmp treadle_shim_door
 1:
   ret
+  .cfi_endproc
   .size treadle_shim_call, . - treadle_shim_call
 
 // A creation that the shim gives back to the kernel, with the way back in r9, which libc's two
@@ -183,6 +185,20 @@ treadle_shim_once_more:
   .globl treadle_shim_handler
   .hidden treadle_shim_handler
   .type treadle_shim_handler, @function
+// A cancelled thread is unwound through it, to the call that the handler interrupted: where that
+// goes on, and its registers, lie in the saved call that r12 points at.
+#define SAVED(register, low, high) .cfi_escape 0x10, register, 3, 0x7c, low, high
+  .cfi_startproc simple
+  .cfi_signal_frame
+  .cfi_escape 0x0f, 4, 0x7c, 0x88, 0x03, 0x06
+  SAVED(16, 0x80, 0x03)
+  SAVED(3, 0xc8, 0x02)
+  SAVED(6, 0xd0, 0x02)
+  SAVED(12, 0xd8, 0x02)
+  SAVED(13, 0xe0, 0x02)
+  SAVED(14, 0xe8, 0x02)
+  SAVED(15, 0xf0, 0x02)
+  nop
 treadle_shim_handler:
   call *%rbx
   movq %r12, %rdi
@@ -191,6 +207,7 @@ treadle_shim_handler:
   jmp treadle_shim_door
 1:
   ud2
+  .cfi_endproc
   .size treadle_shim_handler, . - treadle_shim_handler
 
 // What Syscall User Dispatch lets through on the program's side. The kernel looks at the address
@@ -215,7 +232,8 @@ treadle_shim_kernel_call:
   ret
   .size treadle_shim_kernel_call, . - treadle_shim_kernel_call
 
-// The end of a signal handler that the kernel has called.
+// The end of a signal handler that the kernel has called. To the letter as libc's own, and without
+// call-frame information: so unwinders know it.
   .p2align 4
   nop
   .globl treadle_shim_restorer

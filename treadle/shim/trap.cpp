@@ -30,7 +30,7 @@ long pass_on(const greg_t* registers) noexcept {
 }
 
 // A thread of the program's is told that there are signals for it.
-void look_for_signals(ucontext_t& context) noexcept {
+void look_for_signals(ucontext_t& context) {
   greg_t* registers = context.uc_mcontext.gregs;
   const seat& here = *seat_in_gs();
   if (here.program_pointer != thread_pointer()) return;  // it will look on its way back
@@ -53,8 +53,9 @@ void look_for_signals(ucontext_t& context) noexcept {
   kernel_call(SYS_sigaltstack, nullptr, &context.uc_stack);
 }
 
-// On the program's stack, under the thread's own TLS.
-void on_trap(int, siginfo_t* info, void* raw) noexcept {
+// On the program's stack, under the thread's own TLS. A thread that is cancelled in the call is
+// unwound through it.
+void on_trap(int, siginfo_t* info, void* raw) {
   auto& context = *static_cast<ucontext_t*>(raw);
   if (info->si_code == SI_TKILL) return look_for_signals(context);
   greg_t* registers = context.uc_mcontext.gregs;
