@@ -72,11 +72,10 @@ bool prepare_shim(const run_arguments& arguments, model chosen) {
   if (program.kind == program_kind::unreadable) return true;  // exec says why
   if (program.kind == program_kind::brings_treadle || chosen == model::one_to_one) {
     if (arguments.stats_file.empty()) return true;
-    return refuse(fmt::format("--stats needs the shim, which '{}' runs without ({})",
-                              arguments.program.front(),
-                              program.kind == program_kind::brings_treadle
-                                  ? "it is built with Treadle"
-                                  : "under 1:1 its threads are libc's own"));
+    return refuse(fmt::format(
+        "--stats needs the shim, which '{}' runs without ({})", arguments.program.front(),
+        program.kind == program_kind::brings_treadle ? "it is built with Treadle"
+                                                     : "under 1:1 its threads are libc's own"));
   }
   if (program.kind == program_kind::not_for_shim) {
     return refuse(fmt::format("'{}' {}", program.path, program.why));

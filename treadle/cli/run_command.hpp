@@ -1,7 +1,7 @@
 // `treadle run`: starts a program under a threading model.
 //
-// A program that brings Treadle reads TREADLE_* itself. Any other one gets libtreadle-shim.so, which
-// makes its pthreads Treadle threads; where that cannot be, it is refused with exit status 2.
+// A program that brings Treadle reads TREADLE_* itself. Any other one gets libtreadle-shim.so,
+// which makes its pthreads Treadle threads; where that cannot be, it is refused with status 2.
 #pragma once
 
 #include <string>

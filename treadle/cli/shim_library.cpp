@@ -31,8 +31,7 @@ std::string find_shim() {
 
 void preload(const std::string& library) {
   const char* before = std::getenv("LD_PRELOAD");
-  const std::string all =
-      before != nullptr && *before != '\0' ? library + ":" + before : library;
+  const std::string all = before != nullptr && *before != '\0' ? library + ":" + before : library;
   if (::setenv("LD_PRELOAD", all.c_str(), 1) != 0) {
     throw std::system_error(errno, std::generic_category(), "LD_PRELOAD");
   }

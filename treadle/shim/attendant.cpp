@@ -35,12 +35,11 @@ void attend() noexcept {
   bool waiting = false;
   for (;;) {
     siginfo_t info{};
-    const long found = kernel_call(SYS_rt_sigtimedwait, &all, &info, waiting ? &soon : nullptr,
-                                   sizeof(all));
+    const long found =
+        kernel_call(SYS_rt_sigtimedwait, &all, &info, waiting ? &soon : nullptr, sizeof(all));
     if (found > 0) {
       if (found == SIGCHLD) wake_parents();
-      const bool reminded =
-          found == reminder && info.si_code == SI_TKILL && info.si_pid == process;
+      const bool reminded = found == reminder && info.si_code == SI_TKILL && info.si_pid == process;
       if (!reminded) send_to_process(info);
     }
     waiting = remind();

@@ -59,13 +59,35 @@ struct call_table {
     add_identity();
     add_signals();
     add_descriptors();
-    for (const int blocking :
-         {SYS_open, SYS_openat, SYS_creat, SYS_flock, SYS_fsync, SYS_fdatasync, SYS_sync,
-          SYS_syncfs, SYS_connect, SYS_semop, SYS_semtimedop, SYS_msgsnd, SYS_msgrcv,
-          SYS_mq_timedsend, SYS_mq_timedreceive, SYS_io_getevents, SYS_splice,
-          SYS_sendfile, SYS_tee, SYS_copy_file_range, SYS_sync_file_range, SYS_getrandom,
-          SYS_sendmmsg, SYS_recvmmsg, SYS_ioctl, SYS_preadv2, SYS_pwritev2, SYS_io_uring_enter,
-          SYS_futex_waitv}) {
+    for (const int blocking : {SYS_open,
+                               SYS_openat,
+                               SYS_creat,
+                               SYS_flock,
+                               SYS_fsync,
+                               SYS_fdatasync,
+                               SYS_sync,
+                               SYS_syncfs,
+                               SYS_connect,
+                               SYS_semop,
+                               SYS_semtimedop,
+                               SYS_msgsnd,
+                               SYS_msgrcv,
+                               SYS_mq_timedsend,
+                               SYS_mq_timedreceive,
+                               SYS_io_getevents,
+                               SYS_splice,
+                               SYS_sendfile,
+                               SYS_tee,
+                               SYS_copy_file_range,
+                               SYS_sync_file_range,
+                               SYS_getrandom,
+                               SYS_sendmmsg,
+                               SYS_recvmmsg,
+                               SYS_ioctl,
+                               SYS_preadv2,
+                               SYS_pwritev2,
+                               SYS_io_uring_enter,
+                               SYS_futex_waitv}) {
       of[blocking] = pass_on_blocking_call;
     }
   }

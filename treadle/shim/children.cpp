@@ -5,8 +5,8 @@
 
 #include <cerrno>
 
-#include "treadle/shim/futexes.hpp"
 #include "treadle/shim/futex_queue.hpp"
+#include "treadle/shim/futexes.hpp"
 #include "treadle/shim/kernel_call.hpp"
 
 namespace treadle::shim {
@@ -37,10 +37,10 @@ long serve_wait_for_child(saved_call& call) noexcept {
   for (;;) {
     const std::uint32_t seen = __atomic_load_n(&events, __ATOMIC_SEQ_CST);  // before the look
     if (by_id) info->si_pid = 0;
-    const long found = kernel_call(
-        call.number, call.arguments[0], call.arguments[1],
-        by_id ? reinterpret_cast<std::uint64_t>(info) : options | WNOHANG,
-        by_id ? options | WNOHANG : call.arguments[3], call.arguments[4]);
+    const long found =
+        kernel_call(call.number, call.arguments[0], call.arguments[1],
+                    by_id ? reinterpret_cast<std::uint64_t>(info) : options | WNOHANG,
+                    by_id ? options | WNOHANG : call.arguments[3], call.arguments[4]);
     if (found < 0 || (options & WNOHANG) != 0) return found;
     if (by_id ? info->si_pid != 0 : found != 0) return found;
     const base::deadline look = base::deadline::at(base::monotonic_now() + look_nanoseconds);

@@ -15,7 +15,7 @@ long treadle_shim_call(long number, long a, long b, long c, long d, long e, long
 void treadle_shim_handler();
 void treadle_shim_restorer();
 void treadle_shim_once_more();  // enters the door again; see there
-void treadle_shim_go_back();  // the door's way out, with the saved call at the stack pointer
+void treadle_shim_go_back();    // the door's way out, with the saved call at the stack pointer
 extern const char treadle_shim_text_begin[];
 extern const char treadle_shim_leaving_begin[];
 extern const char treadle_shim_leaving_end[];

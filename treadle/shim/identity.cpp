@@ -115,9 +115,10 @@ long serve_scheduling(saved_call& call) noexcept {
 }
 
 long serve_privileges(saved_call& call) noexcept {
-  fail("the program changes its privileges while it has threads, which treadle run cannot do for "
-       "all kernel threads at once: system call ",
-       call.number);
+  fail(
+      "the program changes its privileges while it has threads, which treadle run cannot do for "
+      "all kernel threads at once: system call ",
+      call.number);
 }
 
 long serve_signal_descriptor(saved_call&) noexcept {

@@ -78,7 +78,8 @@ std::uint8_t* map_near(const text_range& text, std::size_t bytes) noexcept {
 }
 
 // mov $number, %eax; movabs $back, %rcx; movabs $door, %r11; jmp *%r11
-std::uint8_t* write_stub(std::uint8_t* at, std::uint32_t number, const std::uint8_t* back) noexcept {
+std::uint8_t* write_stub(std::uint8_t* at, std::uint32_t number,
+                         const std::uint8_t* back) noexcept {
   const auto back_address = reinterpret_cast<std::uint64_t>(back);
   const auto door_address = reinterpret_cast<std::uint64_t>(&treadle_shim_door);
   *at++ = 0xb8;
@@ -131,7 +132,8 @@ const char* patch_sites(Wanted&& wanted) noexcept {
   }
   if (protect(text, PROT_READ | PROT_EXEC) != 0) return "the kernel refuses to run patched text";
   const text_range all_stubs{stubs, stubs + bytes};
-  if (protect(all_stubs, PROT_READ | PROT_EXEC) != 0) return "the kernel refuses to run the patches";
+  if (protect(all_stubs, PROT_READ | PROT_EXEC) != 0)
+    return "the kernel refuses to run the patches";
   return nullptr;
 }
 

@@ -16,8 +16,7 @@ bool read_safely(void* to, const void* from, std::size_t bytes) noexcept {
   const iovec here{to, bytes};
   const iovec there{const_cast<void*>(from), bytes};
   const long own = kernel_call(SYS_getpid);
-  return kernel_call(SYS_process_vm_readv, own, &here, 1, &there, 1, 0) ==
-         static_cast<long>(bytes);
+  return kernel_call(SYS_process_vm_readv, own, &here, 1, &there, 1, 0) == static_cast<long>(bytes);
 }
 
 void leave(const program_thread& ending, std::uint32_t* word) noexcept {

@@ -16,15 +16,15 @@ struct saved_call {
   std::uint32_t vector_control;   // MXCSR
   std::uint32_t float_control;    // the x87 control word
   program_thread* caller;
-  std::int64_t number;            // rax: the call's number, then its result
-  std::uint64_t arguments[6];     // rdi, rsi, rdx, r10, r8, r9
+  std::int64_t number;         // rax: the call's number, then its result
+  std::uint64_t arguments[6];  // rdi, rsi, rdx, r10, r8, r9
   std::uint64_t rbx;
   std::uint64_t rbp;
   std::uint64_t r12;
   std::uint64_t r13;
   std::uint64_t r14;
   std::uint64_t r15;
-  std::uint64_t thread_pointer;   // the FS base
+  std::uint64_t thread_pointer;  // the FS base
   std::uint64_t return_address;
   std::uint64_t stack_pointer;
 };

@@ -30,7 +30,7 @@ struct seat {
   int kernel_id = 0;
 
   static constexpr std::uint64_t nowhere = ~std::uint64_t{0};  // no FS base
-  enum : std::uint8_t { allow = 0, block = 1 };  // sourced: SYSCALL_DISPATCH_FILTER_*
+  enum : std::uint8_t { allow = 0, block = 1 };                // sourced: SYSCALL_DISPATCH_FILTER_*
 };
 
 static_assert(offsetof(seat, program_pointer) == 0 && offsetof(seat, runtime_pointer) == 8 &&

@@ -80,8 +80,7 @@ disposition disposition_of(int number) noexcept {
   const kernel_action action = action_for(number);
   if (action.handler == ignore_action) return disposition::ignore;
   if (action.handler != default_action) return disposition::handle;
-  return (ignored_by_default & bit_of(number)) != 0 ? disposition::ignore
-                                                    : disposition::by_default;
+  return (ignored_by_default & bit_of(number)) != 0 ? disposition::ignore : disposition::by_default;
 }
 
 void act_by_default(int number) noexcept {

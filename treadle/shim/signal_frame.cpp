@@ -95,7 +95,8 @@ void run_handler(saved_call& call, const kernel_action& action, const siginfo_t&
       self.restores_mask ? self.mask_to_restore : self.mask.load(base::relaxed);
   self.restores_mask = false;
   const std::uint64_t top = stack_for(self, action, call.stack_pointer);
-  auto* frame = reinterpret_cast<handler_frame*>((top - sizeof(handler_frame)) & ~std::uint64_t{15});
+  auto* frame =
+      reinterpret_cast<handler_frame*>((top - sizeof(handler_frame)) & ~std::uint64_t{15});
   frame->before = call;
   const bool again = call.number == -EINTR && (action.flags & SA_RESTART) != 0 &&
                      begins_again(call, self.last_call);

@@ -230,13 +230,12 @@ long serve_sigtimedwait(saved_call& call) noexcept {
       *reinterpret_cast<const std::uint64_t*>(call.arguments[0]) & ~unblockable;
   const auto* span = reinterpret_cast<const timespec*>(call.arguments[2]);
   if (span != nullptr && !is_valid(*span)) return -EINVAL;
-  const base::deadline until =
-      span != nullptr ? deadline_after(*span) : base::deadline::never();
+  const base::deadline until = span != nullptr ? deadline_after(*span) : base::deadline::never();
   int number = 0;
   self.awaited.store(set, base::seq_cst);  // before the look; pairs with choose()
-  const wait_result how =
-      wait_for(self, until, core::wait_reason::event,
-               [&]() noexcept { return (number = take_pending(self, set)) != 0; });
+  const wait_result how = wait_for(self, until, core::wait_reason::event, [&]() noexcept {
+    return (number = take_pending(self, set)) != 0;
+  });
   self.awaited.store(0, base::seq_cst);  // as above
   if (how == wait_result::timed_out) return -EAGAIN;
   if (how == wait_result::interrupted) return -EINTR;

@@ -19,8 +19,8 @@ long serve_sleep(saved_call& call) noexcept {
   if (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME) return pass_on_blocking(call);
   if (!is_valid(*wanted)) return -EINVAL;
   const base::deadline until = absolute ? deadline_at(clock, *wanted) : deadline_after(*wanted);
-  const wait_result how = wait_for(*call.caller, until, core::wait_reason::sleep,
-                                   []() noexcept { return false; });
+  const wait_result how =
+      wait_for(*call.caller, until, core::wait_reason::sleep, []() noexcept { return false; });
   if (how != wait_result::interrupted) return 0;
   if (rest != nullptr && !absolute) {
     const std::int64_t left = until.nanoseconds() - base::monotonic_now();

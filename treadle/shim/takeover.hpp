@@ -21,7 +21,7 @@ class runtime;
 namespace treadle::shim {
 
 struct settings {
-  bool falls_back = false;          // go on natively, with a warning, where we cannot take over
+  bool falls_back = false;  // go on natively, with a warning, where we cannot take over
   const char* stats_file = nullptr;
 };
 settings& chosen() noexcept;

@@ -37,8 +37,7 @@ wanted_task read_clone3(std::uint64_t arguments) noexcept {
 }
 
 wanted_task read_clone(const std::uint64_t* arguments) noexcept {
-  return {arguments[0], arguments[1], arguments[4],
-          reinterpret_cast<std::uint32_t*>(arguments[2]),
+  return {arguments[0], arguments[1], arguments[4], reinterpret_cast<std::uint32_t*>(arguments[2]),
           reinterpret_cast<std::uint32_t*>(arguments[3])};
 }
 
@@ -91,8 +90,8 @@ int start(program_thread& fresh) noexcept {
 }
 
 long serve_clone(saved_call& call) noexcept {
-  const wanted_task task = call.number == SYS_clone3 ? read_clone3(call.arguments[0])
-                                                     : read_clone(call.arguments);
+  const wanted_task task =
+      call.number == SYS_clone3 ? read_clone3(call.arguments[0]) : read_clone(call.arguments);
   if ((task.flags & CLONE_THREAD) != 0) return add_thread(call, task, call);
   return serve_fork(call);
 }

@@ -24,9 +24,8 @@ void set_action(int number, const kernel_action& wanted) noexcept {
 }
 
 long pass_on(const greg_t* registers) noexcept {
-  return kernel_call(registers[REG_RAX], registers[REG_RDI], registers[REG_RSI],
-                     registers[REG_RDX], registers[REG_R10], registers[REG_R8],
-                     registers[REG_R9]);
+  return kernel_call(registers[REG_RAX], registers[REG_RDI], registers[REG_RSI], registers[REG_RDX],
+                     registers[REG_R10], registers[REG_R8], registers[REG_R9]);
 }
 
 // A thread of the program's is told that there are signals for it.
@@ -41,8 +40,8 @@ void look_for_signals(ucontext_t& context) {
   };
   if (is_between(treadle_shim_leaving_begin, treadle_shim_leaving_end)) {
     // On its way back, past the look: what it goes back to is still there, so it goes once more.
-    registers[REG_RSP] = static_cast<greg_t>(reinterpret_cast<std::uint64_t>(here.side_stack) -
-                                             sizeof(saved_call));
+    registers[REG_RSP] =
+        static_cast<greg_t>(reinterpret_cast<std::uint64_t>(here.side_stack) - sizeof(saved_call));
     registers[REG_RIP] = reinterpret_cast<greg_t>(&treadle_shim_go_back);
     set_thread_pointer(here.runtime_pointer);
     return;
@@ -67,12 +66,12 @@ void on_trap(int, siginfo_t* info, void* raw) {
   // A child on its parent's memory would go on in this very handler: it gets a copy instead.
   if (number == SYS_vfork) number = SYS_fork;
   if (number == SYS_clone || number == SYS_clone3) {
-    registers[REG_RAX] = treadle_shim_call(call_trapped_clone, reinterpret_cast<long>(&context),
-                                           number, 0, 0, 0, 0);
+    registers[REG_RAX] =
+        treadle_shim_call(call_trapped_clone, reinterpret_cast<long>(&context), number, 0, 0, 0, 0);
   } else {
-    registers[REG_RAX] = treadle_shim_call(number, registers[REG_RDI], registers[REG_RSI],
-                                           registers[REG_RDX], registers[REG_R10],
-                                           registers[REG_R8], registers[REG_R9]);
+    registers[REG_RAX] =
+        treadle_shim_call(number, registers[REG_RDI], registers[REG_RSI], registers[REG_RDX],
+                          registers[REG_R10], registers[REG_R8], registers[REG_R9]);
   }
   // The handler's end gives a kernel thread the alternate stack of the one that it began on.
   kernel_call(SYS_sigaltstack, nullptr, &context.uc_stack);
@@ -98,7 +97,8 @@ void give_up_rseq() noexcept {
   constexpr int unregister = 1;               // sourced: RSEQ_FLAG_UNREGISTER
   constexpr unsigned signature = 0x53053053;  // sourced: RSEQ_SIG of glibc on x86
   if (__rseq_size == 0) return;
-  auto* area = reinterpret_cast<rseq*>(thread_pointer() + static_cast<std::uint64_t>(__rseq_offset));
+  auto* area =
+      reinterpret_cast<rseq*>(thread_pointer() + static_cast<std::uint64_t>(__rseq_offset));
   kernel_call(SYS_rseq, area, 32, unregister, signature);
   area->cpu_id = static_cast<std::uint32_t>(RSEQ_CPU_ID_REGISTRATION_FAILED);
 }

@@ -92,9 +92,7 @@ void own_storage() {
   done("thread-local storage and errno");
 }
 
-void* leave(void* argument) {
-  pthread_exit(argument);
-}
+void* leave(void* argument) { pthread_exit(argument); }
 
 int ended = 0;
 void* end_alone(void*) {

@@ -11,13 +11,13 @@
 #include <cstdlib>
 #include <cstring>
 
-#define CHECK(condition)                                                                    \
-  do {                                                                                      \
-    if (!(condition)) {                                                                     \
-      std::printf("line %d: not so: %s (errno %d)\n", __LINE__, #condition, errno);          \
-      std::fflush(stdout);                                                                  \
-      std::_Exit(1);                                                                        \
-    }                                                                                       \
+#define CHECK(condition)                                                            \
+  do {                                                                              \
+    if (!(condition)) {                                                             \
+      std::printf("line %d: not so: %s (errno %d)\n", __LINE__, #condition, errno); \
+      std::fflush(stdout);                                                          \
+      std::_Exit(1);                                                                \
+    }                                                                               \
   } while (false)
 
 inline pthread_t start(void* (*body)(void*), long argument = 0) {
