@@ -18,8 +18,6 @@ else()
   message(FATAL_ERROR "Treadle has no context switch for ${CMAKE_SYSTEM_PROCESSOR}")
 endif()
 
-list(APPEND treadle_assembly ${PROJECT_SOURCE_DIR}/treadle/runtime_note.S)
-
 add_library(treadle_objects OBJECT ${treadle_sources} ${treadle_assembly})
 set_target_properties(treadle_objects PROPERTIES POSITION_INDEPENDENT_CODE ON)
 target_include_directories(treadle_objects PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
