@@ -76,6 +76,11 @@ def check_rest(failures, folder):
                    f"--stats: {describe(result)}\n{text}")
     refused(failures, "--stats under 1:1",
             under("1:1", 1, "/bin/true", options=["--stats", stats]), "--stats")
+    # The command itself is a program that is built with Treadle.
+    refused(failures, "--stats of a program that brings Treadle",
+            under("m:n", 1, COMMAND, "--version", options=["--stats", stats]), "built with Treadle")
+    own = under("m:n", 1, COMMAND, "--version")
+    failures.check(own.returncode == 0 and own.stderr == "", f"Treadle's own: {describe(own)}")
     missing = under("m:n", 1, "/nonexistent/program")
     failures.check(missing.returncode == 127 and missing.stderr.count("\n") == 1,
                    f"a program that is not there: {describe(missing)}")

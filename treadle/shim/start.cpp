@@ -49,7 +49,8 @@ const char* what_is_missing() noexcept {
   return nullptr;
 }
 
-// A program that brings Treadle itself says so in a note (treadle/runtime.cpp); so does this library.
+// A program that brings Treadle itself says so in a note (treadle/runtime.cpp), as does this
+// library.
 bool brings_treadle(const dl_phdr_info& object) noexcept {
   for (int i = 0; i < object.dlpi_phnum; ++i) {
     const ElfW(Phdr)& part = object.dlpi_phdr[i];
