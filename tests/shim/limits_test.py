@@ -81,6 +81,9 @@ def check_rest(failures, folder):
             under("m:n", 1, COMMAND, "--version", options=["--stats", stats]), "built with Treadle")
     own = under("m:n", 1, COMMAND, "--version")
     failures.check(own.returncode == 0 and own.stderr == "", f"Treadle's own: {describe(own)}")
+    if os.geteuid() == 0:
+        refused(failures, "one thread's privileges",
+                under("m:n", 1, PROGRAMS / "privileges", "raw"), "privileges", "105")
     missing = under("m:n", 1, "/nonexistent/program")
     failures.check(missing.returncode == 127 and missing.stderr.count("\n") == 1,
                    f"a program that is not there: {describe(missing)}")

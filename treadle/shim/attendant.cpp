@@ -8,6 +8,7 @@
 #include "treadle/base/atomic.hpp"
 #include "treadle/shim/children.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/order.hpp"
 #include "treadle/shim/signals.hpp"
 
 namespace treadle::shim {
@@ -31,7 +32,7 @@ void attend() noexcept {
   const int process = static_cast<int>(kernel_call(SYS_getpid));
   // Guess: a thread on its way into a call that blocks misses a reminder at most so long.
   constexpr timespec soon{0, 5'000'000};
-  const std::uint64_t all = ~faults;
+  const std::uint64_t all = ~(faults | bit_of(order_signal));
   bool waiting = false;
   for (;;) {
     siginfo_t info{};

@@ -11,6 +11,7 @@
 #include "treadle/shim/futexes.hpp"
 #include "treadle/shim/identity.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/privileges.hpp"
 #include "treadle/shim/processes.hpp"
 #include "treadle/shim/program_thread.hpp"
 #include "treadle/shim/seat.hpp"
@@ -105,10 +106,11 @@ struct call_table {
       of[one] = serve_scheduling;
     }
     for (const int one : {SYS_setuid, SYS_setgid, SYS_setreuid, SYS_setregid, SYS_setresuid,
-                          SYS_setresgid, SYS_setfsuid, SYS_setfsgid, SYS_setgroups, SYS_capset,
-                          SYS_unshare, SYS_setns, SYS_seccomp}) {
+                          SYS_setresgid, SYS_setfsuid, SYS_setfsgid, SYS_setgroups, SYS_capset}) {
       of[one] = serve_privileges;
     }
+    of[call_slot(call_raw_privileges)] = serve_raw_privileges;
+    of[SYS_unshare] = of[SYS_setns] = of[SYS_seccomp] = serve_refused_privileges;
     of[SYS_signalfd] = of[SYS_signalfd4] = serve_signal_descriptor;
     of[SYS_timer_create] = serve_timer_create;
   }
@@ -145,8 +147,8 @@ struct call_table {
     return table_size - 1 - static_cast<int>(own_number - call_end_of_handler);
   }
   served find(std::int64_t number) const noexcept {
-    if (number >= 0 && number < table_size - 3) return of[number];
-    if (number >= call_end_of_handler && number <= call_look) return of[call_slot(number)];
+    if (number >= 0 && number <= call_slot(call_last) - 1) return of[number];
+    if (number >= call_end_of_handler && number <= call_last) return of[call_slot(number)];
     return nullptr;
   }
 };

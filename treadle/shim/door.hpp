@@ -42,6 +42,9 @@ inline constexpr long call_trapped_clone = 0x40000001;
 
 // Nothing: for the look at signals on the way back.
 inline constexpr long call_look = 0x40000002;
+// A trapped change of privileges that does not come from libc's own functions.
+inline constexpr long call_raw_privileges = 0x40000003;
+inline constexpr long call_last = call_raw_privileges;
 
 inline std::size_t allowed_bytes() noexcept {
   return static_cast<std::size_t>(treadle_shim_allowed_end - treadle_shim_allowed_begin);

@@ -11,6 +11,7 @@
 
 #include "treadle/shim/calls.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/privileges.hpp"
 #include "treadle/shim/robust.hpp"
 #include "treadle/shim/say.hpp"
 
@@ -60,6 +61,7 @@ long serve_prctl(saved_call& call) noexcept {
       *reinterpret_cast<std::uint32_t**>(call.arguments[1]) = call.caller->clear_id;
       return 0;
     case PR_SET_SECCOMP:
+      return serve_refused_privileges(call);
     case PR_SET_NO_NEW_PRIVS:
     case PR_CAPBSET_DROP:
     case PR_SET_KEEPCAPS:
@@ -112,13 +114,6 @@ long serve_scheduling(saved_call& call) noexcept {
       }
       return pass_on(call);
   }
-}
-
-long serve_privileges(saved_call& call) noexcept {
-  fail(
-      "the program changes its privileges while it has threads, which treadle run cannot do for "
-      "all kernel threads at once: system call ",
-      call.number);
 }
 
 long serve_signal_descriptor(saved_call&) noexcept {

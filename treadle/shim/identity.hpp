@@ -16,10 +16,6 @@ long serve_arch_prctl(saved_call& call) noexcept;
 // Of a kernel thread: answered for the calling worker, refused for other threads.
 long serve_scheduling(saved_call& call) noexcept;
 
-// Calls that change the privileges of one kernel thread only would leave the others as they were:
-// the process ends with one line instead.
-long serve_privileges(saved_call& call) noexcept;
-
 // The attendant takes all signals, so that a descriptor for them would never have any.
 long serve_signal_descriptor(saved_call& call) noexcept;
 // Timers that send to one kernel thread name a thread that the kernel does not know.

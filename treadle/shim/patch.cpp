@@ -24,6 +24,7 @@ struct text_range {
 };
 
 int patched = 0;
+text_range libc_text;  // fixed after the first patches
 
 // Its executable segment.
 text_range find_libc() noexcept {
@@ -109,6 +110,7 @@ template <class Wanted>
 const char* patch_sites(Wanted&& wanted) noexcept {
   const text_range text = find_libc();
   if (text.begin == nullptr) return "the program does not use glibc (no libc.so.6 in it)";
+  libc_text = text;
   const std::uint8_t* last = text.end - 7;
   std::size_t count = 0;
   for (const std::uint8_t* at = text.begin; at <= last; ++at) {
@@ -149,5 +151,10 @@ const char* patch_all_sites() noexcept {
 }
 
 int patched_sites() noexcept { return patched; }
+
+bool is_in_libc(std::uint64_t address) noexcept {
+  return address >= reinterpret_cast<std::uint64_t>(libc_text.begin) &&
+         address < reinterpret_cast<std::uint64_t>(libc_text.end);
+}
 
 }  // namespace treadle::shim

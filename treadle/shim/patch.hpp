@@ -8,6 +8,8 @@
 // while the process has one kernel thread.
 #pragma once
 
+#include <cstdint>
+
 namespace treadle::shim {
 
 // The sites that make threads and children. Null, or why not.
@@ -16,5 +18,8 @@ const char* patch_first_sites() noexcept;
 const char* patch_all_sites() noexcept;
 
 int patched_sites() noexcept;
+
+// Whether the address lies in libc's text. After the first sites have been patched.
+bool is_in_libc(std::uint64_t address) noexcept;
 
 }  // namespace treadle::shim

@@ -5,8 +5,8 @@
 
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/seat.hpp"
+#include "treadle/shim/signal_actions.hpp"
 #include "treadle/shim/signal_set.hpp"
-#include "treadle/shim/slice_signal.hpp"
 #include "treadle/shim/stats.hpp"
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/threads.hpp"
@@ -18,17 +18,11 @@ void set_mask(std::uint64_t wanted, std::uint64_t* before) noexcept {
   kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &wanted, before, sizeof(wanted));
 }
 
-void set_default(int number) noexcept {
-  const kernel_action action{};
-  kernel_call(SYS_rt_sigaction, number, &action, nullptr, sizeof(action.mask));
-}
-
 // In a child with memory of its own. It has none of the runtime's kernel threads, so that it goes
 // on under the kernel, as POSIX lets it: until it executes another program or ends.
 void become_native(const program_thread& self) noexcept {
   leave_to_kernel();
-  set_default(SIGSYS);
-  if (slice_signal() != 0) set_default(slice_signal());
+  give_back_to_program();
   kernel_call(SYS_sigaltstack, &self.alternate, nullptr);
   set_mask(self.mask.load(base::relaxed), nullptr);  // relaxed: our own
 }

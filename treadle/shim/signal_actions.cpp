@@ -18,12 +18,14 @@ struct action_table {
   // Guarded by lock.
   bool known[signal_count + 1] = {};
   kernel_action actions[signal_count + 1] = {};
+  std::uint64_t taken = 0;  // the kernel has an action of ours for these
 };
 constinit action_table table;
 
-// Ours: the program's own action for it is kept, but the kernel does not know it.
+// Ours: the program's own action for it is kept, but the kernel does not know it. With the lock
+// held.
 bool is_kept_from_kernel(int number) noexcept {
-  return number == SIGSYS || (number == slice_signal() && number != 0);
+  return (table.taken & bit_of(number)) != 0 || (number == slice_signal() && number != 0);
 }
 
 // With the lock held.
@@ -74,6 +76,22 @@ long change_action(int number, const kernel_action* wanted, kernel_action* befor
   }
   if (error == 0 && before != nullptr) *before = old;
   return error;
+}
+
+void take_from_program(int number, const kernel_action& ours) noexcept {
+  const base::guard hold(table.lock);
+  static_cast<void>(entry(number));
+  table.taken |= bit_of(number);
+  kernel_call(SYS_rt_sigaction, number, &ours, nullptr, sizeof(ours.mask));
+}
+
+// Somebody who has no thread here any more may have held the lock.
+void give_back_to_program() noexcept {
+  for (int number = 1; number <= signal_count; ++number) {
+    if (!is_kept_from_kernel(number)) continue;
+    const kernel_action& own = table.actions[number];
+    kernel_call(SYS_rt_sigaction, number, &own, nullptr, sizeof(own.mask));
+  }
 }
 
 disposition disposition_of(int number) noexcept {

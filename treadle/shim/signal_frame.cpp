@@ -8,6 +8,7 @@
 
 #include "treadle/shim/calls.hpp"
 #include "treadle/shim/door.hpp"
+#include "treadle/shim/order.hpp"
 #include "treadle/shim/seat.hpp"
 #include "treadle/shim/signal_actions.hpp"
 #include "treadle/shim/signals.hpp"
@@ -102,6 +103,7 @@ void run_handler(saved_call& call, const kernel_action& action, const siginfo_t&
                      begins_again(call, self.last_call);
   frame->interrupted_call = again ? self.last_call : -1;
   frame->info = info;
+  if (info.si_signo == order_signal) self.in_round = true;
   std::memset(static_cast<void*>(&frame->context), 0, sizeof(frame->context));
   fill(frame->context, call);
   frame->context.uc_stack = self.alternate;
@@ -130,12 +132,14 @@ long serve_end_of_handler(saved_call& call) noexcept {
   std::uint64_t mask;
   std::memcpy(&mask, &frame.context.uc_sigmask, sizeof(mask));
   const std::int64_t again = frame.interrupted_call;
+  const int ended = frame.info.si_signo;
   call = frame.before;
   call.caller = self;
   // A handler may have changed where the thread goes on.
   call.return_address = static_cast<std::uint64_t>(registers[REG_RIP]);
   call.stack_pointer = static_cast<std::uint64_t>(registers[REG_RSP]);
   self->mask.store(mask & ~unblockable, base::seq_cst);  // as deliverable()
+  if (ended == order_signal) self->in_round = false;
   if (again < 0) return registers[REG_RAX];
   call.number = again;
   return serve(call);

@@ -7,6 +7,8 @@
 
 #include "treadle/shim/attendant.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/order.hpp"
+#include "treadle/shim/privileges.hpp"
 #include "treadle/shim/seat.hpp"
 #include "treadle/shim/signal_actions.hpp"
 #include "treadle/shim/signal_frame.hpp"
@@ -331,6 +333,7 @@ long serve_kill(saved_call& call) noexcept {
     const base::guard hold(threads().lock);
     return send_to(self, info);
   }
+  if (wanted.number == order_signal) begin_round(self);
   const base::guard hold(threads().lock);
   program_thread* target = threads().find(static_cast<int>(wanted.thread));
   if (target == nullptr) return -ESRCH;

@@ -8,6 +8,7 @@
 #include "treadle/base/atomic.hpp"
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/order.hpp"
 #include "treadle/shim/seat.hpp"
 #include "treadle/shim/signal_set.hpp"
 
@@ -50,6 +51,7 @@ void wrap_slice_signal() noexcept {
     inner = reinterpret_cast<handler_function>(action.handler);
     action.handler = reinterpret_cast<void*>(&on_slice_over);
     action.flags |= has_restorer;
+    action.mask &= ~bit_of(order_signal);  // also a worker that is stopped for long follows orders
     action.restorer = reinterpret_cast<void*>(&treadle_shim_restorer);
     kernel_call(SYS_rt_sigaction, number, &action, nullptr, sizeof(action.mask));
     number_in_use.store(number, base::release);  // pairs with slice_signal()

@@ -15,9 +15,11 @@
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/identity.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/order.hpp"
 #include "treadle/shim/patch.hpp"
 #include "treadle/shim/program_thread.hpp"
 #include "treadle/shim/say.hpp"
+#include "treadle/shim/signal_set.hpp"
 #include "treadle/shim/signals.hpp"
 #include "treadle/shim/slice_signal.hpp"
 #include "treadle/shim/threads.hpp"
@@ -72,6 +74,7 @@ void run_attendant() noexcept {
   the_runtime.store(opened_runtime, base::release);  // pairs with own_runtime()
   wrap_slice_signal();
   trap_calls();
+  prepare_orders();
   advance(opened);
   wait_while(opened);
   // The leader does not touch its TLS any more.
@@ -127,7 +130,7 @@ treadle::runtime* own_runtime() noexcept {
 
 std::uint64_t signals_of_workers() noexcept {
   const int slice = slice_signal();
-  return faults | (slice != 0 ? bit_of(slice) : 0);
+  return faults | bit_of(order_signal) | (slice != 0 ? bit_of(slice) : 0);
 }
 
 void take_over(saved_call& first) noexcept {
@@ -135,7 +138,8 @@ void take_over(saved_call& first) noexcept {
   if (!is_only_thread()) return refuse("the program had kernel threads before its first pthread");
   if (const char* why = patch_all_sites()) return refuse(why);
   leader.beginning = first;
-  std::uint64_t all = ~std::uint64_t{0};
+  // All kernel threads of ours but the workers have this mask.
+  std::uint64_t all = ~bit_of(order_signal);
   std::uint64_t before = 0;
   kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all));
   leader.mask.store(before, base::relaxed);  // relaxed: published by the start

@@ -3,12 +3,16 @@
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <cerrno>
 
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/patch.hpp"
+#include "treadle/shim/privileges.hpp"
 #include "treadle/shim/seat.hpp"
+#include "treadle/shim/signal_actions.hpp"
 
 namespace treadle::shim {
 namespace {
@@ -52,6 +56,13 @@ void look_for_signals(ucontext_t& context) {
   kernel_call(SYS_sigaltstack, nullptr, &context.uc_stack);
 }
 
+// Past libc's functions: by its syscall(), or by an instruction of the program's own.
+bool is_raw(std::uint64_t after) noexcept {
+  constexpr std::uint64_t function_bytes = 64;  // guess: glibc's syscall() has some forty
+  const auto function = reinterpret_cast<std::uint64_t>(&::syscall);
+  return !is_in_libc(after) || (after > function && after <= function + function_bytes);
+}
+
 // On the program's stack, under the thread's own TLS. A thread that is cancelled in the call is
 // unwound through it.
 void on_trap(int, siginfo_t* info, void* raw) {
@@ -68,6 +79,9 @@ void on_trap(int, siginfo_t* info, void* raw) {
   if (number == SYS_clone || number == SYS_clone3) {
     registers[REG_RAX] =
         treadle_shim_call(call_trapped_clone, reinterpret_cast<long>(&context), number, 0, 0, 0, 0);
+  } else if (changes_privileges(number) && is_raw(static_cast<std::uint64_t>(registers[REG_RIP]))) {
+    registers[REG_RAX] = treadle_shim_call(call_raw_privileges, reinterpret_cast<long>(&context),
+                                           number, 0, 0, 0, 0);
   } else {
     registers[REG_RAX] =
         treadle_shim_call(number, registers[REG_RDI], registers[REG_RSI], registers[REG_RDX],
@@ -83,7 +97,7 @@ void trap_calls() noexcept {
   const kernel_action action{reinterpret_cast<void*>(&on_trap),
                              SA_SIGINFO | SA_NODEFER | has_restorer,
                              reinterpret_cast<void*>(&treadle_shim_restorer), 0};
-  set_action(SIGSYS, action);
+  take_from_program(SIGSYS, action);
 }
 
 fault_actions remember_fault_actions() noexcept { return {action_of(SIGSEGV), action_of(SIGBUS)}; }
