@@ -23,13 +23,17 @@ constinit handler_function inner = nullptr;  // fixed after start
 void on_slice_over(int number, siginfo_t* info, void* context) noexcept {
   seat* here = seat_in_gs();
   const std::uint64_t pointer = thread_pointer();
-  if (here->program_pointer != pointer) return inner(number, info, context);
-  set_thread_pointer(here->runtime_pointer);
-  // Nothing of the kernel's is asked on the program's side here but through this handler.
+  const bool in_program = here->program_pointer == pointer;
+  if (!in_program && here->runtime_pointer != pointer) return inner(number, info, context);
+  // Also on the runtime's side: the door stops the program's calls before it changes FS on the way
+  // out, and lets the runtime's through after that on the way in. In between our handler's calls
+  // would be stopped, too, by a signal that it blocks, which ends the process.
+  const std::uint8_t before = here->selector;
   here->selector = seat::allow;
+  if (in_program) set_thread_pointer(here->runtime_pointer);
   inner(number, info, context);
-  here->selector = seat::block;
-  set_thread_pointer(pointer);
+  if (in_program) set_thread_pointer(pointer);
+  here->selector = before;
 }
 
 // Whether the handler is code of this library.
