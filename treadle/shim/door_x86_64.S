@@ -16,6 +16,7 @@
 #define CLONE_VM 0x100
 #define CLONE_THREAD 0x10000
 #define NR_CLONE 56
+#define NR_FUTEX 202
 #define NR_VFORK 58
 #define NR_CLONE3 435
 
@@ -249,11 +250,78 @@ treadle_shim_restorer:
   je .Loutside_clone
   cmpl $NR_VFORK, %eax
   je .Lshares_memory
+  cmpl $NR_FUTEX, %eax
+  je .Loutside_futex
 .Lstraight:
   leaq -128(%rsp), %rsp
   pushq %rcx
   syscall
   popq %rcx
+  leaq 128(%rsp), %rsp
+  jmp *%rcx
+
+// A lock of libc's that both sides take (futexes.cpp). On the caller's stack; all registers but
+// rax, rcx and r11 are kept.
+.Loutside_futex:
+  cmpb $0, treadle_shim_two_sides(%rip)
+  je .Lstraight
+  leaq -128(%rsp), %rsp
+  pushq %rbp
+  movq %rsp, %rbp
+  andq $-16, %rsp
+  pushq %rcx
+  pushq %rcx
+  pushq %r9
+  pushq %r8
+  pushq %r10
+  pushq %rdx
+  pushq %rsi
+  pushq %rdi
+  subq $256, %rsp
+  movups %xmm0, 0(%rsp)
+  movups %xmm1, 16(%rsp)
+  movups %xmm2, 32(%rsp)
+  movups %xmm3, 48(%rsp)
+  movups %xmm4, 64(%rsp)
+  movups %xmm5, 80(%rsp)
+  movups %xmm6, 96(%rsp)
+  movups %xmm7, 112(%rsp)
+  movups %xmm8, 128(%rsp)
+  movups %xmm9, 144(%rsp)
+  movups %xmm10, 160(%rsp)
+  movups %xmm11, 176(%rsp)
+  movups %xmm12, 192(%rsp)
+  movups %xmm13, 208(%rsp)
+  movups %xmm14, 224(%rsp)
+  movups %xmm15, 240(%rsp)
+  leaq 256(%rsp), %rdi
+  call treadle_shim_outside_futex
+  movups 0(%rsp), %xmm0
+  movups 16(%rsp), %xmm1
+  movups 32(%rsp), %xmm2
+  movups 48(%rsp), %xmm3
+  movups 64(%rsp), %xmm4
+  movups 80(%rsp), %xmm5
+  movups 96(%rsp), %xmm6
+  movups 112(%rsp), %xmm7
+  movups 128(%rsp), %xmm8
+  movups 144(%rsp), %xmm9
+  movups 160(%rsp), %xmm10
+  movups 176(%rsp), %xmm11
+  movups 192(%rsp), %xmm12
+  movups 208(%rsp), %xmm13
+  movups 224(%rsp), %xmm14
+  movups 240(%rsp), %xmm15
+  addq $256, %rsp
+  popq %rdi
+  popq %rsi
+  popq %rdx
+  popq %r10
+  popq %r8
+  popq %r9
+  popq %rcx
+  movq %rbp, %rsp
+  popq %rbp
   leaq 128(%rsp), %rsp
   jmp *%rcx
 

@@ -7,12 +7,16 @@
 #include <cerrno>
 
 #include "treadle/base/clock.hpp"
+#include "treadle/shim/door.hpp"
 #include "treadle/shim/futex_queue.hpp"
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/times.hpp"
 
 namespace treadle::shim {
 namespace {
+
+// Kernel threads on the runtime's side that wait in one of libc's locks, or are about to.
+constinit base::atomic<unsigned> waiting_outside{0};
 
 // Guess: seldom enough to cost nothing, often enough for a lock between processes.
 constexpr std::int64_t shared_look_nanoseconds = 20'000'000;
@@ -171,7 +175,13 @@ long unlock_owned(const program_thread& self, const futex_call& call) noexcept {
 }  // namespace
 
 long wake_futex(std::uint32_t* word, unsigned count, std::uint32_t bits) noexcept {
-  return wake_in_queue(word, count, bits);
+  const long woken = wake_in_queue(word, count, bits);
+  // seq_cst: after the program has changed the word (the queue's lock is a fence); a kernel thread
+  // says that it waits before the kernel looks at the word
+  if (waiting_outside.load(base::seq_cst) == 0) [[likely]]
+    return woken;
+  const long elsewhere = kernel_call(SYS_futex, word, FUTEX_WAKE_PRIVATE, count);
+  return elsewhere > 0 ? woken + elsewhere : woken;
 }
 
 long serve_futex(saved_call& saved) noexcept {
@@ -214,3 +224,35 @@ long serve_futex(saved_call& saved) noexcept {
 }
 
 }  // namespace treadle::shim
+
+extern "C" {
+std::uint8_t treadle_shim_two_sides = 0;
+}
+
+// libc's locks (of malloc, of its list of stacks) are taken on both sides. Who waits for one on the
+// program's side is parked in a queue of ours, who waits on the runtime's side sleeps in the kernel:
+// a wake-up has to look at both.
+extern "C" long treadle_shim_outside_futex(const long* arguments) noexcept {
+  using namespace treadle::shim;
+  const auto pass_on_futex = [arguments]() noexcept {
+    return kernel_call(SYS_futex, arguments[0], arguments[1], arguments[2], arguments[3],
+                       arguments[4], arguments[5]);
+  };
+  long result = 0;
+  switch (static_cast<int>(arguments[1]) & FUTEX_CMD_MASK) {
+    case FUTEX_WAIT:
+    case FUTEX_WAIT_BITSET:
+      waiting_outside.fetch_add(1, treadle::base::seq_cst);  // before the look; see wake_futex()
+      result = pass_on_futex();
+      waiting_outside.fetch_sub(1, treadle::base::relaxed);  // relaxed: one look too many
+      return result;
+    case FUTEX_WAKE:
+    case FUTEX_WAKE_BITSET:
+      result = pass_on_futex();
+      // One wake-up too many is a stray one, which futexes have anyhow.
+      return result + wake_in_queue(reinterpret_cast<std::uint32_t*>(arguments[0]),
+                                    static_cast<unsigned>(arguments[2]), ~0u);
+    default:
+      return pass_on_futex();
+  }
+}

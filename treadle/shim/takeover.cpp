@@ -122,7 +122,10 @@ settings& chosen() noexcept { return all_settings; }
 
 bool in_use() noexcept { return taken.load(base::relaxed); }  // relaxed: set before threads exist
 
-void leave_to_kernel() noexcept { taken.store(false, base::relaxed); }  // relaxed: alone
+void leave_to_kernel() noexcept {
+  taken.store(false, base::relaxed);  // relaxed: alone
+  treadle_shim_two_sides = 0;
+}
 
 treadle::runtime* own_runtime() noexcept {
   return the_runtime.load(base::acquire);  // pairs with run_attendant()
@@ -159,6 +162,7 @@ void take_over(saved_call& first) noexcept {
   }
   give_up_rseq();
   taken.store(true, base::relaxed);  // relaxed: the start publishes it
+  treadle_shim_two_sides = 1;
   sleep_for_ever();
 }
 
