@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
+#include <cstdlib>
 #include <exception>
 
 #include "treadle/base/system_call.hpp"
@@ -59,6 +60,10 @@ treadle::runtime* open_runtime() noexcept {
   try {
     runtime_options options;
     options.stack_bytes = side_stack_bytes;
+    // Calls that may block say so here. A standby of class SCHED_IDLE would only see the rest
+    // sooner, and where others keep the CPUs busy it is in the way of what every kernel thread has
+    // to do: a change of privileges, the process's end (seconds under load).
+    if (std::getenv("TREADLE_ACTIVATION") == nullptr) options.activation = activation::monitor;
     return new treadle::runtime(options);
   } catch (const std::exception& error) {
     say("the runtime cannot be started: ", error.what());
