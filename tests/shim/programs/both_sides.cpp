@@ -1,5 +1,6 @@
 // Threads come and go while others block in the kernel, so that the runtime makes kernel threads:
 // it takes the same locks of libc's (of its stacks, of malloc) as the program.
+#include <sched.h>
 #include <time.h>
 
 #include "tests/shim/programs/check.hpp"
@@ -19,10 +20,14 @@ void* allocate(void* bytes) {
   return std::malloc(64);
 }
 
-// A clock that is nobody's but the kernel's: a worker sleeps there for the thread.
+// A clock that is nobody's but the kernel's: a worker sleeps there for the thread. Under m:1 others
+// have their turn only when it gives it to them.
 void* block(void* which) {
   const timespec span{0, 50'000 * (1 + as_number(which))};
-  while (!over) CHECK(clock_nanosleep(CLOCK_BOOTTIME, 0, &span, nullptr) == 0);
+  while (!over) {
+    CHECK(clock_nanosleep(CLOCK_BOOTTIME, 0, &span, nullptr) == 0);
+    sched_yield();
+  }
   return nullptr;
 }
 
