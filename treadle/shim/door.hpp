@@ -26,8 +26,8 @@ extern const char treadle_shim_allowed_end[];
 // creation to treadle_shim_serve() though nothing else is served yet.
 extern std::uint8_t treadle_shim_armed;
 
-// Not 0 while the program's threads are ours: a futex call of the runtime's side may then be about a
-// lock of libc's that a thread of the program's waits for, or has.
+// Not 0 while the program's threads are ours: a futex call of the runtime's side may then be about
+// a lock of libc's that a thread of the program's waits for, or has.
 extern std::uint8_t treadle_shim_two_sides;
 // Any kernel thread, outside the program, amid libc's code. The six arguments; the result.
 long treadle_shim_outside_futex(const long* arguments) noexcept;

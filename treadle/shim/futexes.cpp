@@ -230,8 +230,8 @@ std::uint8_t treadle_shim_two_sides = 0;
 }
 
 // libc's locks (of malloc, of its list of stacks) are taken on both sides. Who waits for one on the
-// program's side is parked in a queue of ours, who waits on the runtime's side sleeps in the kernel:
-// a wake-up has to look at both.
+// program's side is parked in a queue of ours, who waits on the runtime's side sleeps in the
+// kernel: a wake-up has to look at both.
 extern "C" long treadle_shim_outside_futex(const long* arguments) noexcept {
   using namespace treadle::shim;
   const auto pass_on_futex = [arguments]() noexcept {
