@@ -23,7 +23,8 @@ set_source_files_properties(${PROJECT_SOURCE_DIR}/cmake/chart_js.S PROPERTIES
 add_library(treadle_tool STATIC ${treadle_tool_sources} ${PROJECT_SOURCE_DIR}/cmake/chart_js.S)
 set_target_properties(treadle_tool PROPERTIES
   ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} LINKER_LANGUAGE CXX)
-target_compile_definitions(treadle_tool PRIVATE TREADLE_VERSION="${PROJECT_VERSION}")
+target_compile_definitions(treadle_tool PRIVATE TREADLE_VERSION="${PROJECT_VERSION}"
+  TREADLE_LIBRARY_FOLDER="${CMAKE_INSTALL_LIBDIR}")
 target_link_libraries(treadle_tool PRIVATE treadle_options PUBLIC
   treadle_static CLI11::CLI11 nlohmann_json::nlohmann_json fmt::fmt)
 # A third of a first build was spent on reading these two again and again.
@@ -38,4 +39,7 @@ if(EXISTS ${treadle_main})
   target_link_libraries(treadle_command PRIVATE treadle_options treadle_tool)
   # main() runs once, and CLI11 optimised takes as long to compile as the whole of sched/.
   target_compile_options(treadle_command PRIVATE $<$<CONFIG:Release>:-O0>)
+  if(TARGET treadle_shim)
+    add_dependencies(treadle_command treadle_shim)  # `treadle run` loads it
+  endif()
 endif()

@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/treadle/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/treadle
         FILES_MATCHING PATTERN "*.hpp"
-        PATTERN "lab" EXCLUDE PATTERN "cli" EXCLUDE)
+        PATTERN "lab" EXCLUDE PATTERN "cli" EXCLUDE PATTERN "shim" EXCLUDE)
 install(TARGETS treadle_static treadle_shared EXPORT treadle)
 if(TARGET treadle_command)
   install(TARGETS treadle_command)

@@ -133,6 +133,8 @@ if(treadle_header_checks)
   target_link_libraries(treadle_headers PRIVATE treadle_options treadle_static)
 endif()
 
+include(cmake/shim_tests.cmake)
+
 # Tests that are scripts: exit status 77 means that the machine lacks what they need.
 set(treadle_script_environment
   TREADLE_SOURCE_DIR=${PROJECT_SOURCE_DIR}
@@ -140,6 +142,7 @@ set(treadle_script_environment
   TREADLE_CXX=${CMAKE_CXX_COMPILER}
   TREADLE_PROGRAMS_DIR=${TREADLE_TEST_PROGRAMS_DIR}
   TREADLE_COMMAND=${PROJECT_BINARY_DIR}/bin/treadle
+  TREADLE_SHIM_PROGRAMS_DIR=${TREADLE_SHIM_PROGRAMS_DIR}
   TREADLE_INSTRUMENTED=${TREADLE_SANITIZE}$<$<BOOL:${TREADLE_COVERAGE}>:coverage>)
 file(GLOB_RECURSE treadle_scripts CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
   ${PROJECT_SOURCE_DIR}/tests/*_test.sh ${PROJECT_SOURCE_DIR}/tests/*_test.py
@@ -150,9 +153,13 @@ foreach(script IN LISTS treadle_scripts)
   if(script MATCHES "\\.py$")
     set(interpreter ${Python3_EXECUTABLE})
   endif()
+  set(label whole)
+  if(script MATCHES "^tests/shim/")
+    set(label shim)
+  endif()
   add_test(NAME ${name} COMMAND ${interpreter} ${PROJECT_SOURCE_DIR}/${script})
   set_tests_properties(${name} PROPERTIES
-    TIMEOUT ${treadle_test_timeout} LABELS whole SKIP_RETURN_CODE 77
+    TIMEOUT ${treadle_test_timeout} LABELS ${label} SKIP_RETURN_CODE 77
     ENVIRONMENT "${treadle_script_environment}")
 endforeach()
 

@@ -25,6 +25,16 @@
 #include "treadle/task/engine.hpp"
 #include "treadle/thread/body.hpp"
 
+// A note in every program and library that brings Treadle: it needs no shim, and must not get one
+// (treadle/shim/start.cpp, treadle/cli/program_file.cpp).
+asm(R"(
+  .pushsection .note.treadle, "a", %note
+  .balign 4
+  .long 8, 0, 1
+  .asciz "Treadle"
+  .popsection
+)");
+
 namespace treadle {
 namespace {
 

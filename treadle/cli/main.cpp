@@ -38,10 +38,16 @@ CLI::App* add_run(CLI::App& app, cli::run_arguments& arguments) {
   CLI::App* const run =
       app.add_subcommand("run", "start a program under a threading model of your choice");
   run->add_option("--model", arguments.model, "m:1, 1:1 or m:n")->type_name("MODEL");
-  run->add_option("--width", arguments.width, "processors of m:n")->type_name("N");
+  run->add_option("--width,--workers", arguments.width, "processors of m:n")->type_name("N");
   run->add_option("--stack", arguments.stack, "stack of each thread, as 256K or 1M")
       ->type_name("SIZE");
   run->add_option("--guard", arguments.guard, "guard below each stack")->type_name("SIZE");
+  run->add_option("--stats", arguments.stats_file, "append what happened to a file, at the end")
+      ->type_name("FILE");
+  run->add_flag("--fallback", arguments.falls_back,
+                "where Treadle cannot run the program: run it natively, with a warning");
+  run->add_flag("--no-children", arguments.spares_children,
+                "the program only; what it executes runs natively");
   run->add_option("program", arguments.program, "the program and its arguments, after --")
       ->type_name("PROGRAM [ARGUMENTS]");
   run->positionals_at_end();

@@ -7,11 +7,15 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <stdexcept>
 #include <system_error>
 
 #include "treadle/cli/complaint.hpp"
 #include "treadle/cli/exit_status.hpp"
+#include "treadle/cli/output_file.hpp"
+#include "treadle/cli/program_file.hpp"
+#include "treadle/cli/shim_library.hpp"
 #include "treadle/runtime.hpp"
 
 namespace treadle::cli {
@@ -32,8 +36,9 @@ void check_size(const char* option, const std::string& text, std::size_t least, 
   throw std::invalid_argument(complaint(option, text, fmt::format("{} to {} bytes", least, most)));
 }
 
-// Throws std::invalid_argument for the first setting that is wrong.
-void check(const run_arguments& arguments) {
+// The model that the program will run under. Throws std::invalid_argument for the first setting
+// that is wrong.
+model check(const run_arguments& arguments) {
   runtime_options options;
   if (!arguments.model.empty()) {
     try {
@@ -47,18 +52,56 @@ void check(const run_arguments& arguments) {
   check_size("--guard", arguments.guard, 0, guard_bytes_max);
   if (!arguments.stack.empty()) options.stack_bytes = parse_bytes("--stack", arguments.stack);
   if (!arguments.guard.empty()) options.guard_bytes = parse_bytes("--guard", arguments.guard);
-  static_cast<void>(resolve(options));  // what the environment has besides
+  const runtime_settings settings = resolve(options);  // what the environment has besides
   if (arguments.program.empty()) {
     throw std::invalid_argument(
         "no program was named, allowed is: treadle run [options] -- program [arguments]");
   }
+  return settings.model;
+}
+
+// Puts the shim in front of the program. False, after one line, when that cannot be and nothing is
+// to be run instead.
+bool prepare_shim(const run_arguments& arguments, model chosen) {
+  const program_file program = look_at_program(arguments.program.front());
+  const auto refuse = [&](const std::string& why) {
+    const char* what = arguments.falls_back ? "; it runs without Treadle" : "";
+    print_complaint("treadle run", why + what);
+    return arguments.falls_back;
+  };
+  if (program.kind == program_kind::unreadable) return true;  // exec says why
+  if (program.kind == program_kind::brings_treadle || chosen == model::one_to_one) {
+    if (arguments.stats_file.empty()) return true;
+    return refuse(fmt::format(
+        "--stats needs the shim, which '{}' runs without ({})", arguments.program.front(),
+        program.kind == program_kind::brings_treadle ? "it is built with Treadle"
+                                                     : "under 1:1 its threads are libc's own"));
+  }
+  if (program.kind == program_kind::not_for_shim) {
+    return refuse(fmt::format("'{}' {}", program.path, program.why));
+  }
+  std::string library;
+  try {
+    library = find_shim();
+  } catch (const std::exception& error) {
+    return refuse(error.what());
+  }
+  preload(library);
+  if (arguments.falls_back) set("TREADLE_FALLBACK", "on");
+  if (arguments.spares_children) set("TREADLE_CHILDREN", "off");
+  if (!arguments.stats_file.empty()) {
+    const output_file writable("--stats", arguments.stats_file);
+    set("TREADLE_STATS", std::filesystem::absolute(arguments.stats_file));
+  }
+  return true;
 }
 
 }  // namespace
 
 int run_command(const run_arguments& arguments) {
   try {
-    check(arguments);
+    const model chosen = check(arguments);
+    if (!prepare_shim(arguments, chosen)) return exit_usage;
     set("TREADLE_MODEL", arguments.model);
     set("TREADLE_WIDTH", arguments.width);
     set("TREADLE_STACK", arguments.stack);

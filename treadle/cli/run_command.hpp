@@ -1,4 +1,7 @@
-// `treadle run`: starts a program with TREADLE_* set for it.
+// `treadle run`: starts a program under a threading model.
+//
+// A program that brings Treadle reads TREADLE_* itself. Any other one gets libtreadle-shim.so,
+// which makes its pthreads Treadle threads; where that cannot be, it is refused with status 2.
 #pragma once
 
 #include <string>
@@ -12,6 +15,9 @@ struct run_arguments {
   std::string width;
   std::string stack;
   std::string guard;
+  std::string stats_file;
+  bool falls_back = false;  // rather run natively, with a warning, than be refused
+  bool spares_children = false;
   std::vector<std::string> program;  // and its arguments
 };
 

@@ -1,7 +1,6 @@
 // The standby thread of a processor; see many_to_many_vigil.hpp.
 #include <sched.h>
-
-#include <cerrno>
+#include <unistd.h>
 
 #include "treadle/base/system_call.hpp"
 #include "treadle/sched/many_to_many_vigil.hpp"
@@ -14,13 +13,6 @@ constexpr int pauses_between_looks = 32;
 // Guess: a call shorter than this, with nothing else to run, is not worth a wake-up.
 constexpr std::int64_t patience_nanoseconds = 50'000;
 
-bool become_idle_class() noexcept {
-  if (base::injected_fault(base::faulty_call::idle_class) != 0) return false;
-  sched_param none{};
-  none.sched_priority = 0;
-  return ::sched_setscheduler(0, SCHED_IDLE, &none) == 0;
-}
-
 bool pin_to(int cpu) noexcept {
   cpu_set_t one;
   CPU_ZERO(&one);
@@ -32,10 +24,11 @@ bool pin_to(int cpu) noexcept {
 
 void* many_to_many::vigil::standby_main(void* argument) {
   auto& mine = *static_cast<post*>(argument);
-  const bool idle_class = become_idle_class();
-  mine.started.store(idle_class ? 1 : 2, base::release);  // pairs with open_standbys()
+  want_short_slices();
+  // release: pairs with open_standbys()
+  mine.started.store(static_cast<std::uint32_t>(::gettid()), base::release);
   base::futex_wake(mine.started);
-  if (idle_class) mine.home->stand_by(mine);
+  mine.home->stand_by(mine);
   return nullptr;
 }
 

@@ -51,10 +51,12 @@ struct many_to_many::vigil {
     bool alerted = false;
     // Atomic. A futex: 0 parked.
     base::atomic<std::uint32_t> awake{0};
-    base::atomic<std::uint32_t> started{0};  // a futex; 1: has class SCHED_IDLE, 2: has not
+    base::atomic<std::uint32_t> started{0};  // a futex; the kernel's number of the thread
   };
   enum class pace { idle, steady, hurried };
 
+  // Asks the kernel for slices as short as it has them, in exchange for coming soon. May fail.
+  static void want_short_slices() noexcept;
   void give_up(const char* why) noexcept;
   bool open_standbys() noexcept;
   void close_standbys() noexcept;

@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""Pthread programs of our own print and return under every model what they do natively.
+
+TREADLE_REPEAT=N runs each N times.
+"""
+
+import os
+import pathlib
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from shim_run import Failures, MODELS, PROGRAMS, need_shim, run, under  # noqa: E402
+
+WAYS = ("return", "exit", "_exit", "abort", "segv", "fpe", "term", "kill", "pipe", "exec")
+
+
+def main():
+    need_shim()
+    failures = Failures()
+    cases = [(name,) for name in ("basics", "both_sides", "locks", "signals", "processes")]
+    cases += [("privileges", what) for what in ("drop", "twice")]
+    cases += [("ends", way) for way in WAYS] + [("ends", way, "thread") for way in WAYS]
+    for case in cases:
+        words = [PROGRAMS / case[0], *case[1:]]
+        native = run(words)
+        for model, workers in MODELS:
+            for _ in range(int(os.environ.get("TREADLE_REPEAT", "1"))):
+                found = under(model, workers, *words)
+                failures.same(f"{' '.join(case)} under {model}, {workers} workers", native, found)
+    failures.end()
+
+
+main()

@@ -1,0 +1,50 @@
+#include "treadle/shim/attendant.hpp"
+
+#include <signal.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/shim/children.hpp"
+#include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/order.hpp"
+#include "treadle/shim/signals.hpp"
+
+namespace treadle::shim {
+namespace {
+
+constinit base::atomic<int> own_number{0};
+
+// Any that has no other use among our own kernel threads.
+constexpr int reminder = SIGURG;
+
+}  // namespace
+
+void call_attendant() noexcept {
+  const int number = own_number.load(base::relaxed);  // relaxed: set long before
+  if (number != 0) kernel_call(SYS_tgkill, kernel_call(SYS_getpid), number, reminder);
+}
+
+void attend() noexcept {
+  // relaxed: see call_attendant()
+  own_number.store(static_cast<int>(kernel_call(SYS_gettid)), base::relaxed);
+  const int process = static_cast<int>(kernel_call(SYS_getpid));
+  // Guess: a thread on its way into a call that blocks misses a reminder at most so long.
+  constexpr timespec soon{0, 5'000'000};
+  const std::uint64_t all = ~(faults | bit_of(order_signal));
+  bool waiting = false;
+  for (;;) {
+    siginfo_t info{};
+    const long found =
+        kernel_call(SYS_rt_sigtimedwait, &all, &info, waiting ? &soon : nullptr, sizeof(all));
+    if (found > 0) {
+      if (found == SIGCHLD) wake_parents();
+      const bool reminded = found == reminder && info.si_code == SI_TKILL && info.si_pid == process;
+      if (!reminded) send_to_process(info);
+    }
+    waiting = remind();
+  }
+}
+
+}  // namespace treadle::shim

@@ -1,0 +1,220 @@
+#include "treadle/shim/calls.hpp"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+
+#include "treadle/shim/children.hpp"
+#include "treadle/shim/descriptors.hpp"
+#include "treadle/shim/door.hpp"
+#include "treadle/shim/futexes.hpp"
+#include "treadle/shim/identity.hpp"
+#include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/privileges.hpp"
+#include "treadle/shim/processes.hpp"
+#include "treadle/shim/program_thread.hpp"
+#include "treadle/shim/seat.hpp"
+#include "treadle/shim/signals.hpp"
+#include "treadle/shim/sleeping.hpp"
+#include "treadle/shim/stats.hpp"
+#include "treadle/shim/takeover.hpp"
+#include "treadle/shim/threads.hpp"
+#include "treadle/thread/current.hpp"
+
+namespace treadle::shim {
+namespace {
+
+using served = long (*)(saved_call& call) noexcept;
+
+long serve_yield(saved_call&) noexcept {
+  core::current_thread_or_null()->scheduler->yield();
+  return 0;
+}
+
+long serve_fcntl(saved_call& call) noexcept {
+  const bool waits = call.arguments[1] == F_SETLKW || call.arguments[1] == F_OFD_SETLKW;
+  return waits ? pass_on_blocking(call) : pass_on(call);
+}
+
+long serve_look(saved_call&) noexcept { return 0; }
+
+long serve_exit_of_thread(saved_call& call) noexcept { serve_exit(call); }
+long serve_exit_of_process(saved_call& call) noexcept { serve_exit_group(call); }
+
+// Sourced: the numbers are those of x86-64; the largest that we know is clone3's.
+constexpr int table_size = 512;
+
+struct call_table {
+  served of[table_size] = {};
+
+  constexpr call_table() noexcept {
+    of[SYS_futex] = serve_futex;
+    of[SYS_sched_yield] = serve_yield;
+    of[SYS_clone] = of[SYS_clone3] = serve_clone;
+    of[SYS_fork] = of[SYS_vfork] = serve_fork;
+    of[SYS_execve] = of[SYS_execveat] = serve_exec;
+    of[SYS_exit] = serve_exit_of_thread;
+    of[SYS_exit_group] = serve_exit_of_process;
+    of[SYS_nanosleep] = of[SYS_clock_nanosleep] = serve_sleep;
+    add_identity();
+    add_signals();
+    add_descriptors();
+    for (const int blocking : {SYS_open,
+                               SYS_openat,
+                               SYS_creat,
+                               SYS_flock,
+                               SYS_fsync,
+                               SYS_fdatasync,
+                               SYS_sync,
+                               SYS_syncfs,
+                               SYS_connect,
+                               SYS_semop,
+                               SYS_semtimedop,
+                               SYS_msgsnd,
+                               SYS_msgrcv,
+                               SYS_mq_timedsend,
+                               SYS_mq_timedreceive,
+                               SYS_io_getevents,
+                               SYS_splice,
+                               SYS_sendfile,
+                               SYS_tee,
+                               SYS_copy_file_range,
+                               SYS_sync_file_range,
+                               SYS_getrandom,
+                               SYS_sendmmsg,
+                               SYS_recvmmsg,
+                               SYS_ioctl,
+                               SYS_preadv2,
+                               SYS_pwritev2,
+                               SYS_io_uring_enter,
+                               SYS_futex_waitv}) {
+      of[blocking] = pass_on_blocking_call;
+    }
+  }
+  constexpr void add_identity() noexcept {
+    of[SYS_gettid] = serve_gettid;
+    of[SYS_set_tid_address] = serve_set_tid_address;
+    of[SYS_set_robust_list] = serve_set_robust_list;
+    of[SYS_get_robust_list] = serve_get_robust_list;
+    of[SYS_rseq] = serve_rseq;
+    of[SYS_prctl] = serve_prctl;
+    of[SYS_arch_prctl] = serve_arch_prctl;
+    for (const int one : {SYS_sched_setaffinity, SYS_sched_getaffinity, SYS_sched_setscheduler,
+                          SYS_sched_getscheduler, SYS_sched_setparam, SYS_sched_getparam,
+                          SYS_sched_setattr, SYS_sched_getattr, SYS_sched_rr_get_interval}) {
+      of[one] = serve_scheduling;
+    }
+    for (const int one : {SYS_setuid, SYS_setgid, SYS_setreuid, SYS_setregid, SYS_setresuid,
+                          SYS_setresgid, SYS_setfsuid, SYS_setfsgid, SYS_setgroups, SYS_capset}) {
+      of[one] = serve_privileges;
+    }
+    of[call_slot(call_raw_privileges)] = serve_raw_privileges;
+    of[SYS_unshare] = of[SYS_setns] = of[SYS_seccomp] = serve_refused_privileges;
+    of[SYS_signalfd] = of[SYS_signalfd4] = serve_signal_descriptor;
+    of[SYS_timer_create] = serve_timer_create;
+  }
+  constexpr void add_signals() noexcept {
+    of[call_slot(call_end_of_handler)] = serve_end_of_handler;
+    of[SYS_rt_sigaction] = serve_sigaction;
+    of[SYS_rt_sigprocmask] = serve_sigprocmask;
+    of[SYS_rt_sigpending] = serve_sigpending;
+    of[SYS_rt_sigtimedwait] = serve_sigtimedwait;
+    of[SYS_rt_sigsuspend] = serve_sigsuspend;
+    of[SYS_pause] = serve_pause;
+    of[SYS_sigaltstack] = serve_sigaltstack;
+    of[SYS_kill] = of[SYS_tkill] = of[SYS_tgkill] = serve_kill;
+    of[SYS_rt_sigqueueinfo] = of[SYS_rt_tgsigqueueinfo] = serve_kill;
+    of[call_slot(call_trapped_clone)] = serve_trapped_clone;
+    of[call_slot(call_look)] = serve_look;
+  }
+  constexpr void add_descriptors() noexcept {
+    of[SYS_read] = of[SYS_readv] = serve_read;
+    of[SYS_write] = of[SYS_writev] = serve_write;
+    of[SYS_recvfrom] = of[SYS_recvmsg] = of[SYS_sendto] = of[SYS_sendmsg] = serve_socket;
+    of[SYS_accept] = of[SYS_accept4] = serve_accept;
+    of[SYS_poll] = of[SYS_ppoll] = serve_poll;
+    of[SYS_select] = of[SYS_pselect6] = serve_select;
+    of[SYS_epoll_wait] = of[SYS_epoll_pwait] = serve_epoll_wait;
+    of[SYS_close] = of[SYS_dup2] = of[SYS_dup3] = of[SYS_close_range] = serve_close;
+    of[SYS_fcntl] = serve_fcntl;
+    of[SYS_wait4] = of[SYS_waitid] = serve_wait_for_child;
+  }
+  static long pass_on_blocking_call(saved_call& call) noexcept { return pass_on_blocking(call); }
+
+  // The door's own numbers lie behind all of the kernel's.
+  static constexpr int call_slot(long own_number) noexcept {
+    return table_size - 1 - static_cast<int>(own_number - call_end_of_handler);
+  }
+  served find(std::int64_t number) const noexcept {
+    if (number >= 0 && number <= call_slot(call_last) - 1) return of[number];
+    if (number >= call_end_of_handler && number <= call_last) return of[call_slot(number)];
+    return nullptr;
+  }
+};
+
+constexpr call_table table;
+
+}  // namespace
+
+long pass_on(const saved_call& call) noexcept {
+  return kernel_call(call.number, call.arguments[0], call.arguments[1], call.arguments[2],
+                     call.arguments[3], call.arguments[4], call.arguments[5]);
+}
+
+long pass_on_blocking(const saved_call& call) noexcept {
+  program_thread& self = *call.caller;
+  // seq_cst: before the look; pairs with who sends a signal (program_thread::deliverable())
+  self.in_kernel.store(true, base::seq_cst);
+  long result = -EINTR;
+  if (self.deliverable() == 0) {
+    core::scheduler_port& scheduler = *core::current_thread_or_null()->scheduler;
+    scheduler.enter_blocking();
+    result = pass_on(call);
+    core::current_thread_or_null()->scheduler->leave_blocking();
+  }
+  self.in_kernel.store(false, base::relaxed);  // relaxed: one reminder too many is no harm
+  return result;
+}
+
+long serve(saved_call& call) noexcept {
+  call.caller->last_call = call.number;
+  const served answer = table.find(call.number);
+  return answer != nullptr ? answer(call) : pass_on(call);
+}
+
+}  // namespace treadle::shim
+
+extern "C" void treadle_shim_serve(treadle::shim::saved_call* call) noexcept {
+  using namespace treadle::shim;  // the door's, whose names are C's
+  if (!in_use()) [[unlikely]] {
+    // The first creation of a thread. If that comes back, the kernel creates it.
+    take_over(*call);
+    call->arguments[5] = call->return_address;
+    call->return_address = reinterpret_cast<std::uint64_t>(&treadle_shim_once_more);
+    return;
+  }
+  seat_in_gs()->selector = seat::allow;
+  statistics().calls.store(statistics().calls.load(treadle::base::relaxed) + 1,
+                           treadle::base::relaxed);  // relaxed: roughly, for a report
+  call->number = serve(*call);
+}
+
+extern "C" void treadle_shim_take_seat(treadle::shim::saved_call* where) noexcept {
+  using namespace treadle::shim;
+  if (!in_use()) [[unlikely]] {
+    set_seat_in_gs(&treadle_shim_outside);
+    return;
+  }
+  program_thread& self = *where->caller;
+  if (self.deliverable() != 0 || self.restores_mask) [[unlikely]]
+    deliver(*where);
+  seat& mine = own_seat();
+  mine.side_stack = where + 1;
+  mine.occupant = &self;
+  mine.mask = self.mask.load(treadle::base::relaxed);  // relaxed: our own
+  // Before the last look: who sends a signal either sees where we are or is seen.
+  self.under.store(&mine, treadle::base::seq_cst);
+  mine.program_pointer = where->thread_pointer;
+  mine.selector = seat::block;
+}

@@ -1,0 +1,108 @@
+// A pthread of the program's as the shim knows it: what the kernel would know of a kernel thread.
+//
+// glibc makes and frees all of a thread that a program can see (stack, TLS, handle); here is the
+// rest. A record lives from clone to the end of the thread, and is used again only for another
+// thread; never unmapped. Numbers are never used twice, so that a lock that a dead thread left
+// behind does not look like a new one's.
+#pragma once
+
+#include <signal.h>
+
+#include <cstdint>
+
+#include "treadle/base/atomic.hpp"
+#include "treadle/base/spin_lock.hpp"
+#include "treadle/sched/scheduler.hpp"
+#include "treadle/shim/saved_call.hpp"
+
+namespace treadle::shim {
+
+struct robust_head;
+struct seat;
+
+// Ends a wait that does not end by an unpark. Lies on the waiter's stack.
+struct wait_stopper {
+  void (*stop)(wait_stopper& mine) noexcept;
+};
+
+struct alignas(16) program_thread {
+  // Fixed after start.
+  int id = 0;
+  bool is_leader = false;  // the process's first thread
+  saved_call beginning{};  // where and how it begins
+
+  // The thread's own.
+  std::uint32_t* clear_id = nullptr;  // as set_tid_address(2)
+  robust_head* robust = nullptr;
+  stack_t alternate{};
+  std::uint64_t mask_to_restore = 0;  // rt_sigsuspend: after the handler
+  bool restores_mask = false;
+  bool in_round = false;       // in the handler with which libc changes privileges
+  std::int64_t last_call = 0;  // the number of the call that it makes, or made last
+
+  // Atomic. Null until its first instruction.
+  base::atomic<core::thread*> self{nullptr};
+  base::atomic<std::uint64_t> mask{0};  // its own to write; blocked signals
+  // Sent to this thread and not yet taken. Guarded by the book's lock for whoever sets a bit.
+  base::atomic<std::uint64_t> pending{0};
+  base::atomic<bool> interruptible{false};  // in a wait that a signal may end
+  // What it waits for in sigtimedwait(), or 0.
+  base::atomic<std::uint64_t> awaited{0};
+
+  // Written by who runs it: the seat that it sits on, or sat on last.
+  base::atomic<const seat*> under{nullptr};
+  base::atomic<bool> in_kernel{false};  // in a call that may block its worker
+
+  // Guarded by the book's lock.
+  wait_stopper* stopper = nullptr;
+  siginfo_t infos[4] = {};  // of the last signals that came with more than their number
+  unsigned next_info = 0;
+  program_thread* next = nullptr;
+  program_thread* previous = nullptr;
+  program_thread* next_in_bucket = nullptr;
+
+  std::uint64_t deliverable() const noexcept {
+    // seq_cst, both: a sender sets pending and then looks at interruptible; a waiter does the
+    // reverse, and one of them sees the other
+    return pending.load(base::seq_cst) & ~mask.load(base::seq_cst);
+  }
+};
+
+// All of them, by number.
+class thread_book {
+ public:
+  // Null when there is no memory.
+  program_thread* add() noexcept;
+  void add_leader(program_thread& leader, int id) noexcept;
+  void remove(program_thread& ended) noexcept;
+
+  base::spin_lock lock;
+  // With the lock held.
+  program_thread* find(int id) noexcept;
+  program_thread* first() noexcept { return first_; }
+
+  unsigned alive() const noexcept { return alive_.load(base::relaxed); }  // relaxed: a number
+  unsigned most() const noexcept { return most_.load(base::relaxed); }
+  std::uint64_t created() const noexcept { return created_.load(base::relaxed); }
+
+ private:
+  // Guess: chains stay short up to ten times as many threads.
+  static constexpr unsigned bucket_count = 4096;
+
+  void link(program_thread& fresh) noexcept;
+  program_thread* take_free() noexcept;
+
+  // Guarded by lock.
+  program_thread* buckets_[bucket_count] = {};
+  program_thread* first_ = nullptr;
+  program_thread* free_ = nullptr;
+  int last_id_ = 0;
+
+  base::atomic<unsigned> alive_{0};
+  base::atomic<unsigned> most_{0};
+  base::atomic<std::uint64_t> created_{0};
+};
+
+thread_book& threads() noexcept;
+
+}  // namespace treadle::shim

@@ -1,0 +1,52 @@
+#include "treadle/shim/seat.hpp"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "treadle/base/check.hpp"
+#include "treadle/shim/door.hpp"
+#include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/signal_set.hpp"
+#include "treadle/shim/takeover.hpp"
+
+extern "C" {
+treadle::shim::seat treadle_shim_outside;
+}
+
+namespace treadle::shim {
+namespace {
+
+// Sourced: <linux/prctl.h>, which older systems' headers lack in part.
+constexpr int set_syscall_user_dispatch = 59;
+constexpr int dispatch_on = 1;
+
+// The kernel thread runs program threads from now on, and for ever: no worker ends before the
+// process does.
+[[gnu::noinline]] seat& make_seat() noexcept {
+  // One page for one kernel thread: they are few, and it is made once.
+  const long memory = kernel_call(SYS_mmap, nullptr, sizeof(seat), PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  TREADLE_CHECK(memory > 0, "no memory for a worker of the shim");
+  auto* made = new (reinterpret_cast<void*>(memory)) seat;
+  made->runtime_pointer = thread_pointer();
+  made->kernel_id = static_cast<int>(kernel_call(SYS_gettid));
+  const std::uint64_t blocked = ~signals_of_workers();
+  kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, nullptr, sizeof(blocked));
+  const long refused = kernel_call(SYS_prctl, set_syscall_user_dispatch, dispatch_on,
+                                   treadle_shim_allowed_begin, allowed_bytes(), &made->selector);
+  TREADLE_CHECK(refused == 0, "the kernel refuses Syscall User Dispatch for a worker");
+  set_seat_in_gs(made);
+  return *made;
+}
+
+}  // namespace
+
+seat& own_seat() noexcept {
+  seat* here = seat_in_gs();
+  if (here->runtime_pointer == thread_pointer() && here != &treadle_shim_outside) [[likely]]
+    return *here;
+  return make_seat();
+}
+
+}  // namespace treadle::shim

@@ -1,0 +1,66 @@
+// What a kernel thread has for the program thread that runs on it. The GS base points at it, so
+// that the door finds it with one instruction while the FS base belongs to the program's thread.
+//
+// Two sides: on the program's side the FS base is the program thread's own (its TLS, errno, malloc
+// cache), on the runtime's side it is the kernel thread's, whose TLS the core rooms use. Which side
+// we are on is asked by comparing the FS base with `program_pointer`: a kernel thread that the
+// runtime has just made inherits its maker's GS base, but never its FS base.
+// Rejected: a mode word in the seat (wrong on inherited seats), a second pointer in GS (a WRGSBASE
+// on each way, for nothing).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace treadle::shim {
+
+struct program_thread;
+
+struct seat {
+  // Read and written by the door; offsets in door_x86_64.S.
+  std::uint64_t program_pointer = nowhere;  // FS base while the program's code runs here
+  std::uint64_t runtime_pointer = 0;        // FS base of this kernel thread's own
+  void* side_stack = nullptr;               // top of the side stack of who runs here
+  std::uint64_t scratch = 0;
+  program_thread* occupant = nullptr;
+  std::uint64_t mask = 0;  // signals that the occupant blocks, for its children
+  std::uint64_t kept[4] = {};
+  std::uint8_t selector = allow;  // read by the kernel: Syscall User Dispatch
+  // The rest is the owner's.
+  int kernel_id = 0;
+
+  static constexpr std::uint64_t nowhere = ~std::uint64_t{0};  // no FS base
+  enum : std::uint8_t { allow = 0, block = 1 };                // sourced: SYSCALL_DISPATCH_FILTER_*
+};
+
+static_assert(offsetof(seat, program_pointer) == 0 && offsetof(seat, runtime_pointer) == 8 &&
+              offsetof(seat, side_stack) == 16 && offsetof(seat, scratch) == 24 &&
+              offsetof(seat, occupant) == 32 && offsetof(seat, mask) == 40 &&
+              offsetof(seat, kept) == 48 && offsetof(seat, selector) == 80);
+
+#if defined(__x86_64__)
+inline std::uint64_t thread_pointer() noexcept {
+  std::uint64_t value;
+  asm volatile("rdfsbase %0" : "=r"(value)::"memory");
+  return value;
+}
+inline void set_thread_pointer(std::uint64_t value) noexcept {
+  asm volatile("wrfsbase %0" ::"r"(value) : "memory");
+}
+inline seat* seat_in_gs() noexcept {
+  std::uint64_t value;
+  asm volatile("rdgsbase %0" : "=r"(value)::"memory");
+  return reinterpret_cast<seat*>(value);
+}
+inline void set_seat_in_gs(seat* value) noexcept {
+  asm volatile("wrgsbase %0" ::"r"(value) : "memory");
+}
+#endif
+
+// Runtime's side: the calling kernel thread's seat, made at its first use.
+seat& own_seat() noexcept;
+
+// Of kernel threads that no program thread runs on: always on the runtime's side.
+extern "C" seat treadle_shim_outside __attribute__((visibility("hidden")));
+
+}  // namespace treadle::shim
