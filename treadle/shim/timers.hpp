@@ -1,6 +1,6 @@
 // POSIX timers whose signal is for one thread; glibc's timers that call a function rest on them.
 //
-// The kernel knows no thread of ours: such a timer signals the attendant, which sends its signal on.
+// The kernel knows no thread of ours: such a timer signals the attendant, which sends it on.
 #pragma once
 
 #include "treadle/shim/program_thread.hpp"
