@@ -10,6 +10,7 @@
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/order.hpp"
 #include "treadle/shim/signals.hpp"
+#include "treadle/shim/timers.hpp"
 
 namespace treadle::shim {
 namespace {
@@ -19,6 +20,15 @@ constinit base::atomic<int> own_number{0};
 // Any that has no other use among our own kernel threads.
 constexpr int reminder = SIGURG;
 
+void send_on(const siginfo_t& info) noexcept {
+  const int number = info.si_code == SI_TIMER ? thread_of_timer(info.si_timerid) : 0;
+  if (number == nobody) return;
+  if (number == 0) return static_cast<void>(send_to_process(info));
+  const base::guard hold(threads().lock);
+  // Where the thread has ended there is nobody to tell.
+  if (program_thread* target = threads().find(number)) static_cast<void>(send_to(*target, info));
+}
+
 }  // namespace
 
 void call_attendant() noexcept {
@@ -26,9 +36,17 @@ void call_attendant() noexcept {
   if (number != 0) kernel_call(SYS_tgkill, kernel_call(SYS_getpid), number, reminder);
 }
 
-void attend() noexcept {
-  // relaxed: see call_attendant()
+void become_attendant() noexcept {
+  // relaxed: the start of the program's threads publishes it
   own_number.store(static_cast<int>(kernel_call(SYS_gettid)), base::relaxed);
+  // libc lets the signal with which it cancels into all its threads; its timers use it, too.
+  const std::uint64_t blocked = ~(faults | bit_of(order_signal));
+  kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, nullptr, sizeof(blocked));
+}
+
+int attendant_number() noexcept { return own_number.load(base::relaxed); }  // relaxed: as above
+
+void attend() noexcept {
   const int process = static_cast<int>(kernel_call(SYS_getpid));
   // Guess: a thread on its way into a call that blocks misses a reminder at most so long.
   constexpr timespec soon{0, 5'000'000};
@@ -41,7 +59,7 @@ void attend() noexcept {
     if (found > 0) {
       if (found == SIGCHLD) wake_parents();
       const bool reminded = found == reminder && info.si_code == SI_TKILL && info.si_pid == process;
-      if (!reminded) send_to_process(info);
+      if (!reminded) send_on(info);
     }
     waiting = remind();
   }

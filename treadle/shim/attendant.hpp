@@ -3,11 +3,17 @@
 
 namespace treadle::shim {
 
+// The calling kernel thread is to be it. Before a thread of the program runs in the runtime.
+void become_attendant() noexcept;
+
 // For ever.
 [[noreturn]] void attend() noexcept;
 
 // It tells threads once more that they have signals (signals.hpp): one may have been on its way
 // into a call that blocks, and missed the first time.
 void call_attendant() noexcept;
+
+// Its kernel thread.
+int attendant_number() noexcept;
 
 }  // namespace treadle::shim

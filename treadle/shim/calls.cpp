@@ -20,6 +20,7 @@
 #include "treadle/shim/stats.hpp"
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/threads.hpp"
+#include "treadle/shim/timers.hpp"
 #include "treadle/thread/current.hpp"
 
 namespace treadle::shim {
@@ -110,9 +111,11 @@ struct call_table {
       of[one] = serve_privileges;
     }
     of[call_slot(call_raw_privileges)] = serve_raw_privileges;
-    of[SYS_unshare] = of[SYS_setns] = of[SYS_seccomp] = serve_refused_privileges;
+    of[SYS_unshare] = of[SYS_setns] = serve_namespace;
+    of[SYS_seccomp] = serve_refused_privileges;
     of[SYS_signalfd] = of[SYS_signalfd4] = serve_signal_descriptor;
     of[SYS_timer_create] = serve_timer_create;
+    of[SYS_timer_delete] = serve_timer_delete;
   }
   constexpr void add_signals() noexcept {
     of[call_slot(call_end_of_handler)] = serve_end_of_handler;

@@ -121,15 +121,6 @@ long serve_signal_descriptor(saved_call&) noexcept {
   return -ENOSYS;
 }
 
-long serve_timer_create(saved_call& call) noexcept {
-  const auto* event = reinterpret_cast<const sigevent*>(call.arguments[1]);
-  if (event != nullptr && event->sigev_notify == SIGEV_THREAD_ID) {
-    say("timers for one thread do not work under treadle run; the program is told ENOSYS");
-    return -ENOSYS;
-  }
-  return pass_on(call);
-}
-
 void learn_leader(program_thread& leader) noexcept {
   std::uint32_t* clear_id = nullptr;
   if (kernel_call(SYS_prctl, get_tid_address, &clear_id) == 0) leader.clear_id = clear_id;

@@ -18,8 +18,6 @@ long serve_scheduling(saved_call& call) noexcept;
 
 // The attendant takes all signals, so that a descriptor for them would never have any.
 long serve_signal_descriptor(saved_call& call) noexcept;
-// Timers that send to one kernel thread name a thread that the kernel does not know.
-long serve_timer_create(saved_call& call) noexcept;
 
 // Of the leader, from the kernel, while it is still a kernel thread.
 void learn_leader(program_thread& leader) noexcept;

@@ -3,6 +3,8 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
+#include <cerrno>
+
 #include "treadle/shim/order.hpp"
 #include "treadle/shim/say.hpp"
 
@@ -17,6 +19,8 @@ struct round {
   long result = 0;
 };
 constinit round current;
+
+constinit base::atomic<bool> said_namespaces{false};
 
 [[noreturn]] void refuse(long number) noexcept {
   fail(
@@ -71,6 +75,14 @@ long serve_raw_privileges(saved_call& call) noexcept {
   }
   if (!is_alone()) refuse(there.number);
   return order_all(there);
+}
+
+long serve_namespace(saved_call&) noexcept {
+  // relaxed: one line too many is no harm
+  if (!said_namespaces.exchange(true, base::relaxed)) {
+    say("unshare and setns do not work under treadle run; the program is told EPERM");
+  }
+  return -EPERM;
 }
 
 long serve_refused_privileges(saved_call& call) noexcept {

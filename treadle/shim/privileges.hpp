@@ -18,7 +18,9 @@ namespace treadle::shim {
 long serve_privileges(saved_call& call) noexcept;
 // The same, past libc's functions: the arguments are a ucontext_t and the call's number.
 long serve_raw_privileges(saved_call& call) noexcept;
-// unshare, setns, seccomp: never for all.
+// unshare and setns: of one kernel thread only, so that they fail.
+long serve_namespace(saved_call& call) noexcept;
+// A seccomp filter: the process ends.
 long serve_refused_privileges(saved_call& call) noexcept;
 bool changes_privileges(long number) noexcept;
 

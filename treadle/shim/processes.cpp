@@ -10,6 +10,7 @@
 #include "treadle/shim/stats.hpp"
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/threads.hpp"
+#include "treadle/shim/trap.hpp"
 
 namespace treadle::shim {
 namespace {
@@ -21,6 +22,9 @@ void set_mask(std::uint64_t wanted, std::uint64_t* before) noexcept {
 // In a child with memory of its own. It has none of the runtime's kernel threads, so that it goes
 // on under the kernel, as POSIX lets it: until it executes another program or ends.
 void become_native(const program_thread& self) noexcept {
+  // The kernel writes into the worker's TLS when it switches; here that lies on a stack without a
+  // thread, which libc frees sooner or later.
+  give_up_rseq();
   leave_to_kernel();
   give_back_to_program();
   kernel_call(SYS_sigaltstack, &self.alternate, nullptr);

@@ -84,6 +84,7 @@ void thread_book::remove(program_thread& ended) noexcept {
   while (*at != &ended) at = &(*at)->next_in_bucket;
   *at = ended.next_in_bucket;
   alive_.store(alive_.load(base::relaxed) - 1, base::relaxed);  // relaxed, both: for reports
+  ended.pending.clear();
   if (ended.is_leader) return;
   ended.next = free_;
   free_ = &ended;

@@ -14,6 +14,7 @@
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/shim/saved_call.hpp"
+#include "treadle/shim/signal_queue.hpp"
 
 namespace treadle::shim {
 
@@ -42,9 +43,8 @@ struct alignas(16) program_thread {
 
   // Atomic. Null until its first instruction.
   base::atomic<core::thread*> self{nullptr};
-  base::atomic<std::uint64_t> mask{0};  // its own to write; blocked signals
-  // Sent to this thread and not yet taken. Guarded by the book's lock for whoever sets a bit.
-  base::atomic<std::uint64_t> pending{0};
+  base::atomic<std::uint64_t> mask{0};      // its own to write; blocked signals
+  signal_queue pending;                     // sent to this thread and not yet taken
   base::atomic<bool> interruptible{false};  // in a wait that a signal may end
   // What it waits for in sigtimedwait(), or 0.
   base::atomic<std::uint64_t> awaited{0};
@@ -55,8 +55,6 @@ struct alignas(16) program_thread {
 
   // Guarded by the book's lock.
   wait_stopper* stopper = nullptr;
-  siginfo_t infos[4] = {};  // of the last signals that came with more than their number
-  unsigned next_info = 0;
   program_thread* next = nullptr;
   program_thread* previous = nullptr;
   program_thread* next_in_bucket = nullptr;
@@ -64,7 +62,7 @@ struct alignas(16) program_thread {
   std::uint64_t deliverable() const noexcept {
     // seq_cst, both: a sender sets pending and then looks at interruptible; a waiter does the
     // reverse, and one of them sees the other
-    return pending.load(base::seq_cst) & ~mask.load(base::seq_cst);
+    return pending.bits() & ~mask.load(base::seq_cst);
   }
 };
 

@@ -20,11 +20,7 @@ namespace {
 
 constinit int process = 0;  // fixed after start
 
-// Guarded by the book's lock for whoever sets a bit: sent to the process, and every thread blocks
-// it.
-constinit base::atomic<std::uint64_t> process_pending{0};
-
-int lowest(std::uint64_t set) noexcept { return __builtin_ctzll(set) + 1; }
+constinit signal_queue process_pending;  // sent to the process, and every thread blocks it
 
 // Makes a thread look. With the book's lock held, so that its record is its own.
 void nudge(program_thread& target) noexcept {
@@ -47,10 +43,10 @@ void nudge(program_thread& target) noexcept {
 }
 
 // With the book's lock held.
-void make_pending(program_thread& target, const siginfo_t& info) noexcept {
-  target.infos[target.next_info++ % 4] = info;
-  target.pending.fetch_or(bit_of(info.si_signo), base::seq_cst);  // see deliverable()
-  nudge(target);
+long make_pending(program_thread& target, const siginfo_t& info) noexcept {
+  const long error = target.pending.add(info);
+  if (error == 0) nudge(target);
+  return error;
 }
 
 bool takes(const program_thread& one, std::uint64_t bit) noexcept {
@@ -58,46 +54,18 @@ bool takes(const program_thread& one, std::uint64_t bit) noexcept {
   return ((~one.mask.load(base::seq_cst) | one.awaited.load(base::seq_cst)) & bit) != 0;
 }
 
-siginfo_t take_info(program_thread& self, int number) noexcept {
+// One of `set` that is pending for the caller, which is then not pending any more.
+bool take_pending(program_thread& self, std::uint64_t set, siginfo_t& out) noexcept {
+  if (((self.pending.bits() | process_pending.bits()) & set) == 0) return false;
   const base::guard hold(threads().lock);
-  for (siginfo_t& one : self.infos) {
-    if (one.si_signo != number) continue;
-    const siginfo_t found = one;
-    one.si_signo = 0;
-    return found;
-  }
-  siginfo_t found{};
-  found.si_signo = number;
-  found.si_code = SI_USER;
-  found.si_pid = process;
-  return found;
-}
-
-// One of `set` that is pending for the caller, which is then not pending any more; or 0.
-int take_pending(program_thread& self, std::uint64_t set) noexcept {
-  for (base::atomic<std::uint64_t>* from : {&self.pending, &process_pending}) {
-    // seq_cst, both: as deliverable()
-    std::uint64_t found;
-    while ((found = from->load(base::seq_cst) & set) != 0) {
-      const int number = lowest(found);
-      if ((from->fetch_and(~bit_of(number), base::seq_cst) & bit_of(number)) != 0) return number;
-    }
-  }
-  return 0;
+  return self.pending.take(set, out) || process_pending.take(set, out);
 }
 
 void set_mask(program_thread& self, std::uint64_t wanted) noexcept {
   self.mask.store(wanted & ~unblockable, base::seq_cst);  // as deliverable()
-  // seq_cst: as deliverable()
-  const std::uint64_t open = process_pending.load(base::seq_cst) & ~wanted;
-  if (open == 0) return;
-  const int number = take_pending(self, open);
-  if (number == 0) return;
-  siginfo_t info{};
-  info.si_signo = number;
-  info.si_code = SI_USER;
+  if ((process_pending.bits() & ~wanted) == 0) return;
   const base::guard hold(threads().lock);
-  make_pending(self, info);
+  process_pending.move_to(self.pending, ~wanted);
 }
 
 program_thread* choose(std::uint64_t bit) noexcept {
@@ -122,26 +90,29 @@ long send_to(program_thread& target, const siginfo_t& info) noexcept {
       disposition_of(info.si_signo) == disposition::ignore) {
     return 0;
   }
-  make_pending(target, info);
-  return 0;
+  return make_pending(target, info);
 }
 
-void send_to_process(const siginfo_t& info) noexcept {
+long send_to_process(const siginfo_t& info) noexcept {
   const std::uint64_t bit = bit_of(info.si_signo);
   const disposition what = disposition_of(info.si_signo);
-  bool acts = false;
   {
     const base::guard hold(threads().lock);
     program_thread* target = choose(bit);
-    if (target == nullptr) {
-      process_pending.fetch_or(bit, base::seq_cst);  // as deliverable()
-    } else if ((target->awaited.load(base::seq_cst) & bit) != 0 || what == disposition::handle) {
-      make_pending(*target, info);
-    } else {
-      acts = what == disposition::by_default;
+    if (target == nullptr) return process_pending.add(info);
+    // seq_cst, both: as deliverable()
+    const bool blocks = (target->mask.load(base::seq_cst) & bit) != 0;
+    const bool awaits = (target->awaited.load(base::seq_cst) & bit) != 0;
+    if (awaits && blocks) {
+      // Behind those that are there already.
+      const long error = process_pending.add(info);
+      if (error == 0) nudge(*target);
+      return error;
     }
+    if (awaits || what == disposition::handle) return make_pending(*target, info);
   }
-  if (acts) act_by_default(info.si_signo);
+  if (what == disposition::by_default) act_by_default(info.si_signo);
+  return 0;
 }
 
 bool remind() noexcept {
@@ -170,10 +141,12 @@ void deliver(saved_call& call) noexcept {
   program_thread& self = *call.caller;
   std::uint64_t found;
   while ((found = self.deliverable()) != 0) {
-    const int number = lowest(found);
-    // seq_cst: as deliverable()
-    if ((self.pending.fetch_and(~bit_of(number), base::seq_cst) & bit_of(number)) == 0) continue;
-    const siginfo_t info = take_info(self, number);
+    siginfo_t info;
+    {
+      const base::guard hold(threads().lock);
+      if (!self.pending.take(found, info)) continue;
+    }
+    const int number = info.si_signo;
     const kernel_action action = action_for(number);
     switch (disposition_of(number)) {
       case disposition::ignore:
@@ -218,10 +191,9 @@ long serve_sigprocmask(saved_call& call) noexcept {
 
 long serve_sigpending(saved_call& call) noexcept {
   const program_thread& self = *call.caller;
-  // seq_cst, all: as deliverable()
+  // relaxed: our own
   const std::uint64_t found =
-      (self.pending.load(base::seq_cst) | process_pending.load(base::seq_cst)) &
-      self.mask.load(base::seq_cst);
+      (self.pending.bits() | process_pending.bits()) & self.mask.load(base::relaxed);
   std::memcpy(reinterpret_cast<void*>(call.arguments[0]), &found, sizeof(found));
   return 0;
 }
@@ -233,16 +205,15 @@ long serve_sigtimedwait(saved_call& call) noexcept {
   const auto* span = reinterpret_cast<const timespec*>(call.arguments[2]);
   if (span != nullptr && !is_valid(*span)) return -EINVAL;
   const base::deadline until = span != nullptr ? deadline_after(*span) : base::deadline::never();
-  int number = 0;
+  siginfo_t info{};
   self.awaited.store(set, base::seq_cst);  // before the look; pairs with choose()
-  const wait_result how = wait_for(self, until, core::wait_reason::event, [&]() noexcept {
-    return (number = take_pending(self, set)) != 0;
-  });
+  const wait_result how = wait_for(self, until, core::wait_reason::event,
+                                   [&]() noexcept { return take_pending(self, set, info); });
   self.awaited.store(0, base::seq_cst);  // as above
   if (how == wait_result::timed_out) return -EAGAIN;
   if (how == wait_result::interrupted) return -EINTR;
-  if (auto* out = reinterpret_cast<siginfo_t*>(call.arguments[1])) *out = take_info(self, number);
-  return number;
+  if (auto* out = reinterpret_cast<siginfo_t*>(call.arguments[1])) *out = info;
+  return info.si_signo;
 }
 
 void set_mask_for_wait(program_thread& self, std::uint64_t wanted) noexcept {
@@ -329,7 +300,7 @@ long serve_kill(saved_call& call) noexcept {
       return kernel_call(SYS_kill, process, wanted.number);
     }
     // A signal to oneself has come before the call ends: so the caller takes it, if it can.
-    if (!takes(self, bit_of(wanted.number))) return send_to_process(info), 0;
+    if (!takes(self, bit_of(wanted.number))) return send_to_process(info);
     const base::guard hold(threads().lock);
     return send_to(self, info);
   }

@@ -8,7 +8,6 @@
 // makes it look.
 // The kernel knows the program's own actions, so that a child, a new program and a default action
 // (which we let the kernel do) find what they would find natively.
-// Known limit: of a signal that is pending already no second one is queued, also of real-time ones.
 #pragma once
 
 #include "treadle/shim/program_thread.hpp"
@@ -18,9 +17,10 @@ namespace treadle::shim {
 
 void remember_process(int number) noexcept;
 
-// To the thread, or to one of the process's that does not block it. 0 or a negative errno.
+// To the thread, or to one of the process's that does not block it. 0 or a negative errno. The
+// first with the book's lock held.
 long send_to(program_thread& target, const siginfo_t& info) noexcept;
-void send_to_process(const siginfo_t& info) noexcept;
+long send_to_process(const siginfo_t& info) noexcept;
 
 // The calling thread raised it by a call of its own (SIGPIPE), and the kernel gave it to the worker
 // under it.

@@ -80,6 +80,7 @@ void run_attendant() noexcept {
   wrap_slice_signal();
   trap_calls();
   prepare_orders();
+  become_attendant();
   advance(opened);
   wait_while(opened);
   // The leader does not touch its TLS any more.

@@ -18,7 +18,7 @@ struct fault_actions {
 fault_actions remember_fault_actions() noexcept;
 void restore(const fault_actions& before) noexcept;
 
-// The leader's kernel thread has no restartable sequences of its TLS any more.
+// The calling kernel thread has no restartable sequences of its TLS any more.
 void give_up_rseq() noexcept;
 
 }  // namespace treadle::shim

@@ -126,6 +126,33 @@ void forks() {
   done("fork");
 }
 
+pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+long sum = 0;
+void* add(void* part) {
+  pthread_mutex_lock(&lock);
+  sum += as_number(part);
+  pthread_cond_signal(&changed);
+  pthread_mutex_unlock(&lock);
+  return part;
+}
+
+// glibc lets such a child make threads.
+void threads_of_a_child() {
+  const pid_t child = fork();
+  if (child == 0) {
+    pthread_t all[4];
+    for (long i = 0; i < 4; ++i) all[i] = start(add, i + 1);
+    pthread_mutex_lock(&lock);
+    while (sum != 10) pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+    for (long i = 0; i < 4; ++i) CHECK(join(all[i]) == i + 1);
+    _exit(11);
+  }
+  CHECK(status_of(child) == 11);
+  done("threads of a forked child");
+}
+
 void spawns() {
   pid_t child = 0;
   char name[] = "sh";
@@ -153,6 +180,7 @@ int main() {
   polls();
   sockets();
   forks();
+  threads_of_a_child();
   spawns();
   return 0;
 }
