@@ -68,6 +68,7 @@ nav li { margin: .25rem 0; break-inside: avoid; }
 .many-to-one { background: var(--many-to-one); }
 .one-to-one { background: var(--one-to-one); }
 .many-to-many { background: var(--many-to-many); }
+.native { background: var(--soft); }
 .verdict {
   display: inline-block; padding: 0 .5em; border-radius: 1em; white-space: nowrap;
   font-size: .82em; line-height: 1.6;
@@ -118,6 +119,8 @@ footer {
   }
   tbody td.number:nth-child(3) { grid-column: 2; }
   tbody td.number:nth-child(4) { grid-column: 3; }
+  table.ways tbody tr { grid-template-columns: 1fr 1fr 1fr; }
+  table.ways tbody td:nth-child(n) { grid-column: auto; grid-row: auto; }
   tbody tr.why { border: 0; padding-top: 0; }
   tbody tr.why td:nth-child(1) { display: none; }
   tbody tr.why td:nth-child(2) { grid-column: 2 / 5; }
