@@ -78,6 +78,7 @@ nav li { margin: .25rem 0; break-inside: avoid; }
 .verdict.not-run { color: var(--not-run); background: var(--not-run-tint); }
 .scroll { overflow-x: auto; margin: 1rem 0 .5rem; }
 table { border-collapse: collapse; width: 100%; min-width: 34rem; font-size: .92rem; }
+table.ways { font-size: .82rem; }
 th { text-align: left; font-weight: 600; color: var(--soft); }
 th, td { padding: .35rem .6rem .35rem 0; border-top: 1px solid var(--line); vertical-align: top; }
 thead th { border-top: 0; }
