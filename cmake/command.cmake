@@ -24,13 +24,22 @@ add_library(treadle_tool STATIC ${treadle_tool_sources} ${PROJECT_SOURCE_DIR}/cm
 set_target_properties(treadle_tool PROPERTIES
   ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} LINKER_LANGUAGE CXX)
 target_compile_definitions(treadle_tool PRIVATE TREADLE_VERSION="${PROJECT_VERSION}"
-  TREADLE_LIBRARY_FOLDER="${CMAKE_INSTALL_LIBDIR}")
+  TREADLE_LIBRARY_FOLDER="${CMAKE_INSTALL_LIBDIR}"
+  TREADLE_PROGRAM_FOLDER="${CMAKE_INSTALL_LIBEXECDIR}")
 target_link_libraries(treadle_tool PRIVATE treadle_options PUBLIC
   treadle_static CLI11::CLI11 nlohmann_json::nlohmann_json fmt::fmt)
 # A third of a first build was spent on reading these two again and again.
 target_precompile_headers(treadle_tool PRIVATE
   $<$<COMPILE_LANGUAGE:CXX>:<nlohmann/json.hpp$<ANGLE-R>>
   $<$<COMPILE_LANGUAGE:CXX>:<fmt/format.h$<ANGLE-R>>)
+
+# What the lab runs under `treadle run`: pthreads, and nothing of Treadle's.
+file(GLOB treadle_pthread_sources CONFIGURE_DEPENDS
+  ${PROJECT_SOURCE_DIR}/treadle/lab/pthread_program/*.cpp)
+add_executable(treadle_lab_pthreads ${treadle_pthread_sources})
+set_target_properties(treadle_lab_pthreads PROPERTIES OUTPUT_NAME treadle-lab-pthreads)
+target_include_directories(treadle_lab_pthreads PRIVATE ${PROJECT_SOURCE_DIR})
+target_link_libraries(treadle_lab_pthreads PRIVATE treadle_options Threads::Threads)
 
 if(EXISTS ${treadle_main})
   add_executable(treadle_command ${treadle_main})
@@ -39,6 +48,7 @@ if(EXISTS ${treadle_main})
   target_link_libraries(treadle_command PRIVATE treadle_options treadle_tool)
   # main() runs once, and CLI11 optimised takes as long to compile as the whole of sched/.
   target_compile_options(treadle_command PRIVATE $<$<CONFIG:Release>:-O0>)
+  add_dependencies(treadle_command treadle_lab_pthreads)
   if(TARGET treadle_shim)
     add_dependencies(treadle_command treadle_shim)  # `treadle run` loads it
   endif()

@@ -24,3 +24,14 @@ foreach(source IN LISTS treadle_examples)
       TIMEOUT 300 LABELS example ENVIRONMENT TREADLE_MODEL=${model})
   endforeach()
 endforeach()
+
+# Plain pthread programs, for `treadle run`: tests/shim/examples_test.py.
+file(GLOB treadle_pthread_examples CONFIGURE_DEPENDS
+  ${PROJECT_SOURCE_DIR}/examples/pthreads/*.cpp)
+foreach(source IN LISTS treadle_pthread_examples)
+  cmake_path(GET source STEM stem)
+  add_executable(example_pthreads_${stem} ${source})
+  set_target_properties(example_pthreads_${stem} PROPERTIES
+    OUTPUT_NAME ${stem} RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/examples/pthreads)
+  target_link_libraries(example_pthreads_${stem} PRIVATE treadle_options Threads::Threads)
+endforeach()

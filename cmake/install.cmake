@@ -8,6 +8,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/treadle/ DESTINATION ${CMAKE_INSTALL_INC
 install(TARGETS treadle_static treadle_shared EXPORT treadle)
 if(TARGET treadle_command)
   install(TARGETS treadle_command)
+  install(TARGETS treadle_lab_pthreads DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/treadle)
 endif()
 
 set(treadle_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/treadle)

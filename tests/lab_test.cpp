@@ -35,8 +35,8 @@ constexpr std::array experiment_ids{
     "switch-cost",    "create-cost",        "contended-lock", "futex",           "rcu",
     "spin-and-block", "kernel-memory",      "address-space",  "million",         "parallelism",
     "blocking-call",  "page-fault",         "async-cure",     "syscall-handoff", "activations",
-    "preemption",     "priority-inversion", "servers",        "work-stealing",   "thread-pool",
-    "async-await",    "thread-local"};
+    "preemption",     "priority-inversion", "signal-mask",    "signal-delivery", "fork",
+    "servers",        "work-stealing",      "thread-pool",    "async-await",     "thread-local"};
 
 outcome treadle(words arguments, std::vector<std::pair<std::string, std::string>> environment = {},
                 std::function<void()> before_exec = {}) {
@@ -132,6 +132,27 @@ TEST_F(lab_command, json_has_the_documented_shape) {
       models.insert(row.at("model").get<std::string>());
     }
     EXPECT_EQ(models.size(), 3u) << each.at("id");
+  }
+}
+
+// What POSIX promises is no matter of speed: it holds under each model, where it can be run.
+TEST_F(lab_command, signals_and_fork_are_the_same_in_every_model) {
+  const nlohmann::json report = json_of({"--only", "signal-mask,signal-delivery,fork"});
+  ASSERT_EQ(report.at("experiments").size(), 3u);
+  for (const nlohmann::json& each : report.at("experiments")) {
+    for (const nlohmann::json& row : each.at("rows")) {
+      expect_row(row);
+      if (row.at("unit") == "ns") continue;
+      const bool needs_shim = row.at("model") != "1:1";
+#if defined(TREADLE_SANITIZED)
+      if (needs_shim) continue;
+#endif
+      const std::string why = row.at("why").get<std::string>();
+      if (needs_shim && row.at("verdict") == "not run" && why.find("treadle run") != why.npos) {
+        continue;  // this machine has none: the row has the reason
+      }
+      EXPECT_EQ(row.at("verdict"), "holds") << row;
+    }
   }
 }
 
@@ -249,7 +270,7 @@ TEST_P(refused, with_one_clear_line_and_exit_code_2) {
 
 const refusal refusals[] = {
     {"nothing", {}, {}, {"--help"}},
-    {"unknown_word", {"frobnicate"}, {}, {"frobnicate", "lab", "run"}},
+    {"unknown_word", {"frobnicate"}, {}, {"frobnicate", "lab", "run", "compare"}},
     {"unknown_option", {"lab", "--frobnicate"}, {}, {"--frobnicate"}},
     {"unknown_experiment", {"lab", "--only", "nope"}, {}, {"--only", "nope", "switch-cost"}},
     {"one_unknown_of_two", {"lab", "--only", "futex,nope"}, {}, {"--only", "nope"}},
@@ -276,7 +297,8 @@ TEST(treadle_command_line, says_its_version_and_helps) {
   const outcome version = treadle({"--version"});
   EXPECT_TRUE(version.exited_with(0)) << version.describe();
   EXPECT_EQ(version.out, std::string("treadle ") + TREADLE_VERSION + "\n");
-  for (const words& arguments : {words{"--help"}, words{"lab", "--help"}, words{"run", "--help"}}) {
+  for (const words& arguments : {words{"--help"}, words{"lab", "--help"}, words{"run", "--help"},
+                                 words{"compare", "--help"}}) {
     const outcome help = treadle(arguments);
     EXPECT_TRUE(help.exited_with(0)) << help.describe();
     EXPECT_NE(help.out.find("Usage"), std::string::npos);

@@ -6,18 +6,14 @@
 
 #include "treadle/sched/stop_alarm.hpp"
 #include "treadle/sched/worker.hpp"
+#include "treadle/thread/names.hpp"
 #include "treadle/thread/record_list.hpp"
 
 namespace treadle {
 namespace {
 
 std::string_view why_of(core::wait_reason why) noexcept {
-  constexpr std::string_view names[] = {
-      "",      "started", "yield", "mutex",      "shared_mutex", "condition", "semaphore",
-      "latch", "barrier", "event", "wait_group", "once",         "rcu",       "channel",
-      "join",  "scope",   "sleep", "io",         "runtime",      "preempted", "exited"};
-  static_assert(std::size(names) == static_cast<std::size_t>(core::wait_reason::exited) + 1);
-  return names[static_cast<std::size_t>(why)];
+  return core::reason_names[static_cast<std::size_t>(why)];
 }
 
 }  // namespace
@@ -28,8 +24,7 @@ void this_thread::cancellation_point() {
 }
 
 std::string_view to_string(thread_state which) noexcept {
-  constexpr std::string_view names[] = {"free", "fresh", "ready", "running", "parked", "finished"};
-  return names[static_cast<std::size_t>(which)];
+  return core::state_names[static_cast<std::size_t>(which)];
 }
 
 std::string_view to_string(priority which) noexcept {

@@ -11,6 +11,7 @@
 
 #include "treadle/cli/complaint.hpp"
 #include "treadle/cli/exit_status.hpp"
+#include "treadle/cli/model_list.hpp"
 #include "treadle/cli/output_file.hpp"
 #include "treadle/cli/progress_line.hpp"
 #include "treadle/lab/conductor.hpp"
@@ -41,25 +42,6 @@ std::vector<const lab::experiment*> chosen_experiments(const std::vector<std::st
   std::vector<const lab::experiment*> chosen;
   for (const lab::experiment* each : lab::experiments()) {
     if (only.empty() || std::find(only.begin(), only.end(), each->id) != only.end()) {
-      chosen.push_back(each);
-    }
-  }
-  return chosen;
-}
-
-std::vector<treadle::model> chosen_models(const std::vector<std::string>& names) {
-  std::vector<treadle::model> all{model::many_to_one, model::one_to_one, model::many_to_many};
-  if (names.empty()) return all;
-  for (const std::string& name : names) {
-    const bool known = std::any_of(all.begin(), all.end(),
-                                   [&](treadle::model each) { return to_string(each) == name; });
-    if (!known) {
-      throw std::invalid_argument(complaint("--model", name, "m:1, 1:1 and m:n"));
-    }
-  }
-  std::vector<treadle::model> chosen;
-  for (const treadle::model each : all) {
-    if (std::find(names.begin(), names.end(), to_string(each)) != names.end()) {
       chosen.push_back(each);
     }
   }

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "treadle/cli/compare_command.hpp"
 #include "treadle/cli/complaint.hpp"
 #include "treadle/cli/doctor_command.hpp"
 #include "treadle/cli/exit_status.hpp"
@@ -54,6 +55,30 @@ CLI::App* add_run(CLI::App& app, cli::run_arguments& arguments) {
   return run;
 }
 
+CLI::App* add_compare(CLI::App& app, cli::compare_arguments& arguments) {
+  CLI::App* const compare = app.add_subcommand(
+      "compare", "run a program natively and under each threading model, beside each other");
+  compare->add_option("--runs", arguments.runs, "how often each way, 5 unless told")
+      ->type_name("N");
+  compare->add_option("--model", arguments.models, "these models only: m:1, 1:1, m:n")
+      ->delimiter(',')
+      ->type_name("MODEL,...");
+  compare->add_option("--width,--workers", arguments.workers, "processors of m:n")->type_name("N");
+  compare
+      ->add_option("--stdin", arguments.input_file, "what the program reads; nothing unless told")
+      ->type_name("FILE");
+  compare->add_option("--timeout", arguments.timeout, "for each run, 300 unless told")
+      ->type_name("SECONDS");
+  compare->add_option("--json", arguments.json_file, "write the results as JSON")
+      ->type_name("FILE");
+  compare->add_option("--report", arguments.report_file, "write a report with a chart")
+      ->type_name("FILE.html");
+  compare->add_option("program", arguments.program, "the program and its arguments, after --")
+      ->type_name("PROGRAM [ARGUMENTS]");
+  compare->positionals_at_end();
+  return compare;
+}
+
 CLI::App* add_doctor(CLI::App& app, cli::doctor_arguments& arguments) {
   CLI::App* const doctor = app.add_subcommand(
       "doctor", "look at what this machine allows, and what could be allowed to get more");
@@ -68,10 +93,12 @@ int parse_and_run(int argc, char** argv) {
   app.require_subcommand(1);
   cli::lab_arguments lab_arguments;
   cli::run_arguments run_arguments;
+  cli::compare_arguments compare_arguments;
   cli::doctor_arguments doctor_arguments;
   std::string request;
   CLI::App* const lab = add_lab(app, lab_arguments);
   CLI::App* const run = add_run(app, run_arguments);
+  CLI::App* const compare = add_compare(app, compare_arguments);
   CLI::App* const doctor = add_doctor(app, doctor_arguments);
   // The lab's own processes: of no use to people, so not in the help.
   CLI::App* const child = app.add_subcommand(std::string(lab::child_word), "")->group("");
@@ -82,12 +109,14 @@ int parse_and_run(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     const bool unknown_word = argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty();
     const std::string message =
-        unknown_word ? cli::complaint("the command", argv[1], "lab, run and doctor") : error.what();
+        unknown_word ? cli::complaint("the command", argv[1], "lab, run, compare and doctor")
+                     : error.what();
     cli::print_complaint("treadle", message + " (treadle --help says more)");
     return cli::exit_usage;
   }
   if (child->parsed()) return lab::serve_request(request);
   if (run->parsed()) return cli::run_command(run_arguments);
+  if (compare->parsed()) return cli::compare_command(compare_arguments);
   if (doctor->parsed()) return cli::doctor_command(doctor_arguments);
   static_cast<void>(lab);
   return cli::lab_command(lab_arguments);

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 #include <system_error>
+#include <vector>
 
 #include "treadle/base/clock.hpp"
 
@@ -79,19 +80,18 @@ class file_actions {
   posix_spawn_file_actions_t actions_;
 };
 
-pid_t start(const std::string& request, int records, int errors) {
+pid_t start(std::vector<std::string> words, int records, int errors) {
   file_actions actions;
   actions.open(STDIN_FILENO, "/dev/null", O_RDONLY);
   actions.open(STDOUT_FILENO, "/dev/null", O_WRONLY);
   actions.duplicate(errors, STDERR_FILENO);
   actions.duplicate(records, record_descriptor);
-  std::string word(child_word);
-  std::string name = "treadle";
-  std::string argument = request;
-  std::array<char*, 4> arguments{name.data(), word.data(), argument.data(), nullptr};
+  std::vector<char*> pointers;
+  for (std::string& each : words) pointers.push_back(each.data());
+  pointers.push_back(nullptr);
   pid_t child = 0;
   const int error =
-      ::posix_spawn(&child, "/proc/self/exe", actions.get(), nullptr, arguments.data(), environ);
+      ::posix_spawn(&child, "/proc/self/exe", actions.get(), nullptr, pointers.data(), environ);
   if (error != 0) fail("starting a process of the lab", error);
   return child;
 }
@@ -171,9 +171,14 @@ std::string outcome(int status, bool in_time, std::chrono::milliseconds limit,
 
 std::string run_child(const nlohmann::json& request, std::chrono::milliseconds limit,
                       const on_record& record) {
+  return run_words({"treadle", std::string(child_word), request.dump()}, limit, record);
+}
+
+std::string run_words(const std::vector<std::string>& words, std::chrono::milliseconds limit,
+                      const on_record& record) {
   channel records;
   channel errors;
-  const pid_t child = start(request.dump(), records.writing.get(), errors.writing.get());
+  const pid_t child = start(words, records.writing.get(), errors.writing.get());
   records.writing.reset();
   errors.writing.reset();
   std::string error_text;

@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace treadle::lab {
 
@@ -30,6 +31,11 @@ using on_record = std::function<void(const nlohmann::json&)>;
 // 11 (Segmentation fault): ...").
 [[nodiscard]] std::string run_child(const nlohmann::json& request, std::chrono::milliseconds limit,
                                     const on_record& record);
+
+// The same for another word of this command: `words` begin with the command's name. Whatever that
+// executes writes the records.
+[[nodiscard]] std::string run_words(const std::vector<std::string>& words,
+                                    std::chrono::milliseconds limit, const on_record& record);
 
 // In the child: one record to the parent. Throws std::system_error when the parent is gone.
 void write_record(const nlohmann::json& record);

@@ -8,7 +8,7 @@ namespace treadle::lab {
 
 std::span<const experiment* const> experiments() {
   // From the costs to what follows from them.
-  static constexpr std::array<const experiment*, 22> all{&switch_cost,
+  static constexpr std::array<const experiment*, 25> all{&switch_cost,
                                                          &create_cost_experiment,
                                                          &contended_lock,
                                                          &futex,
@@ -25,6 +25,9 @@ std::span<const experiment* const> experiments() {
                                                          &activations,
                                                          &preemption,
                                                          &priority_inversion,
+                                                         &signal_mask,
+                                                         &signal_delivery,
+                                                         &fork_experiment,
                                                          &servers,
                                                          &work_stealing,
                                                          &thread_pool,

@@ -93,6 +93,7 @@ const std::string_view page_script = R"js(
   function bars(plot) {
     const labels = plot.rows.map((row) => row.label);
     const colours = plot.rows.map((row) => colour(row.model));
+    const names_of_pair = plot.names || ["predicted", "measured"];
     const set = (label, field, fill) => ({
       label, values: plot.rows.map((row) => row[field]), data: plot.rows.map((row) => row[field]),
       backgroundColor: fill ? colours : "transparent", borderColor: colours, borderWidth: 2,
@@ -101,8 +102,8 @@ const std::string_view page_script = R"js(
     });
     return {
       type: "bar",
-      data: {labels, datasets: [set("predicted", "predicted", false),
-                                set("measured", "measured", true)]},
+      data: {labels, datasets: [set(names_of_pair[0], "predicted", false),
+                                set(names_of_pair[1], "measured", true)]},
       options: {
         indexAxis: "y", responsive: true, maintainAspectRatio: false, animation: false,
         scales: {

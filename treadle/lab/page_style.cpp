@@ -68,6 +68,7 @@ nav li { margin: .25rem 0; break-inside: avoid; }
 .many-to-one { background: var(--many-to-one); }
 .one-to-one { background: var(--one-to-one); }
 .many-to-many { background: var(--many-to-many); }
+.native { background: var(--soft); }
 .verdict {
   display: inline-block; padding: 0 .5em; border-radius: 1em; white-space: nowrap;
   font-size: .82em; line-height: 1.6;
@@ -77,6 +78,7 @@ nav li { margin: .25rem 0; break-inside: avoid; }
 .verdict.not-run { color: var(--not-run); background: var(--not-run-tint); }
 .scroll { overflow-x: auto; margin: 1rem 0 .5rem; }
 table { border-collapse: collapse; width: 100%; min-width: 34rem; font-size: .92rem; }
+table.ways { font-size: .82rem; }
 th { text-align: left; font-weight: 600; color: var(--soft); }
 th, td { padding: .35rem .6rem .35rem 0; border-top: 1px solid var(--line); vertical-align: top; }
 thead th { border-top: 0; }
@@ -118,6 +120,8 @@ footer {
   }
   tbody td.number:nth-child(3) { grid-column: 2; }
   tbody td.number:nth-child(4) { grid-column: 3; }
+  table.ways tbody tr { grid-template-columns: 1fr 1fr 1fr; }
+  table.ways tbody td:nth-child(n) { grid-column: auto; grid-row: auto; }
   tbody tr.why { border: 0; padding-top: 0; }
   tbody tr.why td:nth-child(1) { display: none; }
   tbody tr.why td:nth-child(2) { grid-column: 2 / 5; }

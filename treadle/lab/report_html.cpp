@@ -49,7 +49,9 @@ std::string counts(const verdict_count& of) {
   return text;
 }
 
-std::string head() {
+}  // namespace
+
+std::string page_head(std::string_view title) {
   return fmt::format(R"(<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -58,18 +60,20 @@ std::string head() {
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none';
  style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<title>Treadle lab: three threading models, measured</title>
+<title>{}</title>
 <style>
 {}</style>
 </head>
 <body>
 )",
-                     page_style);
+                     escaped(title), page_style);
 }
 
-std::string fact(std::string_view name, const std::string& value) {
+std::string page_fact(std::string_view name, std::string_view value) {
   return fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", escaped(name), escaped(value));
 }
+
+namespace {
 
 std::string quantity_card(const quantities& known, std::string_view name, std::string_view unit,
                           std::string_view meaning) {
@@ -116,15 +120,15 @@ std::string introduction(const lab_result& of, const machine_facts& machine) {
   text += quantity_card(of.known, "c_k", "ns", "a switch made by the kernel");
   text += quantity_card(of.known, "k_b", "B", "kernel memory of one kernel thread");
   text += "</div>\n<dl class=\"facts\">\n";
-  text += fact("Machine", fmt::format("{}, {} cores", machine.cpu, machine.cores));
-  text += fact("Memory", human(machine.memory_bytes, "B"));
-  text += fact("Kernel", machine.kernel);
-  text += fact("C library", "glibc " + machine.glibc);
-  text += fact("Compiler", machine.compiler);
-  text += fact("Treadle", machine.version);
-  text += fact("Date", machine.date);
-  text += fact("Busy with other programs", fmt::format("{:.0f} %", machine.busy * 100));
-  if (!machine.settings.empty()) text += fact("Settings", machine.settings);
+  text += page_fact("Machine", fmt::format("{}, {} cores", machine.cpu, machine.cores));
+  text += page_fact("Memory", human(machine.memory_bytes, "B"));
+  text += page_fact("Kernel", machine.kernel);
+  text += page_fact("C library", "glibc " + machine.glibc);
+  text += page_fact("Compiler", machine.compiler);
+  text += page_fact("Treadle", machine.version);
+  text += page_fact("Date", machine.date);
+  text += page_fact("Busy with other programs", fmt::format("{:.0f} %", machine.busy * 100));
+  if (!machine.settings.empty()) text += page_fact("Settings", machine.settings);
   text += "</dl>\n";
   if (const std::string warning = busy_warning(machine); !warning.empty()) {
     text += fmt::format("<p class=\"warning\"><b>Note:</b> {}.</p>\n", escaped(warning));
@@ -251,6 +255,13 @@ std::string embedded(const nlohmann::json& data) {
 
 }  // namespace
 
+std::string page_tail(const nlohmann::json& plots) {
+  return fmt::format(
+      "<script type=\"application/json\" id=\"data\">{}</script>\n<script>\n{}\n</script>\n"
+      "<script>\n{}</script>\n</body>\n</html>\n",
+      embedded(plots), chart_library(), page_script);
+}
+
 std::string escaped(std::string_view text) {
   std::string safe;
   for (const char each : text) {
@@ -304,7 +315,7 @@ std::string typeset(std::string_view text) {
 }
 
 std::string html_report(const lab_result& of, const machine_facts& machine) {
-  std::string page = head();
+  std::string page = page_head("Treadle lab: three threading models, measured");
   page += "<main>\n";
   page += introduction(of, machine);
   page += contents(of);
@@ -313,13 +324,7 @@ std::string html_report(const lab_result& of, const machine_facts& machine) {
       "</main>\n<footer>Made by <code>treadle lab</code> {}. Numbers belong to this machine and "
       "this hour; run it on yours.</footer>\n",
       escaped(machine.version));
-  page += fmt::format("<script type=\"application/json\" id=\"data\">{}</script>\n",
-                      embedded(plot_data(of)));
-  page += "<script>\n";
-  page += chart_library();
-  page += "\n</script>\n<script>\n";
-  page += page_script;
-  page += "</script>\n</body>\n</html>\n";
+  page += page_tail(plot_data(of));
   return page;
 }
 

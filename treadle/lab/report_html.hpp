@@ -5,6 +5,7 @@
 // are plain HTML, so that they can be read without scripts; only the plots need them.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,15 @@ std::string escaped(std::string_view text);
 
 // The same, set as a textbook would: c_u with a lowered u, <= and us as signs.
 std::string typeset(std::string_view text);
+
+// What every page of Treadle's begins and ends with; the end draws `plots`, a list of objects
+// {id, kind, unit, logarithmic, axis, rows} for canvases of that id; of bars, `names` may name the
+// two of a pair.
+std::string page_head(std::string_view title);
+std::string page_tail(const nlohmann::json& plots);
+
+// A line of a list of class "facts".
+std::string page_fact(std::string_view name, std::string_view value);
 
 // The parts of the page that do not depend on the result.
 extern const std::string_view page_style;

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/seat.hpp"
 
 namespace treadle::shim {
 namespace {
@@ -96,4 +97,23 @@ program_thread* thread_book::find(int id) noexcept {
   return one;
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"  // no standard layout by the letter
+constexpr std::size_t thread_book::offset_of_first() noexcept {
+  return offsetof(thread_book, first_);
+}
+
 }  // namespace treadle::shim
+
+extern "C"
+    [[gnu::used]] constinit const treadle::shim::debugger_table treadle_shim_debugger_table = {
+        .mark = {'t', 'r', 'd', 's', 'h', 'i', 'm', '1'},
+        .book = &treadle::shim::book,
+        .first = treadle::shim::thread_book::offset_of_first(),
+        .next = offsetof(treadle::shim::program_thread, next),
+        .id = offsetof(treadle::shim::program_thread, id),
+        .self = offsetof(treadle::shim::program_thread, self),
+        .last_call = offsetof(treadle::shim::program_thread, last_call),
+        .occupant = offsetof(treadle::shim::seat, occupant),
+};
+#pragma GCC diagnostic pop

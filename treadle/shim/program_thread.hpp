@@ -81,6 +81,8 @@ class thread_book {
 
   unsigned alive() const noexcept { return alive_.load(base::relaxed); }  // relaxed: a number
   unsigned most() const noexcept { return most_.load(base::relaxed); }
+  // For the debugger's table.
+  static constexpr std::size_t offset_of_first() noexcept;
   std::uint64_t created() const noexcept { return created_.load(base::relaxed); }
 
  private:
@@ -103,4 +105,20 @@ class thread_book {
 
 thread_book& threads() noexcept;
 
+// Where a debugger finds them (tools/gdb/treadle.py reads it word by word): which Treadle thread is
+// which of the program's, and who sits on a kernel thread's seat.
+struct debugger_table {
+  char mark[8];
+  const thread_book* book;
+  // Offsets, in the book, in a program_thread and in a seat.
+  std::uint64_t first;
+  std::uint64_t next;
+  std::uint64_t id;
+  std::uint64_t self;
+  std::uint64_t last_call;
+  std::uint64_t occupant;
+};
+
 }  // namespace treadle::shim
+
+extern "C" const treadle::shim::debugger_table treadle_shim_debugger_table;

@@ -5,6 +5,9 @@
 #include <new>
 
 #include "treadle/base/system_call.hpp"
+#include "treadle/thread/body.hpp"
+#include "treadle/thread/debugger_table.hpp"
+#include "treadle/thread/names.hpp"
 #include "treadle/thread/record_list.hpp"
 
 namespace treadle::core {
@@ -148,3 +151,32 @@ void record_pool::drain(record_cache& cache) noexcept {
 }
 
 }  // namespace treadle::core
+
+// Neither type is a standard layout by the letter; g++ and clang lay them out in order.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+extern "C" [[gnu::used]] constinit const treadle::core::debugger_table treadle_debugger_table = {
+    .mark = {'t', 'r', 'e', 'a', 'd', 'l', 'e', '1'},
+    .carving = &treadle::core::pool.slab,
+    .slabs = &treadle::core::pool.slabs,
+    .first_used = &treadle::core::first_slab_used,
+    .first_slab = treadle::core::first_slab,
+    .first_slab_bytes = treadle::core::first_slab_bytes,
+    .slab_bytes = treadle::core::slab_bytes,
+    .record_bytes = sizeof(treadle::core::thread),
+    .resume = offsetof(treadle::core::thread, resume),
+    .body = offsetof(treadle::core::thread, body),
+    .id = offsetof(treadle::core::thread, id),
+    .now = offsetof(treadle::core::thread, now),
+    .bound = offsetof(treadle::core::thread, bound),
+    .owner = offsetof(treadle::core::thread_body, owner),
+    .stack = offsetof(treadle::core::thread_body, stack),
+    .name = offsetof(treadle::core::thread_body, name),
+    .name_bytes = treadle::core::name_bytes,
+    .kernel_id = offsetof(treadle::core::thread_body, kernel_id),
+    .states = treadle::core::state_names,
+    .state_count = std::size(treadle::core::state_names),
+    .reasons = treadle::core::reason_names,
+    .reason_count = std::size(treadle::core::reason_names),
+};
+#pragma GCC diagnostic pop
