@@ -284,6 +284,7 @@ const refusal refusals[] = {
     {"run_without_program", {"run"}, {}, {"program"}},
     {"run_model", {"run", "--model=banana", "--", "true"}, {}, {"--model", "banana", "m:n"}},
     {"run_width", {"run", "--width=0", "--", "true"}, {}, {"--width", "0"}},
+    {"run_workers", {"run", "--workers=0", "--", "true"}, {}, {"--workers", "0"}},
     {"run_stack", {"run", "--stack=1K", "--", "true"}, {}, {"--stack", "1K", "16384"}},
     {"run_guard", {"run", "--guard=9M", "--", "true"}, {}, {"--guard", "9M", "1048576"}},
     {"run_variable", {"run", "--", "true"}, {{"TREADLE_WIDTH", "x"}}, {"TREADLE_WIDTH", "x"}}};

@@ -56,7 +56,9 @@ void check(const compare_arguments& arguments, checked_arguments& into) {
   plan.models = chosen_models(arguments.models);
   runtime_options options;
   options.model = model::many_to_many;
-  if (!arguments.workers.empty()) options.width = parse_width("--workers", arguments.workers);
+  if (!arguments.workers.empty()) {
+    options.width = parse_width(arguments.workers_option, arguments.workers);
+  }
   static_cast<void>(resolve(options));  // throws for a bad TREADLE_* variable
   plan.workers = arguments.workers;
   if (arguments.program.empty()) {

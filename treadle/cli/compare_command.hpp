@@ -8,12 +8,13 @@ namespace treadle::cli {
 
 struct compare_arguments {
   std::string runs = "5";
-  std::string timeout = "300";      // seconds
-  std::vector<std::string> models;  // empty: all
-  std::string workers;              // empty: as the environment says
-  std::string input_file;           // empty: nothing to read
-  std::string json_file;            // empty: none
-  std::string report_file;          // empty: none
+  std::string timeout = "300";               // seconds
+  std::vector<std::string> models;           // empty: all
+  std::string workers;                       // empty: as the environment says
+  std::string workers_option = "--workers";  // the word by which it was given
+  std::string input_file;                    // empty: nothing to read
+  std::string json_file;                     // empty: none
+  std::string report_file;                   // empty: none
   std::vector<std::string> program;
 };
 

@@ -35,11 +35,25 @@ CLI::App* add_lab(CLI::App& app, cli::lab_arguments& arguments) {
   return lab;
 }
 
+// Two words for one setting; a complaint is about the one that was used.
+void add_width(CLI::App& to, std::string& width, std::string& option) {
+  for (const char* word : {"--width", "--workers"}) {
+    to.add_option_function<std::string>(
+          word,
+          [&width, &option, word](const std::string& text) {
+            width = text;
+            option = word;
+          },
+          "processors of m:n")
+        ->type_name("N");
+  }
+}
+
 CLI::App* add_run(CLI::App& app, cli::run_arguments& arguments) {
   CLI::App* const run =
       app.add_subcommand("run", "start a program under a threading model of your choice");
   run->add_option("--model", arguments.model, "m:1, 1:1 or m:n")->type_name("MODEL");
-  run->add_option("--width,--workers", arguments.width, "processors of m:n")->type_name("N");
+  add_width(*run, arguments.width, arguments.width_option);
   run->add_option("--stack", arguments.stack, "stack of each thread, as 256K or 1M")
       ->type_name("SIZE");
   run->add_option("--guard", arguments.guard, "guard below each stack")->type_name("SIZE");
@@ -63,7 +77,7 @@ CLI::App* add_compare(CLI::App& app, cli::compare_arguments& arguments) {
   compare->add_option("--model", arguments.models, "these models only: m:1, 1:1, m:n")
       ->delimiter(',')
       ->type_name("MODEL,...");
-  compare->add_option("--width,--workers", arguments.workers, "processors of m:n")->type_name("N");
+  add_width(*compare, arguments.workers, arguments.workers_option);
   compare
       ->add_option("--stdin", arguments.input_file, "what the program reads; nothing unless told")
       ->type_name("FILE");

@@ -47,7 +47,8 @@ model check(const run_arguments& arguments) {
       throw std::invalid_argument(complaint("--model", arguments.model, "m:1, 1:1 and m:n"));
     }
   }
-  if (!arguments.width.empty()) options.width = parse_width("--width", arguments.width);
+  if (!arguments.width.empty())
+    options.width = parse_width(arguments.width_option, arguments.width);
   check_size("--stack", arguments.stack, stack_bytes_min, stack_bytes_max);
   check_size("--guard", arguments.guard, 0, guard_bytes_max);
   if (!arguments.stack.empty()) options.stack_bytes = parse_bytes("--stack", arguments.stack);

@@ -13,6 +13,7 @@ struct run_arguments {
   // Empty: left as the environment has it.
   std::string model;
   std::string width;
+  std::string width_option = "--width";  // the word by which it was given
   std::string stack;
   std::string guard;
   std::string stats_file;
