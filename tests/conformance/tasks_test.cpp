@@ -338,6 +338,35 @@ TYPED_TEST(TaskHogs, AComputingTaskKeepsNothingForItself) {
   });
 }
 
+// Also when the watch sleeps again, because all others wait.
+TYPED_TEST(TaskHogs, WhatAComputingTaskWakesGoesOnElsewhere) {
+  if (!this->preempts()) GTEST_SKIP() << "nobody is preempted here";
+  this->in([] {
+    constexpr int turns = 3;
+    counting_semaphore<> turn(0);
+    std::atomic<int> steps{0};
+    const auto goes_on = [&]() -> task<> {
+      for (int i = 0; i < turns; ++i) {
+        co_await co::acquire(turn);
+        steps.fetch_add(1);
+      }
+    };
+    const auto computes = [&]() -> task<> {
+      auto child = spawn(goes_on());
+      for (int i = 1; i <= turns; ++i) {
+        turn.release();
+        while (steps.load(std::memory_order_relaxed) < i) {
+        }
+        const auto until = std::chrono::steady_clock::now() + 50ms;
+        while (std::chrono::steady_clock::now() < until) {
+        }
+      }
+      co_await std::move(child);
+    };
+    block_on(computes());
+  });
+}
+
 TYPED_TEST(TaskHogs, ABlockingCallThatNobodyAnnouncedStopsNoOther) {
   if (!this->sees_blocked()) GTEST_SKIP() << "nobody sees blocked workers here";
   this->in([] {

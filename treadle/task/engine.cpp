@@ -88,7 +88,9 @@ void engine::make_ready(core::thread& claimed) noexcept {
 
 void engine::push(core::thread& record) noexcept {
   carrier* const mine = current_carrier_or_null();
-  if (mine == nullptr || &mine->of_ != this || mine->away_ != 0) {
+  // relaxed: a carrier written off this moment is looked at once more by the watch, which is awake
+  if (mine == nullptr || &mine->of_ != this || mine->away_ != 0 ||
+      mine->written_off_.load(base::relaxed)) {
     injected_.push(&record);
     if (idle_.load(base::seq_cst) != 0) wake_one();  // seq_cst: see the file head
     return;

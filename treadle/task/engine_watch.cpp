@@ -80,6 +80,8 @@ void engine::keep_watch() noexcept {
   {
     const base::guard hold(lock_);
     watcher_ = &core::current_thread();
+    // Nobody could tell us.
+    if (watch_ends_) core::scheduler_port::unpark(*watcher_);
   }
   base::deadline until = base::deadline::after(watch_interval);
   for (;;) {
