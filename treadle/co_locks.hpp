@@ -7,6 +7,7 @@
 #include "treadle/co_access.hpp"
 #include "treadle/condition_variable.hpp"
 #include "treadle/mutex.hpp"
+#include "treadle/priority_inheritance_mutex.hpp"
 #include "treadle/shared_mutex.hpp"
 
 namespace treadle::co {
@@ -47,6 +48,10 @@ class [[nodiscard]] lock_of {
     if constexpr (any_recursive_mutex<Mutex>) {
       auto& counted = access::counted(from);
       if (access::leaves_last(counted, *holder_)) access::raw(counted).unlock_as(*holder_);
+    } else if constexpr (std::is_same_v<Mutex, priority_inheritance_mutex>) {
+      const bool to_a_higher = access::raw(from).unlock_as(*holder_);
+      holder_->scheduler->tasks->end_hold(*holder_);
+      if (to_a_higher) core::current_thread().scheduler->yield();
     } else if constexpr (Mode == lock_mode::shared) {
       access::raw(from).unlock_shared();
     } else {
@@ -90,6 +95,8 @@ auto lock_within(Mutex& of, wait_limit limit) noexcept {
 
 // co_await gives a lock_of, within a limit one that may own nothing. Misuse is fatal: locking again
 // what the task holds, unless the mutex is recursive: that is free after as many unlocks.
+// A priority_inheritance_mutex that a task holds lends its level to all carriers of the runtime's
+// tasks; a task that waits for one lends the normal level. std::bad_alloc where it cannot be noted.
 [[nodiscard]] inline auto lock(mutex& of) noexcept {
   return detail::lock_for_ever<tasks::mutex_wait, lock_mode::exclusive>(of);
 }
@@ -98,6 +105,13 @@ auto lock_within(Mutex& of, wait_limit limit) noexcept {
 }
 [[nodiscard]] inline auto lock(timed_mutex& of, wait_limit limit) noexcept {
   return detail::lock_within<tasks::mutex_wait, lock_mode::exclusive>(of, std::move(limit));
+}
+[[nodiscard]] inline auto lock(priority_inheritance_mutex& of) noexcept {
+  return detail::lock_for_ever<tasks::inheriting_mutex_wait, lock_mode::exclusive>(of);
+}
+[[nodiscard]] inline auto lock(priority_inheritance_mutex& of, wait_limit limit) noexcept {
+  return detail::lock_within<tasks::inheriting_mutex_wait, lock_mode::exclusive>(of,
+                                                                                 std::move(limit));
 }
 template <any_recursive_mutex Mutex>
 [[nodiscard]] auto lock(Mutex& of) noexcept {

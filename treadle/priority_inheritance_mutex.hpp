@@ -51,6 +51,8 @@ class priority_inheritance_mutex {
   bool try_lock(const wait_limit& limit) { return raw_.lock_within(limit); }
 
  private:
+  friend struct co::access;
+
   sync::raw_inheriting_mutex raw_;
 };
 

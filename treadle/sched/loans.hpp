@@ -173,7 +173,7 @@ struct basic_loans {
 // The runtime's own.
 struct loan_ground {
   static base::spin_lock& book() noexcept;
-  static thread_loans& notes_of(thread& which) noexcept { return which.body->loans; }
+  static thread_loans& notes_of(thread& which) noexcept { return which.scheduler->loans_of(which); }
   static int apply(thread& which, thread_level wanted) noexcept {
     return which.scheduler->set_level(which, wanted);
   }

@@ -141,6 +141,8 @@ class scheduler_port {
   // Frees a thread that has ended and that nobody else refers to. May wait for its kernel thread.
   virtual void reap(thread& finished) noexcept = 0;
 
+  // What a thread of this scheduler lends and has been lent. With the lock of all loans held.
+  virtual thread_loans& loans_of(thread& which) noexcept { return which.body->loans; }
   // Changes the level of a thread of this scheduler, also one that is ready in a queue. With the
   // lock of all loans held. 0, or the errno with which the kernel refused.
   virtual int set_level(thread& which, thread_level wanted) noexcept = 0;

@@ -50,10 +50,6 @@ class basic_inheriting_mutex {
   bool try_lock() noexcept;
   void unlock() noexcept;
 
- private:
-  using alarm = typename Ground::alarm;
-  using loans = core::basic_loans<Ground>;
-
   struct lending_waiter : waiter {
     explicit lending_waiter(core::thread& waiting) noexcept
         : waiter(waiting), lent(waiting, *this) {}
@@ -62,6 +58,19 @@ class basic_inheriting_mutex {
       lending_waiter& node;
     } lent;
   };
+
+  // For waits that are no thread's; the hold is begun and ended around them by whoever waits.
+  // False when the node is listed, and is granted or taken out.
+  bool lock_or_enlist(lending_waiter& mine) noexcept;
+  // After a time-out or a stop: true when it has left the list; false when it was chosen, and then
+  // the grant has come, or comes.
+  bool take_out(lending_waiter& mine) noexcept;
+  // Whether the next holder is of a higher level than `holder` then is: the caller gives way.
+  [[nodiscard]] bool unlock_as(core::thread& holder) noexcept;
+
+ private:
+  using alarm = typename Ground::alarm;
+  using loans = core::basic_loans<Ground>;
 
   static constexpr std::uintptr_t waiters = 1;
 
@@ -80,8 +89,8 @@ class basic_inheriting_mutex {
   bool lock_for(std::string_view call, base::deadline until, const alarm* stop) noexcept;
   bool wait_in_list(core::thread& self, base::deadline until, const alarm* stop) noexcept;
   bool queue(lending_waiter& mine) noexcept;
-  bool give_up(lending_waiter& mine) noexcept;
   bool pass_on(core::thread& self) noexcept;
+  void check_not_held(std::string_view call, const core::thread& self) const noexcept;
   void destroyed_in_use() const noexcept;
   [[noreturn]] static void fail_misuse(std::string_view call, std::string_view text,
                                        const core::thread* holder) noexcept;

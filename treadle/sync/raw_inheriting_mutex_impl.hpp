@@ -42,12 +42,18 @@ void basic_inheriting_mutex<Ground>::fail_misuse(std::string_view call, std::str
 }
 
 template <class Ground>
-bool basic_inheriting_mutex<Ground>::lock_for(std::string_view call, base::deadline until,
-                                              const alarm* stop) noexcept {
-  core::thread& self = Ground::self();
+void basic_inheriting_mutex<Ground>::check_not_held(std::string_view call,
+                                                    const core::thread& self) const noexcept {
   // relaxed: only we could have written our name
   if (holder_in(word_.load(base::relaxed)) == &self) [[unlikely]]
     fail_misuse(call, "the calling thread holds it already", nullptr);
+}
+
+template <class Ground>
+bool basic_inheriting_mutex<Ground>::lock_for(std::string_view call, base::deadline until,
+                                              const alarm* stop) noexcept {
+  core::thread& self = Ground::self();
+  check_not_held(call, self);
   Ground::begin_hold(self);
   if (take(self) || wait_in_list(self, until, stop)) return true;
   Ground::end_hold(self);
@@ -76,7 +82,15 @@ bool basic_inheriting_mutex<Ground>::wait_in_list(core::thread& self, base::dead
   lending_waiter mine(self);
   if (!queue(mine)) return true;
   if (Ground::wait(mine, until, stop)) return true;
-  return !give_up(mine);
+  if (take_out(mine)) return false;
+  Ground::wait(mine, base::deadline::never(), nullptr);
+  return true;
+}
+
+template <class Ground>
+bool basic_inheriting_mutex<Ground>::lock_or_enlist(lending_waiter& mine) noexcept {
+  check_not_held("lock", *mine.who);
+  return take(*mine.who) || !queue(mine);
 }
 
 // False when it was free, and is ours.
@@ -98,37 +112,34 @@ bool basic_inheriting_mutex<Ground>::queue(lending_waiter& mine) noexcept {
   return true;
 }
 
-// After a time-out or a stop: true when it has left the list; false when it was chosen, and then
-// the grant has come.
 template <class Ground>
-bool basic_inheriting_mutex<Ground>::give_up(lending_waiter& mine) noexcept {
-  {
-    const base::guard hold(Ground::book());
-    if (!mine.popped) {
-      loans::end(mine.lent);
-      // relaxed: the list is published by the book
-      if (source_.first == nullptr) word_.fetch_and(~waiters, base::relaxed);
-      return true;
-    }
-  }
-  Ground::wait(mine, base::deadline::never(), nullptr);
-  return false;
+bool basic_inheriting_mutex<Ground>::take_out(lending_waiter& mine) noexcept {
+  const base::guard hold(Ground::book());
+  if (mine.popped) return false;
+  loans::end(mine.lent);
+  // relaxed: the list is published by the book
+  if (source_.first == nullptr) word_.fetch_and(~waiters, base::relaxed);
+  return true;
 }
 
 template <class Ground>
 void basic_inheriting_mutex<Ground>::unlock() noexcept {
   core::thread& self = Ground::self();
-  std::uintptr_t seen = name_of(self);
-  bool to_a_higher = false;
-  // release: pairs with whoever takes the mutex next
-  if (!word_.compare_exchange_strong(seen, 0, base::release, base::relaxed)) [[unlikely]] {
-    if (holder_in(seen) != &self) {
-      fail_misuse("unlock", "the calling thread does not hold it", holder_in(seen));
-    }
-    to_a_higher = pass_on(self);
-  }
+  const bool to_a_higher = unlock_as(self);
   Ground::end_hold(self);
   if (to_a_higher) Ground::give_way();
+}
+
+template <class Ground>
+bool basic_inheriting_mutex<Ground>::unlock_as(core::thread& holder) noexcept {
+  std::uintptr_t seen = name_of(holder);
+  // release: pairs with whoever takes the mutex next
+  if (word_.compare_exchange_strong(seen, 0, base::release, base::relaxed)) [[likely]]
+    return false;
+  if (holder_in(seen) != &holder) {
+    fail_misuse("unlock", "the calling thread does not hold it", holder_in(seen));
+  }
+  return pass_on(holder);
 }
 
 // Whether the next holder is of a higher level than we are now.

@@ -24,6 +24,7 @@
 #include "treadle/queue/inject_queue.hpp"
 #include "treadle/task/carrier.hpp"
 #include "treadle/task/clock.hpp"
+#include "treadle/task/loan_table.hpp"
 
 namespace treadle::tasks {
 
@@ -44,7 +45,8 @@ class task_port final : public core::scheduler_port {
   int fork(core::thread&, core::fork_point&) noexcept override;
   void join(core::thread&) noexcept override;
   void reap(core::thread& finished) noexcept override;
-  // A level is kept for who asks for it: tasks go in the order in which they became ready.
+  // Of what a task has been lent. Tasks go in the order in which they became ready, whatever it is.
+  core::thread_loans& loans_of(core::thread& which) noexcept override;
   int set_level(core::thread& which, core::thread_level wanted) noexcept override;
   unsigned width() const noexcept override;
   core::scheduler_counters counters() const noexcept override;
@@ -97,6 +99,11 @@ class engine {
   // Has `frame` resumed by the calling carrier once the running one has come back.
   static void resume_next(void* frame) noexcept { current_carrier().next_ = frame; }
 
+  // Around the time that a task, whose record this is, holds or waits for an inheriting mutex.
+  // std::bad_alloc before it.
+  void begin_hold(core::thread& record);
+  void end_hold(core::thread& record) noexcept;
+
   // No carrier waits for work any longer than there are tasks. Once, before the runtime waits for
   // its threads.
   void end() noexcept;
@@ -139,6 +146,11 @@ class engine {
   void count_again(carrier& mine) noexcept;
   void recount(carrier& mine) noexcept;
 
+  core::thread_loans& loans_of(core::thread& record) noexcept;
+  void change_level(core::thread& record, core::thread_level wanted) noexcept;
+  core::priority highest_lent() const noexcept;
+  void take_seat_as(carrier& mine, core::thread& self) noexcept;
+
   void carry(carrier& mine) noexcept;
   bool step(carrier& mine) noexcept;
   void run(carrier& mine, core::thread& record) noexcept;
@@ -168,6 +180,12 @@ class engine {
   base::atomic<std::uint32_t> wakers_{0};  // foreign kernel threads in make_ready()
   // Written under lock_: seats ever taken, in the order of `seats_`.
   base::atomic<unsigned> seats_taken_{0};
+
+  // Guarded by the book of loans, which is locked before lock_.
+  loan_table loans_;
+  unsigned lent_to_tasks_[2] = {};  // how many are lent a level above the normal one
+  core::priority carriers_level_ = core::priority::normal;
+  bool changes_carriers_ = false;
 
   base::spin_lock lock_;
   // Guarded by lock_.

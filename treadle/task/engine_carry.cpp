@@ -8,10 +8,7 @@ namespace treadle::tasks {
 
 void engine::carry(carrier& mine) noexcept {
   core::thread& self = core::current_thread();
-  {
-    const base::guard hold(lock_);
-    mine.record_ = &self;
-  }
+  take_seat_as(mine, self);
   self.scheduler = &mine;
   do {
     while (step(mine)) {

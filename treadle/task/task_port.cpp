@@ -29,8 +29,11 @@ core::scheduler_counters task_port::counters() const noexcept { return {}; }
 
 void task_port::make_ready(core::thread& claimed) noexcept { tasks->make_ready(claimed); }
 void task_port::reap(core::thread& finished) noexcept { engine::free_record(finished); }
+core::thread_loans& task_port::loans_of(core::thread& which) noexcept {
+  return tasks->loans_of(which);
+}
 int task_port::set_level(core::thread& which, core::thread_level wanted) noexcept {
-  which.level.store(wanted, base::relaxed);  // relaxed: see thread::is_levelled()
+  tasks->change_level(which, wanted);
   return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "treadle/sync/raw_channel.hpp"
 #include "treadle/sync/raw_condition.hpp"
 #include "treadle/sync/raw_event.hpp"
+#include "treadle/sync/raw_inheriting_mutex.hpp"
 #include "treadle/sync/raw_latch.hpp"
 #include "treadle/sync/raw_mutex.hpp"
 #include "treadle/sync/raw_once.hpp"
@@ -136,6 +137,32 @@ struct recursive_mutex_wait : mutex_wait {
   }
 
   unsigned* depth;
+};
+
+// The same of a mutex that lends its holder the level of who waits.
+struct inheriting_mutex_wait {
+  static constexpr core::wait_reason why = core::wait_reason::mutex;
+  using node = sync::raw_inheriting_mutex::lending_waiter;
+
+  static bool try_now() noexcept { return false; }
+  void make(node* where, core::thread& self) {
+    self.scheduler->tasks->begin_hold(self);
+    holder = &self;
+    ::new (where) node(self);
+  }
+  bool enlist(node& mine) noexcept { return on->lock_or_enlist(mine); }
+  static bool complete(node&, bool) noexcept { return true; }
+  bool withdraw(node& mine) noexcept {
+    core::thread& who = *mine.who;
+    if (!on->take_out(mine)) return false;
+    who.scheduler->tasks->end_hold(who);
+    return true;
+  }
+  core::thread* result() const noexcept { return holder; }
+  core::thread* result_within(bool granted) const noexcept { return granted ? holder : nullptr; }
+
+  sync::raw_inheriting_mutex* on;
+  core::thread* holder = nullptr;
 };
 
 template <bool Writes>
