@@ -2,7 +2,8 @@
 // yet, and another one computes. Plain pthreads; run it under each model with `treadle run`.
 //
 // In a many-to-one library that knows nothing of read(), the first thread stops the second, and
-// this program never ends. Under every model of Treadle the reader parks, and only the reader.
+// this program never ends: `treadle run --model m:1 --pure` shows that, and its watchdog says so.
+// Under every model of Treadle the reader otherwise parks, and only the reader.
 #include <pthread.h>
 #include <unistd.h>
 

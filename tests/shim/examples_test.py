@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The textbook's two programs show under each model what the textbook says.
+"""The textbook's two programs show under each model what the textbook says, and under --pure what
+it says of a library that knows nothing of system calls.
 
 TREADLE_REPEAT=N runs each N times.
 """
@@ -38,6 +39,14 @@ def main():
             for workers in (1, 2):
                 check(f"reader under {model}, {workers} workers", under(model, workers, reader),
                       lambda text: text == READER)
+        check("counters under --pure", under("m:1", 1, counters, options=["--pure"]),
+              lambda text: text.endswith(SERIAL))
+        stopped = under("m:1", 1, reader, options=["--pure", "--watchdog", "0.2"])
+        failures.check(stopped.returncode == 3 and stopped.stdout == ""
+                       and stopped.stderr.count("\n") == 1
+                       and all(part in stopped.stderr for part in ("watchdog", "in read()",
+                                                                  "1 other that could run")),
+                       f"reader under --pure: {describe(stopped)}")
     failures.end()
 
 

@@ -63,6 +63,11 @@ CLI::App* add_run(CLI::App& app, cli::run_arguments& arguments) {
                 "where Treadle cannot run the program: run it natively, with a warning");
   run->add_flag("--no-children", arguments.spares_children,
                 "the program only; what it executes runs natively");
+  run->add_flag("--pure", arguments.is_pure,
+                "m:1 as in the textbook: a system call that blocks stops all threads");
+  run->add_option("--watchdog", arguments.watchdog,
+                  "with --pure: say when that lasts so long, 2 unless told, 0 for never")
+      ->type_name("SECONDS");
   run->add_option("program", arguments.program, "the program and its arguments, after --")
       ->type_name("PROGRAM [ARGUMENTS]");
   run->positionals_at_end();

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -61,9 +63,31 @@ model check(const run_arguments& arguments) {
   return settings.model;
 }
 
+// What the shim gets for --pure and --watchdog: milliseconds, or nothing.
+std::string pure_setting(const run_arguments& arguments, model chosen) {
+  if (!arguments.is_pure) {
+    if (arguments.watchdog.empty()) return {};
+    throw std::invalid_argument("--watchdog is given without --pure, allowed is: both together");
+  }
+  if (chosen != model::many_to_one) {
+    throw std::invalid_argument(complaint("the model of --pure", to_string(chosen), "m:1"));
+  }
+  if (arguments.watchdog.empty()) return "2000";
+  constexpr double most = 86'400;
+  double seconds = -1;
+  const char* const end = arguments.watchdog.data() + arguments.watchdog.size();
+  const auto found = std::from_chars(arguments.watchdog.data(), end, seconds);
+  if (found.ec != std::errc() || found.ptr != end || !(seconds >= 0) || seconds > most) {
+    throw std::invalid_argument(
+        complaint("--watchdog", arguments.watchdog, fmt::format("0 to {} seconds", most)));
+  }
+  return fmt::format("{:.0f}", std::ceil(seconds * 1000));
+}
+
 // Puts the shim in front of the program. False, after one line, when that cannot be and nothing is
 // to be run instead.
 bool prepare_shim(const run_arguments& arguments, model chosen) {
+  const std::string pure = pure_setting(arguments, chosen);
   const program_file program = look_at_program(arguments.program.front());
   const auto refuse = [&](const std::string& why) {
     const char* what = arguments.falls_back ? "; it runs without Treadle" : "";
@@ -72,11 +96,12 @@ bool prepare_shim(const run_arguments& arguments, model chosen) {
   };
   if (program.kind == program_kind::unreadable) return true;  // exec says why
   if (program.kind == program_kind::brings_treadle || chosen == model::one_to_one) {
-    if (arguments.stats_file.empty()) return true;
-    return refuse(fmt::format(
-        "--stats needs the shim, which '{}' runs without ({})", arguments.program.front(),
-        program.kind == program_kind::brings_treadle ? "it is built with Treadle"
-                                                     : "under 1:1 its threads are libc's own"));
+    if (arguments.stats_file.empty() && !arguments.is_pure) return true;
+    return refuse(fmt::format("{} needs the shim, which '{}' runs without ({})",
+                              arguments.is_pure ? "--pure" : "--stats", arguments.program.front(),
+                              program.kind == program_kind::brings_treadle
+                                  ? "it is built with Treadle"
+                                  : "under 1:1 its threads are libc's own"));
   }
   if (program.kind == program_kind::not_for_shim) {
     return refuse(fmt::format("'{}' {}", program.path, program.why));
@@ -88,6 +113,7 @@ bool prepare_shim(const run_arguments& arguments, model chosen) {
     return refuse(error.what());
   }
   preload(library);
+  set("TREADLE_PURE", pure);
   if (arguments.falls_back) set("TREADLE_FALLBACK", "on");
   if (arguments.spares_children) set("TREADLE_CHILDREN", "off");
   if (!arguments.stats_file.empty()) {

@@ -19,6 +19,8 @@ struct run_arguments {
   std::string stats_file;
   bool falls_back = false;  // rather run natively, with a warning, than be refused
   bool spares_children = false;
+  bool is_pure = false;              // what blocks stops all threads, as in the textbook's m:1
+  std::string watchdog;              // seconds
   std::vector<std::string> program;  // and its arguments
 };
 

@@ -9,7 +9,9 @@
 #include "treadle/shim/children.hpp"
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/order.hpp"
+#include "treadle/shim/pure.hpp"
 #include "treadle/shim/signals.hpp"
+#include "treadle/shim/takeover.hpp"
 #include "treadle/shim/timers.hpp"
 
 namespace treadle::shim {
@@ -50,18 +52,21 @@ void attend() noexcept {
   const int process = static_cast<int>(kernel_call(SYS_getpid));
   // Guess: a thread on its way into a call that blocks misses a reminder at most so long.
   constexpr timespec soon{0, 5'000'000};
+  constexpr timespec watchdog_look{0, watchdog_look_nanoseconds};
+  const timespec* const later = chosen().is_pure ? &watchdog_look : nullptr;
   const std::uint64_t all = ~(faults | bit_of(order_signal));
   bool waiting = false;
   for (;;) {
     siginfo_t info{};
     const long found =
-        kernel_call(SYS_rt_sigtimedwait, &all, &info, waiting ? &soon : nullptr, sizeof(all));
+        kernel_call(SYS_rt_sigtimedwait, &all, &info, waiting ? &soon : later, sizeof(all));
     if (found > 0) {
       if (found == SIGCHLD) wake_parents();
       const bool reminded = found == reminder && info.si_code == SI_TKILL && info.si_pid == process;
       if (!reminded) send_on(info);
     }
     waiting = remind();
+    if (later != nullptr) look_who_blocks();
   }
 }
 

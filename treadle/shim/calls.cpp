@@ -14,6 +14,7 @@
 #include "treadle/shim/privileges.hpp"
 #include "treadle/shim/processes.hpp"
 #include "treadle/shim/program_thread.hpp"
+#include "treadle/shim/pure.hpp"
 #include "treadle/shim/seat.hpp"
 #include "treadle/shim/signals.hpp"
 #include "treadle/shim/sleeping.hpp"
@@ -51,7 +52,7 @@ struct call_table {
   // Answered by the runtime alone; where a thread waits, its worker may still go to sleep.
   bool spares_kernel[table_size] = {};
 
-  constexpr call_table() noexcept {
+  constexpr explicit call_table(bool is_pure) noexcept {
     of[SYS_futex] = serve_futex;
     of[SYS_sched_yield] = serve_yield;
     of[SYS_clone] = of[SYS_clone3] = serve_clone;
@@ -99,6 +100,7 @@ struct call_table {
                                SYS_futex_waitv}) {
       of[blocking] = pass_on_blocking_call;
     }
+    if (is_pure) serve_purely_what_blocks();
   }
   constexpr void add_identity() noexcept {
     of[SYS_gettid] = serve_gettid;
@@ -150,6 +152,23 @@ struct call_table {
     of[SYS_fcntl] = serve_fcntl;
     of[SYS_wait4] = of[SYS_waitid] = serve_wait_for_child;
   }
+  // Where a call brings a mask, others wait for it as ever: the kernel would open its own thread to
+  // signals.
+  constexpr void serve_purely_what_blocks() noexcept {
+    for (served& one : of) {
+      if (one == pass_on_blocking_call) one = serve_purely;
+    }
+    for (const int waits :
+         {SYS_read, SYS_readv, SYS_write, SYS_writev, SYS_recvfrom, SYS_recvmsg, SYS_sendto,
+          SYS_sendmsg, SYS_accept, SYS_accept4, SYS_poll, SYS_select, SYS_epoll_wait, SYS_nanosleep,
+          SYS_clock_nanosleep, SYS_wait4, SYS_waitid}) {
+      of[waits] = serve_purely;
+    }
+    for (const int waits : {SYS_ppoll, SYS_pselect6, SYS_epoll_pwait}) {
+      of[waits] = serve_purely_without_mask;
+    }
+  }
+  static long serve_purely_without_mask(saved_call& call) noexcept;
   static long pass_on_blocking_call(saved_call& call) noexcept { return pass_on_blocking(call); }
 
   // The door's own numbers lie behind all of the kernel's.
@@ -163,9 +182,30 @@ struct call_table {
   }
 };
 
-constexpr call_table table;
+constexpr call_table table(false);
+constexpr call_table pure_table(true);
+// Fixed once threads run.
+constinit const call_table* in_force = &table;
+
+// pselect6() brings its mask as a pair of address and size.
+bool brings_mask(const saved_call& call) noexcept {
+  switch (call.number) {
+    case SYS_ppoll:
+      return call.arguments[3] != 0;
+    case SYS_epoll_pwait:
+      return call.arguments[4] != 0;
+    default:
+      return call.arguments[5] != 0 && *reinterpret_cast<const std::uint64_t*>(call.arguments[5]);
+  }
+}
+
+long call_table::serve_purely_without_mask(saved_call& call) noexcept {
+  return brings_mask(call) ? table.find(call.number)(call) : serve_purely(call);
+}
 
 }  // namespace
+
+void serve_all_purely() noexcept { in_force = &pure_table; }
 
 long pass_on(const saved_call& call) noexcept {
   return kernel_call(call.number, call.arguments[0], call.arguments[1], call.arguments[2],
@@ -189,7 +229,7 @@ long pass_on_blocking(const saved_call& call) noexcept {
 
 long serve(saved_call& call) noexcept {
   call.caller->last_call = call.number;
-  const served answer = table.find(call.number);
+  const served answer = in_force->find(call.number);
   if (answer != nullptr && call.number < table_size && table.spares_kernel[call.number]) {
     base::atomic<std::uint64_t>& avoided = statistics().avoided;
     avoided.store(avoided.load(base::relaxed) + 1, base::relaxed);  // relaxed: roughly, as `calls`

@@ -8,6 +8,10 @@ namespace treadle::shim {
 // Runtime's side. The result, as the kernel would say it.
 long serve(saved_call& call) noexcept;
 
+// From now on what may block blocks all threads (pure.hpp). Before a thread of the program runs in
+// the runtime.
+void serve_all_purely() noexcept;
+
 // To the kernel, as it is.
 long pass_on(const saved_call& call) noexcept;
 // The same for one that may block for long: meanwhile others run, where the model can do that.

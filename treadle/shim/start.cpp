@@ -87,6 +87,15 @@ bool another_treadle_is_there() noexcept {
   return found;
 }
 
+// Of digits only, as `treadle run` writes it; libc's own functions are not ready yet.
+std::int64_t milliseconds_in(const char* text) noexcept {
+  std::int64_t found = 0;
+  for (; *text >= '0' && *text <= '9' && found < 1'000'000'000; ++text) {
+    found = found * 10 + (*text - '0');
+  }
+  return found;
+}
+
 // What this program executes runs natively: its LD_PRELOAD is without us, who are first in it.
 void spare_children(char** environment) noexcept {
   constexpr const char name[] = "LD_PRELOAD=";
@@ -122,6 +131,11 @@ void lie_in_wait() noexcept {
   const char* fallback = find(environment, "TREADLE_FALLBACK");
   all.falls_back = fallback != nullptr && std::strcmp(fallback, "on") == 0;
   all.stats_file = find(environment, "TREADLE_STATS");
+  const char* limit = find(environment, "TREADLE_PURE");
+  if (limit != nullptr && model != nullptr && std::strcmp(model, "m:1") == 0) {
+    all.is_pure = true;
+    all.watchdog_nanoseconds = milliseconds_in(limit) * 1'000'000;
+  }
   if (another_treadle_is_there()) return;
   const char* missing = what_is_missing();
   if (missing == nullptr) missing = patch_first_sites();

@@ -13,6 +13,7 @@
 #include "treadle/runtime.hpp"
 #include "treadle/sched/join.hpp"
 #include "treadle/shim/attendant.hpp"
+#include "treadle/shim/calls.hpp"
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/identity.hpp"
 #include "treadle/shim/kernel_call.hpp"
@@ -77,6 +78,7 @@ void run_attendant() noexcept {
   restore(before);
   if (opened_runtime == nullptr) return advance(failed);
   the_runtime.store(opened_runtime, base::release);  // pairs with own_runtime()
+  if (all_settings.is_pure) serve_all_purely();
   wrap_slice_signal();
   trap_calls();
   prepare_orders();

@@ -23,6 +23,8 @@ namespace treadle::shim {
 struct settings {
   bool falls_back = false;  // go on natively, with a warning, where we cannot take over
   const char* stats_file = nullptr;
+  bool is_pure = false;                   // pure.hpp; in m:1 only
+  std::int64_t watchdog_nanoseconds = 0;  // its limit; 0: none
 };
 settings& chosen() noexcept;
 
