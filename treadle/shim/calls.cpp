@@ -6,11 +6,13 @@
 #include <cerrno>
 
 #include "treadle/shim/children.hpp"
+#include "treadle/shim/cpu_time.hpp"
 #include "treadle/shim/descriptors.hpp"
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/futexes.hpp"
 #include "treadle/shim/identity.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/name_files.hpp"
 #include "treadle/shim/privileges.hpp"
 #include "treadle/shim/processes.hpp"
 #include "treadle/shim/program_thread.hpp"
@@ -29,7 +31,8 @@ namespace {
 
 using served = long (*)(saved_call& call) noexcept;
 
-long serve_yield(saved_call&) noexcept {
+long serve_yield(saved_call& call) noexcept {
+  ++call.caller->turns;
   core::current_thread_or_null()->scheduler->yield();
   return 0;
 }
@@ -69,9 +72,7 @@ struct call_table {
           SYS_set_robust_list, SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_sigaltstack}) {
       spares_kernel[spared] = true;
     }
-    for (const int blocking : {SYS_open,
-                               SYS_openat,
-                               SYS_creat,
+    for (const int blocking : {SYS_creat,
                                SYS_flock,
                                SYS_fsync,
                                SYS_fdatasync,
@@ -100,6 +101,7 @@ struct call_table {
                                SYS_futex_waitv}) {
       of[blocking] = pass_on_blocking_call;
     }
+    of[SYS_open] = of[SYS_openat] = serve_open;
     if (is_pure) serve_purely_what_blocks();
   }
   constexpr void add_identity() noexcept {
@@ -115,6 +117,8 @@ struct call_table {
                           SYS_sched_setattr, SYS_sched_getattr, SYS_sched_rr_get_interval}) {
       of[one] = serve_scheduling;
     }
+    of[SYS_getpriority] = of[SYS_setpriority] = serve_niceness;
+    of[SYS_clock_gettime] = of[SYS_clock_getres] = serve_clock;
     for (const int one : {SYS_setuid, SYS_setgid, SYS_setreuid, SYS_setregid, SYS_setresuid,
                           SYS_setresgid, SYS_setfsuid, SYS_setfsgid, SYS_setgroups, SYS_capset}) {
       of[one] = serve_privileges;
@@ -249,6 +253,7 @@ extern "C" void treadle_shim_serve(treadle::shim::saved_call* call) noexcept {
     return;
   }
   seat_in_gs()->selector = seat::allow;
+  note_call(*call->caller);
   statistics().calls.store(statistics().calls.load(treadle::base::relaxed) + 1,
                            treadle::base::relaxed);  // relaxed: roughly, for a report
   call->number = serve(*call);
@@ -267,6 +272,7 @@ extern "C" void treadle_shim_take_seat(treadle::shim::saved_call* where) noexcep
   mine.side_stack = where + 1;
   mine.occupant = &self;
   mine.mask = self.mask.load(treadle::base::relaxed);  // relaxed: our own
+  note_return(self, mine);
   // Before the last look: who sends a signal either sees where we are or is seen.
   self.under.store(&mine, treadle::base::seq_cst);
   mine.program_pointer = where->thread_pointer;

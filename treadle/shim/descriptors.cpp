@@ -9,6 +9,7 @@
 #include "treadle/io/calls.hpp"
 #include "treadle/shim/calls.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/name_files.hpp"
 #include "treadle/shim/ready.hpp"
 #include "treadle/shim/signals.hpp"
 #include "treadle/shim/takeover.hpp"
@@ -96,6 +97,10 @@ long serve_read(saved_call& call) noexcept {
 
 long serve_write(saved_call& call) noexcept {
   const int descriptor = descriptor_of(call);
+  if (has_name_files() && call.number == SYS_write &&
+      write_name(descriptor, reinterpret_cast<const void*>(call.arguments[1]), call.arguments[2])) {
+    return static_cast<long>(call.arguments[2]);
+  }
   if (call.number == SYS_writev) {
     const long waited = wait_before(call, POLLOUT, SO_SNDTIMEO);
     return waited != 0 ? waited : note_broken_pipe(call, pass_on_blocking(call));
@@ -154,6 +159,7 @@ long serve_accept(saved_call& call) noexcept {
 }
 
 long serve_close(saved_call& call) noexcept {
+  if (has_name_files()) forget_name_file(descriptor_of(call));
   if (call.number == SYS_close_range) {
     // Numbers beyond what the io room has seen cost nothing there.
     const auto last = call.arguments[1] < 65535 ? call.arguments[1] : 65535;

@@ -1,6 +1,5 @@
 #include "treadle/shim/identity.hpp"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/rseq.h>
@@ -10,6 +9,7 @@
 #include <cstring>
 
 #include "treadle/shim/calls.hpp"
+#include "treadle/shim/cpu_time.hpp"
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/privileges.hpp"
 #include "treadle/shim/robust.hpp"
@@ -60,6 +60,10 @@ long serve_prctl(saved_call& call) noexcept {
     case get_tid_address:
       *reinterpret_cast<std::uint32_t**>(call.arguments[1]) = call.caller->clear_id;
       return 0;
+    case PR_SET_NAME:
+      return serve_set_name(call);
+    case PR_GET_NAME:
+      return serve_get_name(call);
     case PR_SET_SECCOMP:
       return serve_refused_privileges(call);
     case PR_SET_NO_NEW_PRIVS:
@@ -91,31 +95,6 @@ long serve_arch_prctl(saved_call& call) noexcept {
   }
 }
 
-long serve_scheduling(saved_call& call) noexcept {
-  const program_thread& self = *call.caller;
-  switch (call.number) {
-    case SYS_sched_getaffinity:
-    case SYS_sched_getscheduler:
-    case SYS_sched_getparam:
-    case SYS_sched_getattr:
-    case SYS_sched_rr_get_interval: {
-      // The process's: all workers are alike.
-      saved_call asked = call;
-      asked.arguments[0] = static_cast<std::uint64_t>(kernel_call(SYS_getpid));
-      return pass_on(asked);
-    }
-    default:
-      // A thread has no CPU and no class of the kernel's of its own: taken note of, no more. Other
-      // processes are none of ours.
-      if (means_self(self, call.arguments[0])) return 0;
-      {
-        const base::guard hold(threads().lock);
-        if (threads().find(static_cast<int>(call.arguments[0])) != nullptr) return 0;
-      }
-      return pass_on(call);
-  }
-}
-
 long serve_signal_descriptor(saved_call&) noexcept {
   say("signalfd does not work under treadle run; the program is told ENOSYS");
   return -ENOSYS;
@@ -130,6 +109,8 @@ void learn_leader(program_thread& leader) noexcept {
   stack_t alternate{};
   kernel_call(SYS_sigaltstack, nullptr, &alternate);
   leader.alternate = alternate;
+  learn_traits(leader);
+  learn_cpu_time(leader);
 }
 
 }  // namespace treadle::shim

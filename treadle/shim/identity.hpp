@@ -13,9 +13,6 @@ long serve_rseq(saved_call& call) noexcept;
 long serve_prctl(saved_call& call) noexcept;
 long serve_arch_prctl(saved_call& call) noexcept;
 
-// Of a kernel thread: answered for the calling worker, refused for other threads.
-long serve_scheduling(saved_call& call) noexcept;
-
 // The attendant takes all signals, so that a descriptor for them would never have any.
 long serve_signal_descriptor(saved_call& call) noexcept;
 

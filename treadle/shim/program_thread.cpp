@@ -11,10 +11,10 @@
 namespace treadle::shim {
 namespace {
 
-// Sourced: PID_MAX_LIMIT of Linux is 2^22, and a futex has 30 bits for its owner. No kernel
-// thread's number is this large.
-constexpr int first_id = 0x10000000;
-constexpr int last_id = 0x3fffffff;
+// Sourced: PID_MAX_LIMIT of Linux is 2^22, so no kernel thread's number is this large; and the
+// clock of a thread has room for 28 bits of its number (cpu_time.cpp).
+constexpr int first_id = 0x1000000;
+constexpr int last_id = 0xfffffff;
 
 // Guess: records are some 700 bytes; a mapping for each would cost more.
 constexpr std::size_t records_at_once = 64;

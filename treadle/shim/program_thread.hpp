@@ -15,6 +15,7 @@
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/shim/saved_call.hpp"
 #include "treadle/shim/signal_queue.hpp"
+#include "treadle/shim/traits.hpp"
 
 namespace treadle::shim {
 
@@ -39,6 +40,7 @@ struct alignas(16) program_thread {
   std::uint64_t mask_to_restore = 0;  // rt_sigsuspend: after the handler
   bool restores_mask = false;
   bool in_round = false;       // in the handler with which libc changes privileges
+  std::uint32_t turns = 0;     // times that it may have let others run on its kernel thread
   std::int64_t last_call = 0;  // the number of the call that it makes, or made last
 
   // Atomic. Null until its first instruction.
@@ -53,7 +55,16 @@ struct alignas(16) program_thread {
   base::atomic<const seat*> under{nullptr};
   base::atomic<bool> in_kernel{false};  // in a call that may block its worker
 
+  // CPU time (cpu_time.hpp): its own to write. Nanoseconds; `since` is of the kernel thread's
+  // clock, 0 while it is not on the program's side.
+  base::atomic<std::int64_t> cpu_used{0};
+  base::atomic<std::int64_t> cpu_since{0};
+  std::int64_t cpu_at_call = 0;
+  const seat* seat_at_call = nullptr;
+  std::uint32_t turns_at_call = 0;
+
   // Guarded by the book's lock.
+  thread_traits traits;
   wait_stopper* stopper = nullptr;
   program_thread* next = nullptr;
   program_thread* previous = nullptr;

@@ -2,22 +2,15 @@
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 
 #include "treadle/shim/futexes.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/program_memory.hpp"
 
 namespace treadle::shim {
 namespace {
 
 constexpr int entries_max = 2048;  // sourced: ROBUST_LIST_LIMIT
-
-bool read_safely(void* to, const void* from, std::size_t bytes) noexcept {
-  const iovec here{to, bytes};
-  const iovec there{const_cast<void*>(from), bytes};
-  const long own = kernel_call(SYS_getpid);
-  return kernel_call(SYS_process_vm_readv, own, &here, 1, &there, 1, 0) == static_cast<long>(bytes);
-}
 
 void leave(const program_thread& ending, std::uint32_t* word) noexcept {
   std::uint32_t seen;

@@ -64,6 +64,10 @@ long add_thread(saved_call& call, const wanted_task& task, const saved_call& beg
       (task.flags & CLONE_SETTLS) != 0 ? task.thread_pointer : call.thread_pointer;
   if ((task.flags & CLONE_CHILD_CLEARTID) != 0) fresh->clear_id = task.child_id;
   fresh->alternate.ss_flags = SS_DISABLE;
+  {
+    const base::guard hold(threads().lock);
+    fresh->traits = inherited(parent.traits);
+  }
   // relaxed, both: ours, and published by the start
   fresh->mask.store(parent.mask.load(base::relaxed), base::relaxed);
   const auto number = static_cast<std::uint32_t>(fresh->id);

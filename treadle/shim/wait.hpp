@@ -26,6 +26,7 @@ wait_result wait_for(program_thread& self, base::deadline until, core::wait_reas
       result = wait_result::timed_out;
       break;
     }
+    ++self.turns;
     static_cast<void>(parked.scheduler->park(why, until));
   }
   self.interruptible.store(false, base::relaxed);  // relaxed: a stray unpark is no harm
