@@ -17,11 +17,11 @@
 #include "treadle/cli/compare_report.hpp"
 #include "treadle/cli/compare_text.hpp"
 #include "treadle/cli/complaint.hpp"
-#include "treadle/cli/descriptor.hpp"
 #include "treadle/cli/exit_status.hpp"
 #include "treadle/cli/model_list.hpp"
 #include "treadle/cli/output_file.hpp"
 #include "treadle/cli/progress_line.hpp"
+#include "treadle/lab/descriptor.hpp"
 #include "treadle/lab/machine.hpp"
 #include "treadle/runtime.hpp"
 
@@ -68,7 +68,7 @@ void check(const compare_arguments& arguments, checked_arguments& into) {
   plan.program = arguments.program;
   if (!arguments.input_file.empty()) {
     plan.input_file = arguments.input_file;
-    const descriptor readable(::open(plan.input_file.c_str(), O_RDONLY | O_CLOEXEC));
+    const lab::descriptor readable(::open(plan.input_file.c_str(), O_RDONLY | O_CLOEXEC));
     if (readable.get() < 0) {
       throw std::invalid_argument(
           complaint("--stdin", plan.input_file,

@@ -8,11 +8,11 @@ signal_inbox::signal_inbox() {
   sigset_t all;
   ::sigemptyset(&all);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD}) ::sigaddset(&all, signal);
-  if (::sigprocmask(SIG_BLOCK, &all, &before_) != 0) fail_with_errno("sigprocmask");
+  if (::sigprocmask(SIG_BLOCK, &all, &before_) != 0) lab::fail_with_errno("sigprocmask");
   number_.reset(::signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
   if (number_.get() < 0) {
     leave();
-    fail_with_errno("signalfd");
+    lab::fail_with_errno("signalfd");
   }
 }
 

@@ -4,7 +4,7 @@
 
 #include <signal.h>
 
-#include "treadle/cli/descriptor.hpp"
+#include "treadle/lab/descriptor.hpp"
 
 namespace treadle::cli {
 
@@ -28,7 +28,7 @@ class signal_inbox {
 
  private:
   sigset_t before_{};
-  descriptor number_;
+  lab::descriptor number_;
   int wanted_ = 0;
 };
 

@@ -20,9 +20,9 @@
 #include <system_error>
 
 #include "treadle/base/clock.hpp"
-#include "treadle/cli/descriptor.hpp"
 #include "treadle/cli/process_reading.hpp"
 #include "treadle/cli/signal_inbox.hpp"
+#include "treadle/lab/descriptor.hpp"
 
 namespace treadle::cli {
 namespace {
@@ -41,11 +41,11 @@ constexpr int pipe_bytes = 1 << 20;
 int stats_number = -1;  // in the child: see stats_path()
 
 struct pipe_ends {
-  descriptor reading;
-  descriptor writing;
+  lab::descriptor reading;
+  lab::descriptor writing;
   pipe_ends() {
     std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) fail_with_errno("pipe2");
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) lab::fail_with_errno("pipe2");
     reading.reset(ends[0]);
     writing.reset(ends[1]);
   }
@@ -56,7 +56,7 @@ class sink {
  public:
   sink() {
     ::fcntl(pipe_.writing.get(), F_SETPIPE_SZ, pipe_bytes);  // may be refused: then it is smaller
-    if (::fcntl(pipe_.reading.get(), F_SETFL, O_NONBLOCK) != 0) fail_with_errno("fcntl");
+    if (::fcntl(pipe_.reading.get(), F_SETFL, O_NONBLOCK) != 0) lab::fail_with_errno("fcntl");
   }
   int writing() const { return pipe_.writing.get(); }
   void close_writing() { pipe_.writing.reset(); }
@@ -100,7 +100,7 @@ class watched_process {
  public:
   explicit watched_process(const run_request& request) : request_(request) {
     if (request.counts_calls) stats_.reset(::memfd_create("treadle-stats", MFD_CLOEXEC));
-    if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) fail_with_errno("prctl");
+    if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) lab::fail_with_errno("prctl");
     start();
   }
   ~watched_process() { end_all(); }
@@ -126,12 +126,12 @@ class watched_process {
 
  private:
   void start() {
-    descriptor input(::open(request_.input_file.c_str(), O_RDONLY | O_CLOEXEC));
-    if (input.get() < 0) fail_with_errno(request_.input_file.c_str());
+    lab::descriptor input(::open(request_.input_file.c_str(), O_RDONLY | O_CLOEXEC));
+    if (input.get() < 0) lab::fail_with_errno(request_.input_file.c_str());
     pipe_ends words;
     std::fflush(nullptr);  // or the child would write it again
     child_ = ::fork();
-    if (child_ < 0) fail_with_errno("fork");
+    if (child_ < 0) lab::fail_with_errno("fork");
     if (child_ == 0) become_program(input.get(), words.writing.get());
     words.writing.reset();
     ::setpgid(child_, child_);  // the child does it, too: whoever is first
@@ -177,7 +177,7 @@ class watched_process {
                                 pollfd{err_.reading(), POLLIN, 0}};
     const timespec time{left / base::nanoseconds_per_second, left % base::nanoseconds_per_second};
     if (::ppoll(ready.data(), ready.size(), &time, nullptr) < 0 && errno != EINTR) {
-      fail_with_errno("ppoll");
+      lab::fail_with_errno("ppoll");
     }
     reap();
     if (const int signal = inbox_.take()) {
@@ -246,7 +246,7 @@ class watched_process {
   std::optional<double> calls_avoided() const {
     if (stats_.get() < 0) return std::nullopt;
     const std::string path = fmt::format("/proc/self/fd/{}", stats_.get());
-    descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    lab::descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     std::string text;
     std::array<char, 4096> bytes;
     for (;;) {
@@ -270,7 +270,7 @@ class watched_process {
   signal_inbox inbox_;
   sink out_;
   sink err_;
-  descriptor stats_;
+  lab::descriptor stats_;
   pid_t child_ = 0;
   bool ended_ = false;
   std::int64_t start_ = 0;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "treadle/base/clock.hpp"
+#include "treadle/lab/descriptor.hpp"
 
 extern char** environ;
 
@@ -29,22 +30,6 @@ constexpr std::size_t error_bytes_max = 4096;
 [[noreturn]] void fail(const char* what, int error) {
   throw std::system_error(error, std::generic_category(), what);
 }
-
-class descriptor {
- public:
-  explicit descriptor(int number = -1) : number_(number) {}
-  ~descriptor() { reset(); }
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-  int get() const { return number_; }
-  void reset(int number = -1) {
-    if (number_ >= 0) ::close(number_);
-    number_ = number;
-  }
-
- private:
-  int number_;
-};
 
 struct channel {
   descriptor reading;

@@ -1,6 +1,6 @@
 #include "treadle/task/clock.hpp"
 
-#include "treadle/sched/join.hpp"
+#include "treadle/task/own_thread.hpp"
 
 namespace treadle::tasks {
 namespace {
@@ -17,18 +17,7 @@ int clock::open() noexcept {
     if (is_starting_ || is_open_.load(base::relaxed)) return 0;  // relaxed: under the lock
     is_starting_ = true;
   }
-  core::creation wanted;
-  wanted.name = "clock of tasks";
-  wanted.bind_now = true;
-  core::thread* made = nullptr;
-  int error = home_.create(wanted, made);
-  if (error == 0) {
-    made->body->entry = [](void* memory) noexcept { (*static_cast<clock**>(memory))->keep(); };
-    made->body->inline_closure.words[0] = reinterpret_cast<std::uintptr_t>(this);
-    error = home_.start(*made);
-    if (error != 0) home_.discard(*made);
-  }
-  if (error == 0) core::detach(*made);
+  const int error = start_own_thread<&clock::keep>(home_, "clock of tasks", *this);
   const base::guard hold(lock_);
   is_starting_ = false;
   if (error == 0) {

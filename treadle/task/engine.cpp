@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "treadle/base/asymmetric_fence.hpp"
-#include "treadle/sched/join.hpp"
+#include "treadle/task/own_thread.hpp"
 
 namespace treadle::tasks {
 
@@ -174,23 +174,9 @@ int engine::add_carrier() noexcept {
   } else {
     open_watch();
   }
-  core::creation wanted;
-  wanted.name = "carrier of tasks";
-  wanted.bind_now = true;
-  core::thread* made = nullptr;
-  int error = home_.create(wanted, made);
-  if (error == 0) {
-    made->body->entry = [](void* memory) noexcept {
-      carrier& mine = **static_cast<carrier**>(memory);
-      mine.of_.carry(mine);
-    };
-    made->body->inline_closure.words[0] = reinterpret_cast<std::uintptr_t>(seat);
-    error = home_.start(*made);
-    if (error != 0) home_.discard(*made);
-  }
-  if (error == 0) {
-    core::detach(*made);
-  } else {
+  constexpr auto carry_on = [](carrier& mine) noexcept { mine.of_.carry(mine); };
+  const int error = start_own_thread<carry_on>(home_, "carrier of tasks", *seat);
+  if (error != 0) {
     const base::guard hold(lock_);
     seat->in_use_ = false;
     --running_;

@@ -8,8 +8,8 @@
 // It sleeps when no carrier is at work; whoever puts one to work rouses it, under the same lock.
 // Rejected: a look by the carriers that are idle (with one processor there is none); a carrier for
 // each processor beyond those at work (each wake-up would have to choose between two kinds).
-#include "treadle/sched/join.hpp"
 #include "treadle/task/engine.hpp"
+#include "treadle/task/own_thread.hpp"
 
 namespace treadle::tasks {
 namespace {
@@ -36,22 +36,7 @@ void engine::open_watch() noexcept {
     if (watch_ != watch::none) return;
     watch_ = watch::awake;
   }
-  core::creation wanted;
-  wanted.name = "watch of tasks";
-  wanted.bind_now = true;
-  core::thread* made = nullptr;
-  int error = home_.create(wanted, made);
-  if (error == 0) {
-    made->body->entry = [](void* memory) noexcept {
-      (*static_cast<engine**>(memory))->keep_watch();
-    };
-    made->body->inline_closure.words[0] = reinterpret_cast<std::uintptr_t>(this);
-    error = home_.start(*made);
-    if (error != 0) home_.discard(*made);
-  }
-  if (error == 0) {
-    core::detach(*made);
-  } else {
+  if (start_own_thread<&engine::keep_watch>(home_, "watch of tasks", *this) != 0) {
     const base::guard hold(lock_);
     watch_ = watch::none;
   }

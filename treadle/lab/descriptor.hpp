@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <system_error>
 
-namespace treadle::cli {
+namespace treadle::lab {
 
 class descriptor {
  public:
@@ -28,4 +28,4 @@ class descriptor {
   throw std::system_error(errno, std::generic_category(), what);
 }
 
-}  // namespace treadle::cli
+}  // namespace treadle::lab
