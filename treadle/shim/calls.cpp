@@ -17,7 +17,6 @@
 #include "treadle/shim/seat.hpp"
 #include "treadle/shim/signals.hpp"
 #include "treadle/shim/sleeping.hpp"
-#include "treadle/shim/stats.hpp"
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/threads.hpp"
 #include "treadle/shim/timers.hpp"
@@ -187,14 +186,21 @@ long pass_on_blocking(const saved_call& call) noexcept {
   return result;
 }
 
+way way_of(long number) noexcept {
+  // Who makes a child, or changes one thread's privileges, is to be seen with all registers.
+  if (number == SYS_clone || number == SYS_clone3 || number == SYS_fork || number == SYS_vfork ||
+      number == SYS_rt_sigreturn || changes_privileges(number)) {
+    return way::trap;
+  }
+  return table.find(number) == nullptr ? way::straight : way::door;
+}
+
 long serve(saved_call& call) noexcept {
   call.caller->last_call = call.number;
   const served answer = table.find(call.number);
-  if (answer != nullptr && call.number < table_size && table.spares_kernel[call.number]) {
-    base::atomic<std::uint64_t>& avoided = statistics().avoided;
-    avoided.store(avoided.load(base::relaxed) + 1, base::relaxed);  // relaxed: roughly, as `calls`
-  }
-  return answer != nullptr ? answer(call) : pass_on(call);
+  if (answer == nullptr) return pass_on(call);
+  if (call.number < table_size && table.spares_kernel[call.number]) ++seat_in_gs()->avoided;
+  return answer(call);
 }
 
 }  // namespace treadle::shim
@@ -208,9 +214,9 @@ extern "C" void treadle_shim_serve(treadle::shim::saved_call* call) noexcept {
     call->return_address = reinterpret_cast<std::uint64_t>(&treadle_shim_once_more);
     return;
   }
-  seat_in_gs()->selector = seat::allow;
-  statistics().calls.store(statistics().calls.load(treadle::base::relaxed) + 1,
-                           treadle::base::relaxed);  // relaxed: roughly, for a report
+  seat& here = *seat_in_gs();
+  here.selector = seat::allow;
+  ++here.calls;
   call->number = serve(*call);
 }
 

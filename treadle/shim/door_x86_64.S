@@ -13,6 +13,10 @@
 #define SEAT_STACK %gs:16
 #define SEAT_SCRATCH %gs:24
 #define SEAT_OCCUPANT %gs:32
+#define SEAT_CALLS %gs:88
+#define WAYS 512
+#define WAY_STRAIGHT 1
+#define WAY_TRAP 2
 #define CLONE_VM 0x100
 #define CLONE_THREAD 0x10000
 #define NR_CLONE 56
@@ -252,13 +256,63 @@ treadle_shim_restorer:
   je .Lshares_memory
   cmpl $NR_FUTEX, %eax
   je .Loutside_futex
+  jmp .Lstraight
+
+// A call that the kernel answers at once, and of which the runtime need know nothing: from patched
+// sites, on either side, on the caller's stack. A signal finds the program here, as it would
+// natively (trap.cpp), and a cancelled thread is unwound from here.
+  .globl treadle_shim_straight
+  .hidden treadle_shim_straight
+  .type treadle_shim_straight, @function
+treadle_shim_straight:
+  .cfi_startproc simple
+  .cfi_def_cfa %rsp, 0
+  .cfi_register %rip, %rcx
+  incq SEAT_CALLS
 .Lstraight:
   leaq -128(%rsp), %rsp
+  .cfi_def_cfa %rsp, 128
   pushq %rcx
+  .cfi_def_cfa %rsp, 136
+  .cfi_offset %rip, -136
   syscall
   popq %rcx
+  .cfi_def_cfa %rsp, 128
+  .cfi_register %rip, %rcx
   leaq 128(%rsp), %rsp
+  .cfi_def_cfa %rsp, 0
   jmp *%rcx
+  .cfi_endproc
+  .size treadle_shim_straight, . - treadle_shim_straight
+
+// libc's syscall(): the number is in rax only now. What has to be seen with all registers goes on
+// at libc's own instruction, which is trapped on the program's side; so does all that comes from
+// outside: the runtime's own futex calls are about no lock of libc's.
+  .globl treadle_shim_any
+  .hidden treadle_shim_any
+  .type treadle_shim_any, @function
+treadle_shim_any:
+  .cfi_startproc simple
+  .cfi_def_cfa %rsp, 0
+  .cfi_register %rip, %rcx
+  rdfsbase %r11
+  cmpq SEAT_PROGRAM, %r11
+  jne .Ltrapped
+  cmpq $WAYS, %rax
+  jae .Ltrapped
+  leaq treadle_shim_ways(%rip), %r11
+  movzbl (%r11,%rax), %r11d
+  cmpl $WAY_STRAIGHT, %r11d
+  je treadle_shim_straight
+  cmpl $WAY_TRAP, %r11d
+  jne treadle_shim_door
+.Ltrapped:
+  jmp *treadle_shim_any_instruction(%rip)
+  .cfi_endproc
+  .globl treadle_shim_straight_end
+  .hidden treadle_shim_straight_end
+treadle_shim_straight_end:
+  .size treadle_shim_any, . - treadle_shim_any
 
 // A lock of libc's that both sides take (futexes.cpp). On the caller's stack; all registers but
 // rax, rcx and r11 are kept.

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "treadle/base/atomic.hpp"
 #include "treadle/base/check.hpp"
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/kernel_call.hpp"
@@ -21,6 +22,8 @@ namespace {
 constexpr int set_syscall_user_dispatch = 59;
 constexpr int dispatch_on = 1;
 
+constinit base::atomic<seat*> last_made{nullptr};
+
 // The kernel thread runs program threads from now on, and for ever: no worker ends before the
 // process does.
 [[gnu::noinline]] seat& make_seat() noexcept {
@@ -37,10 +40,16 @@ constexpr int dispatch_on = 1;
                                    treadle_shim_allowed_begin, allowed_bytes(), &made->selector);
   TREADLE_CHECK(refused == 0, "the kernel refuses Syscall User Dispatch for a worker");
   set_seat_in_gs(made);
+  made->next = last_made.load(base::relaxed);  // relaxed: the exchange looks again
+  // release: pairs with first_seat(), publishes the seat
+  while (!last_made.compare_exchange_weak(made->next, made, base::release, base::relaxed)) {
+  }
   return *made;
 }
 
 }  // namespace
+
+const seat* first_seat() noexcept { return last_made.load(base::acquire); }  // see make_seat()
 
 seat& own_seat() noexcept {
   seat* here = seat_in_gs();

@@ -26,8 +26,11 @@ struct seat {
   std::uint64_t mask = 0;  // signals that the occupant blocks, for its children
   std::uint64_t kept[4] = {};
   std::uint8_t selector = allow;  // read by the kernel: Syscall User Dispatch
+  std::uint64_t calls = 0;        // that came from the program here
   // The rest is the owner's.
+  std::uint64_t avoided = 0;  // of these, without the kernel
   int kernel_id = 0;
+  seat* next = nullptr;  // fixed after it is made
 
   static constexpr std::uint64_t nowhere = ~std::uint64_t{0};  // no FS base
   enum : std::uint8_t { allow = 0, block = 1 };                // sourced: SYSCALL_DISPATCH_FILTER_*
@@ -36,7 +39,8 @@ struct seat {
 static_assert(offsetof(seat, program_pointer) == 0 && offsetof(seat, runtime_pointer) == 8 &&
               offsetof(seat, side_stack) == 16 && offsetof(seat, scratch) == 24 &&
               offsetof(seat, occupant) == 32 && offsetof(seat, mask) == 40 &&
-              offsetof(seat, kept) == 48 && offsetof(seat, selector) == 80);
+              offsetof(seat, kept) == 48 && offsetof(seat, selector) == 80 &&
+              offsetof(seat, calls) == 88);
 
 #if defined(__x86_64__)
 inline std::uint64_t thread_pointer() noexcept {
@@ -59,6 +63,9 @@ inline void set_seat_in_gs(seat* value) noexcept {
 
 // Runtime's side: the calling kernel thread's seat, made at its first use.
 seat& own_seat() noexcept;
+
+// All that have been made, from the last one on. Counters of others may be behind.
+const seat* first_seat() noexcept;
 
 // Of kernel threads that no program thread runs on: always on the runtime's side.
 extern "C" seat treadle_shim_outside __attribute__((visibility("hidden")));

@@ -50,8 +50,13 @@ void look_for_signals(ucontext_t& context) {
     set_thread_pointer(here.runtime_pointer);
     return;
   }
-  // On its way in: it will look on its way back.
-  if (is_between(treadle_shim_text_begin, treadle_shim_allowed_end)) return;
+  // On its way in: it will look on its way back. A call that goes straight has no other way back
+  // than this one.
+  const auto* straight = reinterpret_cast<const char*>(&treadle_shim_straight);
+  if (is_between(treadle_shim_text_begin, treadle_shim_allowed_end) &&
+      !is_between(straight, treadle_shim_straight_end)) {
+    return;
+  }
   treadle_shim_call(call_look, 0, 0, 0, 0, 0, 0);
   kernel_call(SYS_sigaltstack, nullptr, &context.uc_stack);
 }
