@@ -332,7 +332,9 @@ run_clang_tidy() {
 word=${1:-help}
 (($# == 0)) || shift
 case $word in
-  setup | build | run | test | bench | servers | programs | soak | fmt | tidy | ci) "word_$word" "$@" ;;
+  setup | build | run | test | bench | servers | programs | soak | fmt | tidy | ci)
+    "word_$word" "$@"
+    ;;
   help | -h | --help) help ;;
   *)
     help >&2

@@ -31,12 +31,12 @@ LIVE_THREADS = 10_000
 START_UPS = 20  # of each kind in one round, of which the median counts
 ALWAYS_TAKES = 600
 
-# What a figure of two is: name, how it is made of native's and ours, whether more is better, format.
+# What a figure of two is: name, how it is made of native's and ours, whether more is better.
 FASTER = ("x faster", lambda native, ours: native / ours, True)
 COST = ("x native", lambda native, ours: ours / native, False)
 ADDED = ("over native", lambda native, ours: ours - native, False)
 
-# Name, operations, clock, CPUs (1: both on one, 0: all), unit, kind of figure, bar, scale of unit.
+# Name, operations, clock, CPUs (1: both on one, 0: all), unit, kind of figure, bar.
 WORKLOADS = [
     ("condition", 100_000, "cpu_s", 1, "ns", FASTER, 20),
     ("semaphore", 200_000, "cpu_s", 1, "ns", FASTER, 10),

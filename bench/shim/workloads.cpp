@@ -217,10 +217,14 @@ struct workload {
   void (*run)();
 };
 constexpr workload workloads[] = {
-    {"condition", condition},     {"semaphore", semaphore},
-    {"yield", yield},             {"create-join", create_join},
-    {"live-threads", live_threads}, {"mutex", uncontended},
-    {"libc-call", libc_call},     {"raw-call", raw_call},
+    {"condition", condition},
+    {"semaphore", semaphore},
+    {"yield", yield},
+    {"create-join", create_join},
+    {"live-threads", live_threads},
+    {"mutex", uncontended},
+    {"libc-call", libc_call},
+    {"raw-call", raw_call},
     {"producers-consumers", producers_consumers},
 };
 
@@ -252,9 +256,10 @@ int main(int argc, char** argv) {
     one.run();
     const double cpu_spent = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     const double wall_spent = seconds(CLOCK_MONOTONIC) - wall;
-    std::printf("{\"operations\": %ld, \"wall_s\": %.9f, \"cpu_s\": %.9f, \"bytes_each\": %ld, "
-                "\"kernel_threads\": %ld}\n",
-                wanted, wall_spent, cpu_spent, bytes_each, kernel_threads_then);
+    std::printf(
+        "{\"operations\": %ld, \"wall_s\": %.9f, \"cpu_s\": %.9f, \"bytes_each\": %ld, "
+        "\"kernel_threads\": %ld}\n",
+        wanted, wall_spent, cpu_spent, bytes_each, kernel_threads_then);
     return 0;
   }
   std::fprintf(stderr, "usage: bench-shim WORKLOAD COUNT\n");
