@@ -6,13 +6,17 @@
 // On the runtime's side, and on kernel threads that are none of the program's, the call goes
 // straight to the kernel. Offsets: seat.hpp and saved_call.hpp.
 // The vector registers are saved by hand: libc's code around an inlined system call may keep
-// values in them; their upper halves never live across a call of libc's functions.
+// values in them; their upper halves never live across a call of libc's functions. The control
+// words the runtime leaves alone: they are saved where the thread may go on elsewhere (calls.cpp).
 
 #define SEAT_PROGRAM %gs:0
 #define SEAT_RUNTIME %gs:8
 #define SEAT_STACK %gs:16
 #define SEAT_SCRATCH %gs:24
 #define SEAT_OCCUPANT %gs:32
+#define SEAT_SELECTOR %gs:80
+#define SEAT_LOOKS_AGAIN %gs:81
+#define SEAT_SETS_CONTROL %gs:82
 #define SEAT_CALLS %gs:88
 #define WAYS 512
 #define WAY_STRAIGHT 1
@@ -75,8 +79,6 @@ treadle_shim_door:
   .cfi_offset %r12, -56
   .cfi_offset %rbp, -64
   .cfi_offset %rbx, -72
-  stmxcsr 256(%rsp)
-  fnstcw 260(%rsp)
   movups %xmm0, 0(%rsp)
   movups %xmm1, 16(%rsp)
   movups %xmm2, 32(%rsp)
@@ -95,6 +97,8 @@ treadle_shim_door:
   movups %xmm15, 240(%rsp)
   movq SEAT_RUNTIME, %rax
   wrfsbase %rax
+  movb $0, SEAT_SELECTOR
+  incq SEAT_CALLS
   movq %rsp, %rdi
   call treadle_shim_serve
   .globl treadle_shim_go_back
@@ -107,8 +111,15 @@ treadle_shim_go_back:
   .globl treadle_shim_leaving_begin
   .hidden treadle_shim_leaving_begin
 treadle_shim_leaving_begin:
+  cmpb $0, SEAT_LOOKS_AGAIN
+  jne .Llook_again
+// Both are slow, and mostly the kernel thread has them still.
+  cmpb $0, SEAT_SETS_CONTROL
+  je .Lhas_control
   ldmxcsr 256(%rsp)
   fldcw 260(%rsp)
+  movb $0, SEAT_SETS_CONTROL
+.Lhas_control:
   movups 0(%rsp), %xmm0
   movups 16(%rsp), %xmm1
   movups 32(%rsp), %xmm2
@@ -140,8 +151,16 @@ treadle_shim_leaving_begin:
   movq 368(%rsp), %r15
   movq 384(%rsp), %rcx
   movq 392(%rsp), %rsp
-  .cfi_endproc
+  .cfi_remember_state
+  .cfi_def_cfa %rsp, 0
+  .cfi_register %rip, %rcx
   jmp *%rcx
+  .cfi_restore_state
+.Llook_again:
+  movq SEAT_RUNTIME, %rax
+  wrfsbase %rax
+  jmp treadle_shim_go_back
+  .cfi_endproc
   .globl treadle_shim_leaving_end
   .hidden treadle_shim_leaving_end
 treadle_shim_leaving_end:

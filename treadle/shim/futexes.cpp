@@ -191,9 +191,11 @@ long serve_futex(saved_call& saved) noexcept {
   long error = 0;
   switch (call.operation) {
     case FUTEX_WAIT:
+      save_control(saved);
       error = until_of(call, false, until);
       return error != 0 ? error : wait(self, call, ~0u, until);
     case FUTEX_WAIT_BITSET:
+      save_control(saved);
       error = until_of(call, true, until);
       return error != 0 ? error : wait(self, call, call.third, until);
     case FUTEX_WAKE:
@@ -211,6 +213,7 @@ long serve_futex(saved_call& saved) noexcept {
     case FUTEX_LOCK_PI:
     case FUTEX_LOCK_PI2:
     case FUTEX_TRYLOCK_PI: {
+      save_control(saved);
       futex_call timed = call;
       if (call.operation == FUTEX_LOCK_PI) timed.by_wall_clock = true;
       if (call.operation != FUTEX_TRYLOCK_PI) error = until_of(timed, true, until);

@@ -24,9 +24,9 @@ constexpr int dispatch_on = 1;
 
 constinit base::atomic<seat*> last_made{nullptr};
 
-// The kernel thread runs program threads from now on, and for ever: no worker ends before the
-// process does.
-[[gnu::noinline]] seat& make_seat() noexcept {
+}  // namespace
+
+seat& make_seat() noexcept {
   // One page for one kernel thread: they are few, and it is made once.
   const long memory = kernel_call(SYS_mmap, nullptr, sizeof(seat), PROT_READ | PROT_WRITE,
                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -47,15 +47,6 @@ constinit base::atomic<seat*> last_made{nullptr};
   return *made;
 }
 
-}  // namespace
-
 const seat* first_seat() noexcept { return last_made.load(base::acquire); }  // see make_seat()
-
-seat& own_seat() noexcept {
-  seat* here = seat_in_gs();
-  if (here->runtime_pointer == thread_pointer() && here != &treadle_shim_outside) [[likely]]
-    return *here;
-  return make_seat();
-}
 
 }  // namespace treadle::shim

@@ -36,7 +36,6 @@ namespace treadle::shim {
 namespace {
 
 constinit settings all_settings;
-constinit base::atomic<bool> taken{false};
 constinit base::atomic<treadle::runtime*> the_runtime{nullptr};
 constinit program_thread leader;
 
@@ -133,12 +132,12 @@ void refuse(const char* why) noexcept {
 
 }  // namespace
 
+constinit base::atomic<bool> taken_over{false};
+
 settings& chosen() noexcept { return all_settings; }
 
-bool in_use() noexcept { return taken.load(base::relaxed); }  // relaxed: set before threads exist
-
 void leave_to_kernel() noexcept {
-  taken.store(false, base::relaxed);  // relaxed: alone
+  taken_over.store(false, base::relaxed);  // relaxed: alone
   treadle_shim_two_sides = 0;
 }
 
@@ -177,7 +176,7 @@ void take_over(saved_call& first) noexcept {
     return refuse("the runtime cannot be started");
   }
   give_up_rseq();
-  taken.store(true, base::relaxed);  // relaxed: the start publishes it
+  taken_over.store(true, base::relaxed);  // relaxed: the start publishes it
   treadle_shim_two_sides = 1;
   sleep_for_ever();
 }

@@ -35,8 +35,11 @@ long pass_on(const greg_t* registers) noexcept {
 // A thread of the program's is told that there are signals for it.
 void look_for_signals(ucontext_t& context) {
   greg_t* registers = context.uc_mcontext.gregs;
-  const seat& here = *seat_in_gs();
-  if (here.program_pointer != thread_pointer()) return;  // it will look on its way back
+  seat& here = *seat_in_gs();
+  if (here.program_pointer != thread_pointer()) {
+    here.looks_again = seat::yes;  // on its way back, which may be past the look
+    return;
+  }
   const auto at = static_cast<std::uint64_t>(registers[REG_RIP]);
   const auto is_between = [at](const char* begin, const char* end) {
     return at >= reinterpret_cast<std::uint64_t>(begin) &&
