@@ -24,6 +24,7 @@ void treadle_shim_restorer();
 void treadle_shim_once_more();  // enters the door again; see there
 void treadle_shim_go_back();    // the door's way out, with the saved call at the stack pointer
 extern const char treadle_shim_text_begin[];
+extern const char treadle_shim_head_end[];  // so far the program's registers are its own
 extern const char treadle_shim_leaving_begin[];
 extern const char treadle_shim_leaving_end[];
 extern const char treadle_shim_allowed_begin[];

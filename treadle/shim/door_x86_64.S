@@ -18,14 +18,20 @@
 #define SEAT_LOOKS_AGAIN %gs:81
 #define SEAT_SETS_CONTROL %gs:82
 #define SEAT_CALLS %gs:88
+#define SEAT_AVOIDED %gs:96
 #define WAYS 512
 #define WAY_STRAIGHT 1
 #define WAY_TRAP 2
+#define BUCKET_LOCK 0
+#define BUCKET_FIRST 8
+#define BUCKET_BYTES_LOG 7
+#define BUCKET_SHIFT 54
 #define CLONE_VM 0x100
 #define CLONE_THREAD 0x10000
 #define NR_CLONE 56
 #define NR_FUTEX 202
 #define NR_VFORK 58
+#define FUTEX_WAKE_PRIVATE 129
 #define NR_CLONE3 435
 
   .text
@@ -43,13 +49,45 @@ treadle_shim_door:
   rdfsbase %r11
   cmpq SEAT_PROGRAM, %r11
   jne .Loutside
+  cmpl $NR_FUTEX, %eax
+  je .Lfutex
   cmpl $NR_CLONE3, %eax
   je .Lclone3
   cmpl $NR_CLONE, %eax
   je .Lclone
   cmpl $NR_VFORK, %eax
   je .Lshares_memory
+  jmp .Lserve
+// A wake-up where nobody waits, which is what most are (futex_queue.cpp): 0. The
+// instruction that changes nothing is a fence, after what the program has done to the word.
+.Lfutex:
+  cmpl $FUTEX_WAKE_PRIVATE, %esi
+  jne .Lserve
+  movq %rdi, %r11
+  shrq $2, %r11
+  imulq treadle_shim_bucket_factor(%rip), %r11
+  shrq $BUCKET_SHIFT, %r11
+  shlq $BUCKET_BYTES_LOG, %r11
+  leaq treadle_shim_buckets(%rip), %rax
+  addq %rax, %r11
+  lock orl $0, (%rsp)
+  cmpb $0, BUCKET_LOCK(%r11)
+  jne .Lfutex_serve
+  cmpq $0, BUCKET_FIRST(%r11)
+  jne .Lfutex_serve
+  cmpl $0, treadle_shim_waiting_outside(%rip)
+  jne .Lfutex_serve
+  incq SEAT_CALLS
+  incq SEAT_AVOIDED
+  xorl %eax, %eax
+  jmp *%rcx
+.Lfutex_serve:
+  movl $NR_FUTEX, %eax
+  movq SEAT_PROGRAM, %r11
 .Lserve:
+  .globl treadle_shim_head_end
+  .hidden treadle_shim_head_end
+treadle_shim_head_end:
   movq %rsp, SEAT_SCRATCH
   movq SEAT_STACK, %rsp
   pushq SEAT_SCRATCH

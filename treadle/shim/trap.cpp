@@ -53,10 +53,10 @@ void look_for_signals(ucontext_t& context) {
     set_thread_pointer(here.runtime_pointer);
     return;
   }
-  // On its way in: it will look on its way back. A call that goes straight has no other way back
-  // than this one.
+  // On its way in: it will look on its way back. Before that, and where a call goes straight, the
+  // signal comes as it would natively: just before the call, or just after it.
   const auto* straight = reinterpret_cast<const char*>(&treadle_shim_straight);
-  if (is_between(treadle_shim_text_begin, treadle_shim_allowed_end) &&
+  if (is_between(treadle_shim_head_end, treadle_shim_allowed_end) &&
       !is_between(straight, treadle_shim_straight_end)) {
     return;
   }
