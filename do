@@ -21,6 +21,9 @@ help() {
                               build and run the benchmarks (release) beside their peers
   servers [--connections N,M] [--seconds N] [--rounds N] [--json FILE]
                               examples/http_server (release) beside Asio and Go, driven by wrk
+  programs [--rounds N] [--only NAMES] [--json FILE] [--into DOC.md]
+                              pthread programs natively and under `treadle run` (release), in turns:
+                              hand-offs, threads, system calls, compressors, start-up
   soak  [--preset P] [--seconds N] [...]
                               everything at once, ten minutes, m:n (release); then what leaked.
                               Arguments go to the program: --model M, --only PARTS, --seed N
@@ -28,7 +31,7 @@ help() {
   tidy                        the project's own rules (tools/tidy.py), then clang-tidy
   ci                          what .ci/run runs: test, tidy, and the core under the sanitizers,
                               in release and with clang
-  setup [build|test|bench|servers|all]
+  setup [build|test|bench|servers|programs|all]
                               install what is missing from Debian's packages; the words above
                               do it for themselves
 
@@ -86,6 +89,11 @@ packages_servers='
   libboost-dev           Boost.Beast of examples/http_server; peer: Boost.Asio
   python3                bench/servers/servers.py
   wrk                    the load'
+packages_programs='
+  python3                bench/shim/shim.py
+  pigz                   a program to run
+  xz-utils               a program to run
+  zstd                   a program to run'
 
 setup() {
   local group wanted='' installed missing=() name reason
@@ -99,7 +107,8 @@ setup() {
       test) wanted+=$packages_test ;;
       bench) wanted+=$packages_bench ;;
       servers) wanted+=$packages_servers ;;
-      *) die "setup knows build, test, bench, servers and all; not '$group'" ;;
+      programs) wanted+=$packages_programs ;;
+      *) die "setup knows build, test, bench, servers, programs and all; not '$group'" ;;
     esac
   done
   installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p')
@@ -124,7 +133,7 @@ setup() {
 
 word_setup() {
   if (($# == 0)) || [[ $1 == all ]]; then
-    set -- build test bench servers
+    set -- build test bench servers programs
   fi
   setup "$@"
   say "setup: everything for $* is installed"
@@ -199,6 +208,13 @@ word_servers() {
   step "configure release" configure release -DTREADLE_BENCH=ON
   step "build the servers" compile release --target bench-http-server bench-asio-hello
   exec "$root/bench/servers/servers.py" "$@"
+}
+
+word_programs() {
+  setup build bench programs
+  step "configure release" configure release -DTREADLE_BENCH=ON
+  step "build the programs" compile release --target treadle_command treadle_shim bench-shim
+  exec "$root/bench/shim/shim.py" "$@"
 }
 
 # ---- tests ----------------------------------------------------------------------------------
@@ -316,7 +332,9 @@ run_clang_tidy() {
 word=${1:-help}
 (($# == 0)) || shift
 case $word in
-  setup | build | run | test | bench | servers | soak | fmt | tidy | ci) "word_$word" "$@" ;;
+  setup | build | run | test | bench | servers | programs | soak | fmt | tidy | ci)
+    "word_$word" "$@"
+    ;;
   help | -h | --help) help ;;
   *)
     help >&2

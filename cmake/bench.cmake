@@ -1,3 +1,12 @@
+# bench-shim: what bench/shim/shim.py runs natively and under `treadle run`. Plain pthreads.
+if(TREADLE_HAS_SHIM)
+  find_package(Threads REQUIRED)
+  add_executable(bench-shim ${PROJECT_SOURCE_DIR}/bench/shim/workloads.cpp)
+  set_target_properties(bench-shim PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  target_link_libraries(bench-shim PRIVATE treadle_options Threads::Threads)
+endif()
+
 # treadle-bench: every workload beside its peers, in one program, so that all of them run on the
 # same machine in the same minute.
 
@@ -16,7 +25,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(fmt REQUIRED)
 
 file(GLOB_RECURSE treadle_bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*.cpp)
-list(FILTER treadle_bench_sources EXCLUDE REGEX "_test\\.cpp$|/bench/servers/")
+list(FILTER treadle_bench_sources EXCLUDE REGEX "_test\\.cpp$|/bench/(servers|shim)/")
 if(treadle_bench_sources)
   add_executable(treadle-bench ${treadle_bench_sources})
   target_include_directories(treadle-bench PRIVATE ${PROJECT_SOURCE_DIR})

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "treadle/base/atomic.hpp"
+#include "treadle/base/solo.hpp"
 #include "treadle/shim/children.hpp"
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/order.hpp"
@@ -58,8 +59,12 @@ void attend() noexcept {
   bool waiting = false;
   for (;;) {
     siginfo_t info{};
+    // Who sleeps changes nothing: a lone worker then needs no locked instructions.
+    base::absence away;
+    static_cast<void>(away.begin());
     const long found =
         kernel_call(SYS_rt_sigtimedwait, &all, &info, waiting ? &soon : later, sizeof(all));
+    away.end();
     if (found > 0) {
       if (found == SIGCHLD) wake_parents();
       const bool reminded = found == reminder && info.si_code == SI_TKILL && info.si_pid == process;

@@ -20,7 +20,6 @@
 #include "treadle/shim/seat.hpp"
 #include "treadle/shim/signals.hpp"
 #include "treadle/shim/sleeping.hpp"
-#include "treadle/shim/stats.hpp"
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/threads.hpp"
 #include "treadle/shim/timers.hpp"
@@ -44,6 +43,12 @@ long serve_fcntl(saved_call& call) noexcept {
 
 long serve_look(saved_call&) noexcept { return 0; }
 
+// Back to the control words of before the handler.
+long serve_handler_end(saved_call& call) noexcept {
+  seat_in_gs()->sets_control = seat::yes;
+  return serve_end_of_handler(call);
+}
+
 long serve_exit_of_thread(saved_call& call) noexcept { serve_exit(call); }
 long serve_exit_of_process(saved_call& call) noexcept { serve_exit_group(call); }
 
@@ -54,6 +59,8 @@ struct call_table {
   served of[table_size] = {};
   // Answered by the runtime alone; where a thread waits, its worker may still go to sleep.
   bool spares_kernel[table_size] = {};
+  // The thread stays on its kernel thread, and nobody else comes there meanwhile.
+  bool stays[table_size] = {};
 
   constexpr explicit call_table(bool is_pure) noexcept {
     of[SYS_futex] = serve_futex;
@@ -71,6 +78,11 @@ struct call_table {
          {SYS_futex, SYS_sched_yield, SYS_nanosleep, SYS_clock_nanosleep, SYS_gettid,
           SYS_set_robust_list, SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_sigaltstack}) {
       spares_kernel[spared] = true;
+    }
+    stays[SYS_futex] = true;  // when it waits it saves them itself
+    for (const int staying : {SYS_gettid, SYS_set_robust_list, SYS_rt_sigprocmask,
+                              SYS_rt_sigpending, SYS_sigaltstack}) {
+      stays[staying] = true;
     }
     for (const int blocking : {SYS_creat,
                                SYS_flock,
@@ -131,7 +143,7 @@ struct call_table {
     of[SYS_timer_delete] = serve_timer_delete;
   }
   constexpr void add_signals() noexcept {
-    of[call_slot(call_end_of_handler)] = serve_end_of_handler;
+    of[call_slot(call_end_of_handler)] = serve_handler_end;
     of[SYS_rt_sigaction] = serve_sigaction;
     of[SYS_rt_sigprocmask] = serve_sigprocmask;
     of[SYS_rt_sigpending] = serve_sigpending;
@@ -218,8 +230,8 @@ long pass_on(const saved_call& call) noexcept {
 
 long pass_on_blocking(const saved_call& call) noexcept {
   program_thread& self = *call.caller;
-  // seq_cst: before the look; pairs with who sends a signal (program_thread::deliverable())
-  self.in_kernel.store(true, base::seq_cst);
+  self.in_kernel.store(true, base::relaxed);  // relaxed: the fence orders it
+  program_thread::before_look();
   long result = -EINTR;
   if (self.deliverable() == 0) {
     core::scheduler_port& scheduler = *core::current_thread_or_null()->scheduler;
@@ -231,14 +243,23 @@ long pass_on_blocking(const saved_call& call) noexcept {
   return result;
 }
 
+way way_of(long number) noexcept {
+  // Who makes a child, or changes one thread's privileges, is to be seen with all registers.
+  if (number == SYS_clone || number == SYS_clone3 || number == SYS_fork || number == SYS_vfork ||
+      number == SYS_rt_sigreturn || changes_privileges(number)) {
+    return way::trap;
+  }
+  return table.find(number) == nullptr ? way::straight : way::door;
+}
+
 long serve(saved_call& call) noexcept {
   call.caller->last_call = call.number;
   const served answer = in_force->find(call.number);
-  if (answer != nullptr && call.number < table_size && table.spares_kernel[call.number]) {
-    base::atomic<std::uint64_t>& avoided = statistics().avoided;
-    avoided.store(avoided.load(base::relaxed) + 1, base::relaxed);  // relaxed: roughly, as `calls`
-  }
-  return answer != nullptr ? answer(call) : pass_on(call);
+  if (answer == nullptr) return pass_on(call);
+  const bool is_own = call.number >= table_size;
+  if (is_own || !table.stays[call.number]) save_control(call);
+  if (!is_own && table.spares_kernel[call.number]) count_avoided();
+  return answer(call);
 }
 
 }  // namespace treadle::shim
@@ -247,15 +268,13 @@ extern "C" void treadle_shim_serve(treadle::shim::saved_call* call) noexcept {
   using namespace treadle::shim;  // the door's, whose names are C's
   if (!in_use()) [[unlikely]] {
     // The first creation of a thread. If that comes back, the kernel creates it.
+    save_control(*call);
     take_over(*call);
     call->arguments[5] = call->return_address;
     call->return_address = reinterpret_cast<std::uint64_t>(&treadle_shim_once_more);
     return;
   }
-  seat_in_gs()->selector = seat::allow;
   note_call(*call->caller);
-  statistics().calls.store(statistics().calls.load(treadle::base::relaxed) + 1,
-                           treadle::base::relaxed);  // relaxed: roughly, for a report
   call->number = serve(*call);
 }
 
@@ -266,15 +285,26 @@ extern "C" void treadle_shim_take_seat(treadle::shim::saved_call* where) noexcep
     return;
   }
   program_thread& self = *where->caller;
-  if (self.deliverable() != 0 || self.restores_mask) [[unlikely]]
-    deliver(*where);
   seat& mine = own_seat();
   mine.side_stack = where + 1;
-  mine.occupant = &self;
+  // relaxed, all: the fence orders them. Where nothing changes senders know it already.
+  if (self.under.load(treadle::base::relaxed) != &mine ||
+      mine.occupant.load(treadle::base::relaxed) != &self) {
+    mine.occupant.store(&self, treadle::base::relaxed);
+    // release: pairs with nudge(), publishes the seat
+    self.under.store(&mine, treadle::base::release);
+    mine.sets_control = seat::yes;
+  }
+  mine.looks_again = seat::no;
+  program_thread::before_look();
+  // What comes after this look is told to this kernel thread, by a SIGSYS.
+  while (self.deliverable() != 0 || self.restores_mask) [[unlikely]] {
+      // Where it has stayed, the kernel thread has them still.
+      if (mine.sets_control == seat::no) save_control(*where);
+      deliver(*where);
+    }
   mine.mask = self.mask.load(treadle::base::relaxed);  // relaxed: our own
   note_return(self, mine);
-  // Before the last look: who sends a signal either sees where we are or is seen.
-  self.under.store(&mine, treadle::base::seq_cst);
   mine.program_pointer = where->thread_pointer;
   mine.selector = seat::block;
 }

@@ -5,6 +5,14 @@
 
 namespace treadle::shim {
 
+// How a call of the program's gets where it belongs. The door knows the numbers.
+enum class way : unsigned char {
+  door = 0,      // to serve()
+  straight = 1,  // to the kernel, from the program's side: nothing to do for it here
+  trap = 2,      // by its own instruction, when it comes from libc's syscall()
+};
+way way_of(long number) noexcept;
+
 // Runtime's side. The result, as the kernel would say it.
 long serve(saved_call& call) noexcept;
 

@@ -8,7 +8,14 @@
 
 extern "C" {
 #pragma GCC visibility push(hidden)
-void treadle_shim_door();  // for patched sites only: its registers are no function's
+// For patched sites only: their registers are no function's.
+void treadle_shim_door();
+void treadle_shim_straight();
+void treadle_shim_any();
+extern const char treadle_shim_straight_end[];
+// By number: a way (calls.hpp). Filled before treadle_shim_any is used.
+extern std::uint8_t treadle_shim_ways[512];
+extern const void* treadle_shim_any_instruction;
 [[noreturn]] void treadle_shim_go(treadle::shim::saved_call* where) noexcept;
 // The program's side. Not noexcept: cancellation unwinds through it.
 long treadle_shim_call(long number, long a, long b, long c, long d, long e, long f);
@@ -17,6 +24,7 @@ void treadle_shim_restorer();
 void treadle_shim_once_more();  // enters the door again; see there
 void treadle_shim_go_back();    // the door's way out, with the saved call at the stack pointer
 extern const char treadle_shim_text_begin[];
+extern const char treadle_shim_head_end[];  // so far the program's registers are its own
 extern const char treadle_shim_leaving_begin[];
 extern const char treadle_shim_leaving_end[];
 extern const char treadle_shim_allowed_begin[];

@@ -6,18 +6,32 @@
 // On the runtime's side, and on kernel threads that are none of the program's, the call goes
 // straight to the kernel. Offsets: seat.hpp and saved_call.hpp.
 // The vector registers are saved by hand: libc's code around an inlined system call may keep
-// values in them; their upper halves never live across a call of libc's functions.
+// values in them; their upper halves never live across a call of libc's functions. The control
+// words the runtime leaves alone: they are saved where the thread may go on elsewhere (calls.cpp).
 
 #define SEAT_PROGRAM %gs:0
 #define SEAT_RUNTIME %gs:8
 #define SEAT_STACK %gs:16
 #define SEAT_SCRATCH %gs:24
 #define SEAT_OCCUPANT %gs:32
+#define SEAT_SELECTOR %gs:80
+#define SEAT_LOOKS_AGAIN %gs:81
+#define SEAT_SETS_CONTROL %gs:82
+#define SEAT_CALLS %gs:88
+#define SEAT_AVOIDED %gs:96
+#define WAYS 512
+#define WAY_STRAIGHT 1
+#define WAY_TRAP 2
+#define BUCKET_LOCK 0
+#define BUCKET_FIRST 8
+#define BUCKET_BYTES_LOG 7
+#define BUCKET_SHIFT 54
 #define CLONE_VM 0x100
 #define CLONE_THREAD 0x10000
 #define NR_CLONE 56
 #define NR_FUTEX 202
 #define NR_VFORK 58
+#define FUTEX_WAKE_PRIVATE 129
 #define NR_CLONE3 435
 
   .text
@@ -35,13 +49,45 @@ treadle_shim_door:
   rdfsbase %r11
   cmpq SEAT_PROGRAM, %r11
   jne .Loutside
+  cmpl $NR_FUTEX, %eax
+  je .Lfutex
   cmpl $NR_CLONE3, %eax
   je .Lclone3
   cmpl $NR_CLONE, %eax
   je .Lclone
   cmpl $NR_VFORK, %eax
   je .Lshares_memory
+  jmp .Lserve
+// A wake-up where nobody waits, which is what most are (futex_queue.cpp): 0. The
+// instruction that changes nothing is a fence, after what the program has done to the word.
+.Lfutex:
+  cmpl $FUTEX_WAKE_PRIVATE, %esi
+  jne .Lserve
+  movq %rdi, %r11
+  shrq $2, %r11
+  imulq treadle_shim_bucket_factor(%rip), %r11
+  shrq $BUCKET_SHIFT, %r11
+  shlq $BUCKET_BYTES_LOG, %r11
+  leaq treadle_shim_buckets(%rip), %rax
+  addq %rax, %r11
+  lock orl $0, (%rsp)
+  cmpb $0, BUCKET_LOCK(%r11)
+  jne .Lfutex_serve
+  cmpq $0, BUCKET_FIRST(%r11)
+  jne .Lfutex_serve
+  cmpl $0, treadle_shim_waiting_outside(%rip)
+  jne .Lfutex_serve
+  incq SEAT_CALLS
+  incq SEAT_AVOIDED
+  xorl %eax, %eax
+  jmp *%rcx
+.Lfutex_serve:
+  movl $NR_FUTEX, %eax
+  movq SEAT_PROGRAM, %r11
 .Lserve:
+  .globl treadle_shim_head_end
+  .hidden treadle_shim_head_end
+treadle_shim_head_end:
   movq %rsp, SEAT_SCRATCH
   movq SEAT_STACK, %rsp
   pushq SEAT_SCRATCH
@@ -71,8 +117,6 @@ treadle_shim_door:
   .cfi_offset %r12, -56
   .cfi_offset %rbp, -64
   .cfi_offset %rbx, -72
-  stmxcsr 256(%rsp)
-  fnstcw 260(%rsp)
   movups %xmm0, 0(%rsp)
   movups %xmm1, 16(%rsp)
   movups %xmm2, 32(%rsp)
@@ -91,6 +135,8 @@ treadle_shim_door:
   movups %xmm15, 240(%rsp)
   movq SEAT_RUNTIME, %rax
   wrfsbase %rax
+  movb $0, SEAT_SELECTOR
+  incq SEAT_CALLS
   movq %rsp, %rdi
   call treadle_shim_serve
   .globl treadle_shim_go_back
@@ -103,8 +149,15 @@ treadle_shim_go_back:
   .globl treadle_shim_leaving_begin
   .hidden treadle_shim_leaving_begin
 treadle_shim_leaving_begin:
+  cmpb $0, SEAT_LOOKS_AGAIN
+  jne .Llook_again
+// Both are slow, and mostly the kernel thread has them still.
+  cmpb $0, SEAT_SETS_CONTROL
+  je .Lhas_control
   ldmxcsr 256(%rsp)
   fldcw 260(%rsp)
+  movb $0, SEAT_SETS_CONTROL
+.Lhas_control:
   movups 0(%rsp), %xmm0
   movups 16(%rsp), %xmm1
   movups 32(%rsp), %xmm2
@@ -136,8 +189,16 @@ treadle_shim_leaving_begin:
   movq 368(%rsp), %r15
   movq 384(%rsp), %rcx
   movq 392(%rsp), %rsp
-  .cfi_endproc
+  .cfi_remember_state
+  .cfi_def_cfa %rsp, 0
+  .cfi_register %rip, %rcx
   jmp *%rcx
+  .cfi_restore_state
+.Llook_again:
+  movq SEAT_RUNTIME, %rax
+  wrfsbase %rax
+  jmp treadle_shim_go_back
+  .cfi_endproc
   .globl treadle_shim_leaving_end
   .hidden treadle_shim_leaving_end
 treadle_shim_leaving_end:
@@ -252,13 +313,63 @@ treadle_shim_restorer:
   je .Lshares_memory
   cmpl $NR_FUTEX, %eax
   je .Loutside_futex
+  jmp .Lstraight
+
+// A call that the kernel answers at once, and of which the runtime need know nothing: from patched
+// sites, on either side, on the caller's stack. A signal finds the program here, as it would
+// natively (trap.cpp), and a cancelled thread is unwound from here.
+  .globl treadle_shim_straight
+  .hidden treadle_shim_straight
+  .type treadle_shim_straight, @function
+treadle_shim_straight:
+  .cfi_startproc simple
+  .cfi_def_cfa %rsp, 0
+  .cfi_register %rip, %rcx
+  incq SEAT_CALLS
 .Lstraight:
   leaq -128(%rsp), %rsp
+  .cfi_def_cfa %rsp, 128
   pushq %rcx
+  .cfi_def_cfa %rsp, 136
+  .cfi_offset %rip, -136
   syscall
   popq %rcx
+  .cfi_def_cfa %rsp, 128
+  .cfi_register %rip, %rcx
   leaq 128(%rsp), %rsp
+  .cfi_def_cfa %rsp, 0
   jmp *%rcx
+  .cfi_endproc
+  .size treadle_shim_straight, . - treadle_shim_straight
+
+// libc's syscall(): the number is in rax only now. What has to be seen with all registers goes on
+// at libc's own instruction, which is trapped on the program's side; so does all that comes from
+// outside: the runtime's own futex calls are about no lock of libc's.
+  .globl treadle_shim_any
+  .hidden treadle_shim_any
+  .type treadle_shim_any, @function
+treadle_shim_any:
+  .cfi_startproc simple
+  .cfi_def_cfa %rsp, 0
+  .cfi_register %rip, %rcx
+  rdfsbase %r11
+  cmpq SEAT_PROGRAM, %r11
+  jne .Ltrapped
+  cmpq $WAYS, %rax
+  jae .Ltrapped
+  leaq treadle_shim_ways(%rip), %r11
+  movzbl (%r11,%rax), %r11d
+  cmpl $WAY_STRAIGHT, %r11d
+  je treadle_shim_straight
+  cmpl $WAY_TRAP, %r11d
+  jne treadle_shim_door
+.Ltrapped:
+  jmp *treadle_shim_any_instruction(%rip)
+  .cfi_endproc
+  .globl treadle_shim_straight_end
+  .hidden treadle_shim_straight_end
+treadle_shim_straight_end:
+  .size treadle_shim_any, . - treadle_shim_any
 
 // A lock of libc's that both sides take (futexes.cpp). On the caller's stack; all registers but
 // rax, rcx and r11 are kept.

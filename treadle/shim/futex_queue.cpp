@@ -1,10 +1,11 @@
 #include "treadle/shim/futex_queue.hpp"
 
+#include <cstddef>
+
 #include "treadle/base/cache_line.hpp"
 #include "treadle/shim/wait.hpp"
 
 namespace treadle::shim {
-namespace {
 
 struct waiter {
   // Fixed after queueing.
@@ -37,12 +38,31 @@ struct alignas(base::false_sharing_bytes) bucket {
 
 // Guess: with a thousand waiters most buckets hold one.
 constexpr unsigned bucket_bits = 10;
-constinit bucket buckets[1u << bucket_bits];
+// Fibonacci hashing. Source: Knuth, The Art of Computer Programming, volume 3, 6.4.
+constexpr std::uint64_t golden = 0x9e3779b97f4a7c15;
+
+// The door's own numbers.
+static_assert(sizeof(bucket) == 1u << 7 && offsetof(bucket, lock) == 0 &&
+              offsetof(bucket, first) == 8 && 64 - bucket_bits == 54);
+
+}  // namespace treadle::shim
+
+// The door looks for itself whether nobody waits: a bucket that is not locked and has no waiter,
+// after a full fence. Who is about to wait takes the lock, which is such a fence, and then looks at
+// the word: either it sees what the waker has made of the word, or the waker sees it.
+extern "C" {
+constinit treadle::shim::bucket treadle_shim_buckets[1u << treadle::shim::bucket_bits]
+    __attribute__((visibility("hidden")));
+extern const std::uint64_t treadle_shim_bucket_factor __attribute__((visibility("hidden")));
+const std::uint64_t treadle_shim_bucket_factor = treadle::shim::golden;
+}
+
+namespace treadle::shim {
+namespace {
 
 bucket& bucket_of(const std::uint32_t* word) noexcept {
-  // Fibonacci hashing. Source: Knuth, The Art of Computer Programming, volume 3, 6.4.
-  constexpr std::uint64_t golden = 0x9e3779b97f4a7c15;
-  return buckets[(reinterpret_cast<std::uintptr_t>(word) >> 2) * golden >> (64 - bucket_bits)];
+  return treadle_shim_buckets[(reinterpret_cast<std::uintptr_t>(word) >> 2) * golden >>
+                              (64 - bucket_bits)];
 }
 
 }  // namespace

@@ -12,11 +12,15 @@
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/times.hpp"
 
+// Kernel threads on the runtime's side that wait in one of libc's locks, or are about to. The door
+// reads it, too.
+extern "C" {
+constinit treadle::base::atomic<unsigned> treadle_shim_waiting_outside
+    __attribute__((visibility("hidden"))){0};
+}
+
 namespace treadle::shim {
 namespace {
-
-// Kernel threads on the runtime's side that wait in one of libc's locks, or are about to.
-constinit base::atomic<unsigned> waiting_outside{0};
 
 // Guess: seldom enough to cost nothing, often enough for a lock between processes.
 constexpr std::int64_t shared_look_nanoseconds = 20'000'000;
@@ -178,7 +182,7 @@ long wake_futex(std::uint32_t* word, unsigned count, std::uint32_t bits) noexcep
   const long woken = wake_in_queue(word, count, bits);
   // seq_cst: after the program has changed the word (the queue's lock is a fence); a kernel thread
   // says that it waits before the kernel looks at the word
-  if (waiting_outside.load(base::seq_cst) == 0) [[likely]]
+  if (treadle_shim_waiting_outside.load(base::seq_cst) == 0) [[likely]]
     return woken;
   const long elsewhere = kernel_call(SYS_futex, word, FUTEX_WAKE_PRIVATE, count);
   return elsewhere > 0 ? woken + elsewhere : woken;
@@ -191,9 +195,11 @@ long serve_futex(saved_call& saved) noexcept {
   long error = 0;
   switch (call.operation) {
     case FUTEX_WAIT:
+      save_control(saved);
       error = until_of(call, false, until);
       return error != 0 ? error : wait(self, call, ~0u, until);
     case FUTEX_WAIT_BITSET:
+      save_control(saved);
       error = until_of(call, true, until);
       return error != 0 ? error : wait(self, call, call.third, until);
     case FUTEX_WAKE:
@@ -211,6 +217,7 @@ long serve_futex(saved_call& saved) noexcept {
     case FUTEX_LOCK_PI:
     case FUTEX_LOCK_PI2:
     case FUTEX_TRYLOCK_PI: {
+      save_control(saved);
       futex_call timed = call;
       if (call.operation == FUTEX_LOCK_PI) timed.by_wall_clock = true;
       if (call.operation != FUTEX_TRYLOCK_PI) error = until_of(timed, true, until);
@@ -242,9 +249,11 @@ extern "C" long treadle_shim_outside_futex(const long* arguments) noexcept {
   switch (static_cast<int>(arguments[1]) & FUTEX_CMD_MASK) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
-      waiting_outside.fetch_add(1, treadle::base::seq_cst);  // before the look; see wake_futex()
+      treadle_shim_waiting_outside.fetch_add(
+          1, treadle::base::seq_cst);  // before the look; see wake_futex()
       result = pass_on_futex();
-      waiting_outside.fetch_sub(1, treadle::base::relaxed);  // relaxed: one look too many
+      treadle_shim_waiting_outside.fetch_sub(1,
+                                             treadle::base::relaxed);  // relaxed: one look too many
       return result;
     case FUTEX_WAKE:
     case FUTEX_WAKE_BITSET:

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "treadle/base/asymmetric_fence.hpp"
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/sched/scheduler.hpp"
@@ -70,9 +71,18 @@ struct alignas(16) program_thread {
   program_thread* previous = nullptr;
   program_thread* next_in_bucket = nullptr;
 
+  // A sender adds to what is pending, and then looks where the thread is; the thread says where it
+  // is, and then looks here. One of them sees the other: each has its half of a fence in between.
+  static void before_look() noexcept {
+    base::asymmetric_fence::are_usable() ? base::asymmetric_fence::light()
+                                         : base::asymmetric_fence::full();
+  }
+  static void after_sending() noexcept {
+    base::asymmetric_fence::are_usable() ? base::asymmetric_fence::heavy()
+                                         : base::asymmetric_fence::full();
+  }
   std::uint64_t deliverable() const noexcept {
-    // seq_cst, both: a sender sets pending and then looks at interruptible; a waiter does the
-    // reverse, and one of them sees the other
+    // seq_cst, both: not before what precedes before_look()
     return pending.bits() & ~mask.load(base::seq_cst);
   }
 };

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "treadle/base/atomic.hpp"
 #include "treadle/base/check.hpp"
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/kernel_call.hpp"
@@ -21,9 +22,11 @@ namespace {
 constexpr int set_syscall_user_dispatch = 59;
 constexpr int dispatch_on = 1;
 
-// The kernel thread runs program threads from now on, and for ever: no worker ends before the
-// process does.
-[[gnu::noinline]] seat& make_seat() noexcept {
+constinit base::atomic<seat*> last_made{nullptr};
+
+}  // namespace
+
+seat& make_seat() noexcept {
   // One page for one kernel thread: they are few, and it is made once.
   const long memory = kernel_call(SYS_mmap, nullptr, sizeof(seat), PROT_READ | PROT_WRITE,
                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -37,16 +40,13 @@ constexpr int dispatch_on = 1;
                                    treadle_shim_allowed_begin, allowed_bytes(), &made->selector);
   TREADLE_CHECK(refused == 0, "the kernel refuses Syscall User Dispatch for a worker");
   set_seat_in_gs(made);
+  made->next = last_made.load(base::relaxed);  // relaxed: the exchange looks again
+  // release: pairs with first_seat(), publishes the seat
+  while (!last_made.compare_exchange_weak(made->next, made, base::release, base::relaxed)) {
+  }
   return *made;
 }
 
-}  // namespace
-
-seat& own_seat() noexcept {
-  seat* here = seat_in_gs();
-  if (here->runtime_pointer == thread_pointer() && here != &treadle_shim_outside) [[likely]]
-    return *here;
-  return make_seat();
-}
+const seat* first_seat() noexcept { return last_made.load(base::acquire); }  // see make_seat()
 
 }  // namespace treadle::shim

@@ -24,7 +24,8 @@ constinit signal_queue process_pending;  // sent to the process, and every threa
 
 // Makes a thread look. With the book's lock held, so that its record is its own.
 void nudge(program_thread& target) noexcept {
-  // seq_cst: after the pending bit; see program_thread::deliverable()
+  program_thread::after_sending();
+  // seq_cst: not before the fence, as all that follow
   if (target.interruptible.load(base::seq_cst)) {
     if (core::thread* parked = target.self.load(base::acquire)) {  // pairs with begin_thread()
       if (wait_stopper* stopper = target.stopper) {
@@ -36,7 +37,9 @@ void nudge(program_thread& target) noexcept {
     return;
   }
   const seat* under = target.under.load(base::acquire);  // pairs with treadle_shim_take_seat()
-  if (under == nullptr || under == seat_in_gs() || under->occupant != &target) return;
+  if (under == nullptr || under == seat_in_gs()) return;
+  // seq_cst: as above; another one there, or it is on its way to the seat and has yet to look
+  if (under->occupant.load(base::seq_cst) != &target) return;
   kernel_call(SYS_tgkill, process, under->kernel_id, SIGSYS);
   // seq_cst: as deliverable()
   if (target.in_kernel.load(base::seq_cst)) call_attendant();

@@ -9,17 +9,10 @@
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/patch.hpp"
 #include "treadle/shim/program_thread.hpp"
+#include "treadle/shim/seat.hpp"
 #include "treadle/shim/takeover.hpp"
 
 namespace treadle::shim {
-namespace {
-
-constinit call_statistics numbers;
-
-}  // namespace
-
-call_statistics& statistics() noexcept { return numbers; }
-
 void write_stats() noexcept {
   const char* file = chosen().stats_file;
   if (file == nullptr) return;
@@ -29,6 +22,12 @@ void write_stats() noexcept {
   char text[1024];
   const runtime* run = own_runtime();
   const runtime_counters all = run != nullptr ? run->counters() : runtime_counters{};
+  std::uint64_t calls = 0;
+  std::uint64_t avoided = 0;
+  for (const seat* one = first_seat(); one != nullptr; one = one->next) {
+    calls += one->calls;
+    avoided += one->avoided;
+  }
   const auto number = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
   const int size = std::snprintf(
       text, sizeof(text),
@@ -37,8 +36,7 @@ void write_stats() noexcept {
       "steals %llu\nsleeps %llu\n",
       kernel_call(SYS_getpid), run != nullptr ? to_string(run->model()).data() : "native",
       run != nullptr ? run->width() : 0, number(threads().created()), threads().most(),
-      patched_sites(), number(numbers.calls.load(base::relaxed)),
-      number(numbers.avoided.load(base::relaxed)), number(all.preemptions), number(all.reliefs),
+      patched_sites(), number(calls), number(avoided), number(all.preemptions), number(all.reliefs),
       number(all.steals), number(all.sleeps));
   if (size > 0) kernel_call(SYS_write, descriptor, text, size);
   kernel_call(SYS_close, descriptor);

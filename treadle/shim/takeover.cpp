@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "treadle/base/asymmetric_fence.hpp"
 #include "treadle/base/system_call.hpp"
 #include "treadle/runtime.hpp"
 #include "treadle/sched/join.hpp"
@@ -35,7 +37,6 @@ namespace treadle::shim {
 namespace {
 
 constinit settings all_settings;
-constinit base::atomic<bool> taken{false};
 constinit base::atomic<treadle::runtime*> the_runtime{nullptr};
 constinit program_thread leader;
 
@@ -119,6 +120,13 @@ bool is_only_thread() noexcept {
   return found <= 3;
 }
 
+// With one kernel thread the kernel needs not wait for others, which takes it up to 20 ms; when the
+// runtime asks again it has been done. Where it is refused, the runtime does without.
+void register_barriers() noexcept {
+  base::asymmetric_fence::prepare();
+  kernel_call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0);
+}
+
 void refuse(const char* why) noexcept {
   if (!all_settings.falls_back) fail(why, 0);
   say(why, "; the program goes on without Treadle");
@@ -126,12 +134,12 @@ void refuse(const char* why) noexcept {
 
 }  // namespace
 
+constinit base::atomic<bool> taken_over{false};
+
 settings& chosen() noexcept { return all_settings; }
 
-bool in_use() noexcept { return taken.load(base::relaxed); }  // relaxed: set before threads exist
-
 void leave_to_kernel() noexcept {
-  taken.store(false, base::relaxed);  // relaxed: alone
+  taken_over.store(false, base::relaxed);  // relaxed: alone
   treadle_shim_two_sides = 0;
 }
 
@@ -148,6 +156,7 @@ void take_over(saved_call& first) noexcept {
   treadle_shim_armed = 0;
   if (!is_only_thread()) return refuse("the program had kernel threads before its first pthread");
   if (const char* why = patch_all_sites()) return refuse(why);
+  register_barriers();
   leader.beginning = first;
   // All kernel threads of ours but the workers have this mask.
   std::uint64_t all = ~bit_of(order_signal);
@@ -169,7 +178,7 @@ void take_over(saved_call& first) noexcept {
     return refuse("the runtime cannot be started");
   }
   give_up_rseq();
-  taken.store(true, base::relaxed);  // relaxed: the start publishes it
+  taken_over.store(true, base::relaxed);  // relaxed: the start publishes it
   treadle_shim_two_sides = 1;
   sleep_for_ever();
 }

@@ -29,7 +29,10 @@ struct settings {
 settings& chosen() noexcept;
 
 // Whether the program's threads are Treadle threads now. False again in a child that fork() made.
-bool in_use() noexcept;
+extern constinit base::atomic<bool> taken_over __attribute__((visibility("hidden")));
+inline bool in_use() noexcept {
+  return taken_over.load(base::relaxed);  // relaxed: set before threads exist
+}
 void leave_to_kernel() noexcept;  // in such a child
 
 // The leader's first creation of a thread. Comes back only when it could not be done.

@@ -35,8 +35,11 @@ long pass_on(const greg_t* registers) noexcept {
 // A thread of the program's is told that there are signals for it.
 void look_for_signals(ucontext_t& context) {
   greg_t* registers = context.uc_mcontext.gregs;
-  const seat& here = *seat_in_gs();
-  if (here.program_pointer != thread_pointer()) return;  // it will look on its way back
+  seat& here = *seat_in_gs();
+  if (here.program_pointer != thread_pointer()) {
+    here.looks_again = seat::yes;  // on its way back, which may be past the look
+    return;
+  }
   const auto at = static_cast<std::uint64_t>(registers[REG_RIP]);
   const auto is_between = [at](const char* begin, const char* end) {
     return at >= reinterpret_cast<std::uint64_t>(begin) &&
@@ -50,8 +53,13 @@ void look_for_signals(ucontext_t& context) {
     set_thread_pointer(here.runtime_pointer);
     return;
   }
-  // On its way in: it will look on its way back.
-  if (is_between(treadle_shim_text_begin, treadle_shim_allowed_end)) return;
+  // On its way in: it will look on its way back. Before that, and where a call goes straight, the
+  // signal comes as it would natively: just before the call, or just after it.
+  const auto* straight = reinterpret_cast<const char*>(&treadle_shim_straight);
+  if (is_between(treadle_shim_head_end, treadle_shim_allowed_end) &&
+      !is_between(straight, treadle_shim_straight_end)) {
+    return;
+  }
   treadle_shim_call(call_look, 0, 0, 0, 0, 0, 0);
   kernel_call(SYS_sigaltstack, nullptr, &context.uc_stack);
 }

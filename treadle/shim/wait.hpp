@@ -14,8 +14,8 @@ template <class Done>
 wait_result wait_for(program_thread& self, base::deadline until, core::wait_reason why,
                      Done&& done) noexcept {
   core::thread& parked = *self.self.load(base::relaxed);  // relaxed: our own
-  // seq_cst: before the look at what is pending; see program_thread::deliverable()
-  self.interruptible.store(true, base::seq_cst);
+  self.interruptible.store(true, base::relaxed);          // relaxed: the fence orders it
+  program_thread::before_look();
   wait_result result = wait_result::done;
   while (!done()) {
     if (self.deliverable() != 0) {
