@@ -141,7 +141,8 @@ struct call_table {
   constexpr void add_descriptors() noexcept {
     of[SYS_read] = of[SYS_readv] = serve_read;
     of[SYS_write] = of[SYS_writev] = serve_write;
-    of[SYS_recvfrom] = of[SYS_recvmsg] = of[SYS_sendto] = of[SYS_sendmsg] = serve_socket;
+    of[SYS_recvfrom] = of[SYS_recvmsg] = serve_receive;
+    of[SYS_sendto] = of[SYS_sendmsg] = serve_send;
     of[SYS_accept] = of[SYS_accept4] = serve_accept;
     of[SYS_poll] = of[SYS_ppoll] = serve_poll;
     of[SYS_select] = of[SYS_pselect6] = serve_select;
