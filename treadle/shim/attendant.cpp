@@ -6,16 +6,19 @@
 #include <cerrno>
 
 #include "treadle/base/atomic.hpp"
+#include "treadle/base/clock.hpp"
 #include "treadle/shim/children.hpp"
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/order.hpp"
 #include "treadle/shim/signals.hpp"
 #include "treadle/shim/timers.hpp"
+#include "treadle/shim/times.hpp"
 
 namespace treadle::shim {
 namespace {
 
 constinit base::atomic<int> own_number{0};
+constinit base::atomic<bool> called{false};  // and has not seen it yet
 
 // Any that has no other use among our own kernel threads.
 constexpr int reminder = SIGURG;
@@ -33,7 +36,9 @@ void send_on(const siginfo_t& info) noexcept {
 
 void call_attendant() noexcept {
   const int number = own_number.load(base::relaxed);  // relaxed: set long before
-  if (number != 0) kernel_call(SYS_tgkill, kernel_call(SYS_getpid), number, reminder);
+  // relaxed: the signal orders it, and one too many is no harm
+  if (number == 0 || called.exchange(true, base::relaxed)) return;
+  kernel_call(SYS_tgkill, kernel_call(SYS_getpid), number, reminder);
 }
 
 void become_attendant() noexcept {
@@ -48,20 +53,27 @@ int attendant_number() noexcept { return own_number.load(base::relaxed); }  // r
 
 void attend() noexcept {
   const int process = static_cast<int>(kernel_call(SYS_getpid));
-  // Guess: a thread on its way into a call that blocks misses a reminder at most so long.
-  constexpr timespec soon{0, 5'000'000};
+  // Guess: who misses being told, amid its way into a call that blocks or its way out of ours, is
+  // told again so much later. Not sooner, however fast signals come: a thread that cannot look
+  // would do nothing but be told.
+  constexpr std::int64_t soon = 5'000'000;
   const std::uint64_t all = ~(faults | bit_of(order_signal));
-  bool waiting = false;
+  base::deadline look = base::deadline::never();
   for (;;) {
     siginfo_t info{};
-    const long found =
-        kernel_call(SYS_rt_sigtimedwait, &all, &info, waiting ? &soon : nullptr, sizeof(all));
+    const std::int64_t left = look.is_never() ? 0 : look.nanoseconds() - base::monotonic_now();
+    const timespec span = timespec_of(left > 0 ? left : 0);
+    const long found = kernel_call(SYS_rt_sigtimedwait, &all, &info,
+                                   look.is_never() ? nullptr : &span, sizeof(all));
     if (found > 0) {
       if (found == SIGCHLD) wake_parents();
       const bool reminded = found == reminder && info.si_code == SI_TKILL && info.si_pid == process;
+      if (reminded) called.store(false, base::relaxed);  // relaxed: as call_attendant()
       if (!reminded) send_on(info);
+      if (look.is_never()) look = base::deadline::at(base::monotonic_now() + soon);
     }
-    waiting = remind();
+    if (look.is_never() || !look.has_passed()) continue;
+    look = remind() ? base::deadline::at(base::monotonic_now() + soon) : base::deadline::never();
   }
 }
 

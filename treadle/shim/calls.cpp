@@ -175,16 +175,22 @@ long pass_on(const saved_call& call) noexcept {
 
 long pass_on_blocking(const saved_call& call) noexcept {
   program_thread& self = *call.caller;
-  // seq_cst: before the look; pairs with who sends a signal (program_thread::deliverable())
-  self.in_kernel.store(true, base::seq_cst);
   long result = -EINTR;
-  if (self.deliverable() == 0) {
-    core::scheduler_port& scheduler = *core::current_thread_or_null()->scheduler;
-    scheduler.enter_blocking();
-    result = pass_on(call);
-    core::current_thread_or_null()->scheduler->leave_blocking();
+  // One who was told of a signal that is not for it after all has not been interrupted.
+  while (result == -EINTR) {
+    // seq_cst: before the look; pairs with who sends a signal (program_thread::deliverable())
+    self.in_kernel.store(true, base::seq_cst);
+    const bool waits = self.deliverable() == 0;
+    if (waits) {
+      core::scheduler_port& scheduler = *core::current_thread_or_null()->scheduler;
+      scheduler.enter_blocking();
+      result = pass_on(call);
+      core::current_thread_or_null()->scheduler->leave_blocking();
+    }
+    self.in_kernel.store(false, base::relaxed);  // relaxed: one reminder too many is no harm
+    if (!waits) return begin_again;
+    if (self.deliverable() != 0) break;
   }
-  self.in_kernel.store(false, base::relaxed);  // relaxed: one reminder too many is no harm
   return result;
 }
 
@@ -222,14 +228,21 @@ extern "C" void treadle_shim_take_seat(treadle::shim::saved_call* where) noexcep
     return;
   }
   program_thread& self = *where->caller;
-  if (self.deliverable() != 0 || self.restores_mask) [[unlikely]]
-    deliver(*where);
-  seat& mine = own_seat();
-  mine.side_stack = where + 1;
-  mine.occupant = &self;
-  mine.mask = self.mask.load(treadle::base::relaxed);  // relaxed: our own
-  // Before the last look: who sends a signal either sees where we are or is seen.
-  self.under.store(&mine, treadle::base::seq_cst);
-  mine.program_pointer = where->thread_pointer;
-  mine.selector = seat::block;
+  seat* mine = nullptr;
+  for (;;) {
+    mine = &own_seat();
+    mine->side_stack = where + 1;
+    mine->occupant = &self;
+    // seq_cst: before the look; who sends a signal either sees where we are or is seen
+    self.under.store(mine, treadle::base::seq_cst);
+    if (self.deliverable() != 0 || self.restores_mask) [[unlikely]]
+      deliver(*where);
+    if (where->number != begin_again) [[likely]]
+      break;
+    where->number = self.last_call;
+    where->number = serve(*where);
+  }
+  mine->mask = self.mask.load(treadle::base::relaxed);  // relaxed: our own
+  mine->program_pointer = where->thread_pointer;
+  mine->selector = seat::block;
 }

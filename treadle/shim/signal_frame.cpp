@@ -99,8 +99,9 @@ void run_handler(saved_call& call, const kernel_action& action, const siginfo_t&
   auto* frame =
       reinterpret_cast<handler_frame*>((top - sizeof(handler_frame)) & ~std::uint64_t{15});
   frame->before = call;
-  const bool again = call.number == -EINTR && (action.flags & SA_RESTART) != 0 &&
-                     begins_again(call, self.last_call);
+  const bool again =
+      call.number == begin_again || (call.number == -EINTR && (action.flags & SA_RESTART) != 0 &&
+                                     begins_again(call, self.last_call));
   frame->interrupted_call = again ? self.last_call : -1;
   frame->info = info;
   if (info.si_signo == order_signal) self.in_round = true;

@@ -7,6 +7,7 @@
 
 #include "treadle/shim/attendant.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/nudge.hpp"
 #include "treadle/shim/order.hpp"
 #include "treadle/shim/privileges.hpp"
 #include "treadle/shim/seat.hpp"
@@ -35,9 +36,9 @@ void nudge(program_thread& target) noexcept {
     }
     return;
   }
-  const seat* under = target.under.load(base::acquire);  // pairs with treadle_shim_take_seat()
+  const seat* under = target.under.load(base::seq_cst);  // pairs with treadle_shim_take_seat()
   if (under == nullptr || under == seat_in_gs() || under->occupant != &target) return;
-  kernel_call(SYS_tgkill, process, under->kernel_id, SIGSYS);
+  nudge_kernel_thread(process, under->kernel_id);
   // seq_cst: as deliverable()
   if (target.in_kernel.load(base::seq_cst)) call_attendant();
 }

@@ -16,6 +16,7 @@
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/identity.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/nudge.hpp"
 #include "treadle/shim/order.hpp"
 #include "treadle/shim/patch.hpp"
 #include "treadle/shim/program_thread.hpp"
@@ -79,6 +80,7 @@ void run_attendant() noexcept {
   the_runtime.store(opened_runtime, base::release);  // pairs with own_runtime()
   wrap_slice_signal();
   trap_calls();
+  take_nudges();
   prepare_orders();
   become_attendant();
   advance(opened);
@@ -139,7 +141,7 @@ treadle::runtime* own_runtime() noexcept {
 
 std::uint64_t signals_of_workers() noexcept {
   const int slice = slice_signal();
-  return faults | bit_of(order_signal) | (slice != 0 ? bit_of(slice) : 0);
+  return faults | bit_of(order_signal) | bit_of(nudge_signal) | (slice != 0 ? bit_of(slice) : 0);
 }
 
 void take_over(saved_call& first) noexcept {
