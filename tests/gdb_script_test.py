@@ -62,7 +62,7 @@ def frames(text):
 
 
 def at_stop(*more):
-    return [*more, "handle SIGSYS nostop noprint pass", "set startup-with-shell off",
+    return [*more, "handle SIGSYS SIGPWR nostop noprint pass", "set startup-with-shell off",
             "break stop_here", "run"]
 
 

@@ -159,7 +159,8 @@ struct call_table {
   constexpr void add_descriptors() noexcept {
     of[SYS_read] = of[SYS_readv] = serve_read;
     of[SYS_write] = of[SYS_writev] = serve_write;
-    of[SYS_recvfrom] = of[SYS_recvmsg] = of[SYS_sendto] = of[SYS_sendmsg] = serve_socket;
+    of[SYS_recvfrom] = of[SYS_recvmsg] = serve_receive;
+    of[SYS_sendto] = of[SYS_sendmsg] = serve_send;
     of[SYS_accept] = of[SYS_accept4] = serve_accept;
     of[SYS_poll] = of[SYS_ppoll] = serve_poll;
     of[SYS_select] = of[SYS_pselect6] = serve_select;
@@ -230,16 +231,22 @@ long pass_on(const saved_call& call) noexcept {
 
 long pass_on_blocking(const saved_call& call) noexcept {
   program_thread& self = *call.caller;
-  self.in_kernel.store(true, base::relaxed);  // relaxed: the fence orders it
-  program_thread::before_look();
   long result = -EINTR;
-  if (self.deliverable() == 0) {
-    core::scheduler_port& scheduler = *core::current_thread_or_null()->scheduler;
-    scheduler.enter_blocking();
-    result = pass_on(call);
-    core::current_thread_or_null()->scheduler->leave_blocking();
+  // One who was told of a signal that is not for it after all has not been interrupted.
+  while (result == -EINTR) {
+    self.in_kernel.store(true, base::relaxed);  // relaxed: the fence orders it
+    program_thread::before_look();
+    const bool waits = self.deliverable() == 0;
+    if (waits) {
+      core::scheduler_port& scheduler = *core::current_thread_or_null()->scheduler;
+      scheduler.enter_blocking();
+      result = pass_on(call);
+      core::current_thread_or_null()->scheduler->leave_blocking();
+    }
+    self.in_kernel.store(false, base::relaxed);  // relaxed: one reminder too many is no harm
+    if (!waits) return begin_again;
+    if (self.deliverable() != 0) break;
   }
-  self.in_kernel.store(false, base::relaxed);  // relaxed: one reminder too many is no harm
   return result;
 }
 
@@ -285,26 +292,35 @@ extern "C" void treadle_shim_take_seat(treadle::shim::saved_call* where) noexcep
     return;
   }
   program_thread& self = *where->caller;
-  seat& mine = own_seat();
-  mine.side_stack = where + 1;
-  // relaxed, all: the fence orders them. Where nothing changes senders know it already.
-  if (self.under.load(treadle::base::relaxed) != &mine ||
-      mine.occupant.load(treadle::base::relaxed) != &self) {
-    mine.occupant.store(&self, treadle::base::relaxed);
-    // release: pairs with nudge(), publishes the seat
-    self.under.store(&mine, treadle::base::release);
-    mine.sets_control = seat::yes;
-  }
-  mine.looks_again = seat::no;
-  program_thread::before_look();
-  // What comes after this look is told to this kernel thread, by a SIGSYS.
-  while (self.deliverable() != 0 || self.restores_mask) [[unlikely]] {
-      // Where it has stayed, the kernel thread has them still.
-      if (mine.sets_control == seat::no) save_control(*where);
-      deliver(*where);
+  seat* mine = nullptr;
+  for (;;) {
+    mine = &own_seat();
+    mine->side_stack = where + 1;
+    // relaxed, all: the fence orders them. Where nothing changes senders know it already.
+    if (self.under.load(treadle::base::relaxed) != mine ||
+        mine->occupant.load(treadle::base::relaxed) != &self) {
+      mine->occupant.store(&self, treadle::base::relaxed);
+      // release: pairs with nudge(), publishes the seat
+      self.under.store(mine, treadle::base::release);
+      mine->sets_control = seat::yes;
     }
-  mine.mask = self.mask.load(treadle::base::relaxed);  // relaxed: our own
-  note_return(self, mine);
-  mine.program_pointer = where->thread_pointer;
-  mine.selector = seat::block;
+    mine->looks_again = seat::no;
+    program_thread::before_look();
+    // What comes after this look is told to this kernel thread.
+    while (self.deliverable() != 0 || self.restores_mask) [[unlikely]] {
+        // Where it has stayed, the kernel thread has them still.
+        if (mine->sets_control == seat::no) save_control(*where);
+        deliver(*where);
+      }
+    if (where->number != begin_again) [[likely]]
+      break;
+    if (mine->sets_control == seat::yes) load_control(*where);
+    mine->sets_control = seat::no;
+    where->number = self.last_call;
+    where->number = serve(*where);
+  }
+  mine->mask = self.mask.load(treadle::base::relaxed);  // relaxed: our own
+  note_return(self, *mine);
+  mine->program_pointer = where->thread_pointer;
+  mine->selector = seat::block;
 }

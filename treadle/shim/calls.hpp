@@ -13,7 +13,11 @@ enum class way : unsigned char {
 };
 way way_of(long number) noexcept;
 
-// Runtime's side. The result, as the kernel would say it.
+// No result of a program's: the call has not been made, and is to be once the handlers of what is
+// pending have run. Sourced: the kernel's own ERESTARTNOINTR.
+inline constexpr long begin_again = -513;
+
+// Runtime's side. The result, as the kernel would say it, or begin_again.
 long serve(saved_call& call) noexcept;
 
 // From now on what may block blocks all threads (pure.hpp). Before a thread of the program runs in
@@ -22,7 +26,8 @@ void serve_all_purely() noexcept;
 
 // To the kernel, as it is.
 long pass_on(const saved_call& call) noexcept;
-// The same for one that may block for long: meanwhile others run, where the model can do that.
+// The same for one that may block for long: meanwhile others run, where the model can do that. Or
+// begin_again: a signal that came before the call does not interrupt it.
 long pass_on_blocking(const saved_call& call) noexcept;
 
 }  // namespace treadle::shim

@@ -11,7 +11,8 @@ namespace treadle::shim {
 
 long serve_read(saved_call& call) noexcept;        // read, readv
 long serve_write(saved_call& call) noexcept;       // write, writev
-long serve_socket(saved_call& call) noexcept;      // recvfrom, recvmsg, sendto, sendmsg
+long serve_receive(saved_call& call) noexcept;     // recvfrom, recvmsg
+long serve_send(saved_call& call) noexcept;        // sendto, sendmsg
 long serve_accept(saved_call& call) noexcept;      // accept, accept4
 long serve_poll(saved_call& call) noexcept;        // poll, ppoll
 long serve_select(saved_call& call) noexcept;      // select, pselect6

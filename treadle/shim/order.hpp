@@ -8,7 +8,7 @@
 // The signal is the one that glibc has for the same thing among its own threads, so that no program
 // can block it; no kernel thread of ours ever does. Its handler touches nothing but the order: it
 // runs on either side, and amid anything.
-// Rejected: the reminder's SIGSYS, which a preempted worker blocks.
+// Rejected: the nudge's signal (nudge.hpp), which a preempted worker blocks.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,9 @@
 #include "treadle/shim/ready.hpp"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 
 #include <cerrno>
 #include <stop_token>
@@ -43,6 +45,17 @@ io::wait_limit limit_of(base::deadline until, std::stop_token stop) noexcept {
   return io::wait_limit(point, std::move(stop));
 }
 
+// A socket's own time-out (SO_RCVTIMEO, SO_SNDTIMEO).
+base::deadline own_limit(int descriptor, short events) noexcept {
+  const int option = events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO;
+  timeval span{};
+  socklen_t size = sizeof(span);
+  const long error = kernel_call(SYS_getsockopt, descriptor, SOL_SOCKET, option, &span, &size);
+  if (error != 0 || (span.tv_sec == 0 && span.tv_usec == 0)) return base::deadline::never();
+  return base::deadline::at(base::monotonic_now() + span.tv_sec * base::nanoseconds_per_second +
+                            span.tv_usec * 1000);
+}
+
 }  // namespace
 
 long wait_ready(program_thread& self, pollfd* those, nfds_t count, base::deadline until) noexcept {
@@ -67,6 +80,28 @@ long wait_ready(program_thread& self, int descriptor, short events, base::deadli
 bool is_non_blocking(int descriptor) noexcept {
   const long flags = kernel_call(SYS_fcntl, descriptor, F_GETFL);
   return flags < 0 || (flags & O_NONBLOCK) != 0;
+}
+
+bool is_ready(int descriptor, short events) noexcept {
+  pollfd one{descriptor, events, 0};
+  const timespec at_once{};
+  return kernel_call(SYS_ppoll, &one, 1, &at_once, nullptr, 0) != 0;
+}
+
+// Of several that one event has woken all but the first wait again: the call would block their
+// worker.
+long wait_before(program_thread& self, int descriptor, short events) noexcept {
+  if (is_ready(descriptor, events) || is_non_blocking(descriptor)) return 0;
+  const base::deadline limit = own_limit(descriptor, events);
+  do {
+    if (const long waited = wait_ready(self, descriptor, events, limit)) return waited;
+  } while (!is_ready(descriptor, events));
+  return 0;
+}
+
+long wait_after(program_thread& self, int descriptor, short events) noexcept {
+  if (is_non_blocking(descriptor)) return -EAGAIN;
+  return wait_ready(self, descriptor, events, own_limit(descriptor, events));
 }
 
 }  // namespace treadle::shim

@@ -17,5 +17,12 @@ long wait_ready(program_thread& self, int descriptor, short events,
                 base::deadline until = base::deadline::never()) noexcept;
 
 bool is_non_blocking(int descriptor) noexcept;
+bool is_ready(int descriptor, short events) noexcept;
+
+// For a call, within the socket's own time-out; POLLIN or POLLOUT. Before one that cannot be tried:
+// 0 when it is to be made, or its result.
+long wait_before(program_thread& self, int descriptor, short events) noexcept;
+// After a try that would have waited: 0 when it is to be tried again, or its result.
+long wait_after(program_thread& self, int descriptor, short events) noexcept;
 
 }  // namespace treadle::shim

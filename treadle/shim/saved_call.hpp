@@ -42,4 +42,9 @@ inline void save_control(saved_call& call) noexcept {
   asm volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(call.vector_control), "+m"(call.float_control));
 }
 
+// Before the time at which the door would do it.
+inline void load_control(const saved_call& call) noexcept {
+  asm volatile("ldmxcsr %0\n\tfldcw %1" ::"m"(call.vector_control), "m"(call.float_control));
+}
+
 }  // namespace treadle::shim

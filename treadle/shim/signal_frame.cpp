@@ -99,8 +99,9 @@ void run_handler(saved_call& call, const kernel_action& action, const siginfo_t&
   auto* frame =
       reinterpret_cast<handler_frame*>((top - sizeof(handler_frame)) & ~std::uint64_t{15});
   frame->before = call;
-  const bool again = call.number == -EINTR && (action.flags & SA_RESTART) != 0 &&
-                     begins_again(call, self.last_call);
+  const bool again =
+      call.number == begin_again || (call.number == -EINTR && (action.flags & SA_RESTART) != 0 &&
+                                     begins_again(call, self.last_call));
   frame->interrupted_call = again ? self.last_call : -1;
   frame->info = info;
   if (info.si_signo == order_signal) self.in_round = true;
@@ -135,6 +136,7 @@ long serve_end_of_handler(saved_call& call) noexcept {
   const int ended = frame.info.si_signo;
   call = frame.before;
   call.caller = self;
+  load_control(call);  // what the handler has changed ends with it
   // A handler may have changed where the thread goes on.
   call.return_address = static_cast<std::uint64_t>(registers[REG_RIP]);
   call.stack_pointer = static_cast<std::uint64_t>(registers[REG_RSP]);

@@ -7,6 +7,7 @@
 
 #include "treadle/shim/attendant.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/nudge.hpp"
 #include "treadle/shim/order.hpp"
 #include "treadle/shim/privileges.hpp"
 #include "treadle/shim/seat.hpp"
@@ -40,7 +41,7 @@ void nudge(program_thread& target) noexcept {
   if (under == nullptr || under == seat_in_gs()) return;
   // seq_cst: as above; another one there, or it is on its way to the seat and has yet to look
   if (under->occupant.load(base::seq_cst) != &target) return;
-  kernel_call(SYS_tgkill, process, under->kernel_id, SIGSYS);
+  nudge_kernel_thread(process, under->kernel_id);
   // seq_cst: as deliverable()
   if (target.in_kernel.load(base::seq_cst)) call_attendant();
 }

@@ -4,8 +4,8 @@
 // program's ever runs on the runtime's side. Masks and pending signals of the program's threads are
 // kept here and cost no system call. What comes from outside the attendant takes from the kernel
 // (attendant.hpp) and brings to a thread that does not block it. A thread finds what is pending
-// when it goes back to the program; one that waits is woken, one that computes gets a SIGSYS, which
-// makes it look.
+// when it goes back to the program; one that waits is woken, one that computes is nudged
+// (nudge.hpp).
 // The kernel knows the program's own actions, so that a child, a new program and a default action
 // (which we let the kernel do) find what they would find natively.
 #pragma once

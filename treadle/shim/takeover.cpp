@@ -19,6 +19,7 @@
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/identity.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/nudge.hpp"
 #include "treadle/shim/order.hpp"
 #include "treadle/shim/patch.hpp"
 #include "treadle/shim/program_thread.hpp"
@@ -82,6 +83,7 @@ void run_attendant() noexcept {
   if (all_settings.is_pure) serve_all_purely();
   wrap_slice_signal();
   trap_calls();
+  take_nudges();
   prepare_orders();
   become_attendant();
   advance(opened);
@@ -149,7 +151,7 @@ treadle::runtime* own_runtime() noexcept {
 
 std::uint64_t signals_of_workers() noexcept {
   const int slice = slice_signal();
-  return faults | bit_of(order_signal) | (slice != 0 ? bit_of(slice) : 0);
+  return faults | bit_of(order_signal) | bit_of(nudge_signal) | (slice != 0 ? bit_of(slice) : 0);
 }
 
 void take_over(saved_call& first) noexcept {

@@ -9,6 +9,7 @@
 
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/nudge.hpp"
 #include "treadle/shim/patch.hpp"
 #include "treadle/shim/privileges.hpp"
 #include "treadle/shim/seat.hpp"
@@ -32,38 +33,6 @@ long pass_on(const greg_t* registers) noexcept {
                      registers[REG_R10], registers[REG_R8], registers[REG_R9]);
 }
 
-// A thread of the program's is told that there are signals for it.
-void look_for_signals(ucontext_t& context) {
-  greg_t* registers = context.uc_mcontext.gregs;
-  seat& here = *seat_in_gs();
-  if (here.program_pointer != thread_pointer()) {
-    here.looks_again = seat::yes;  // on its way back, which may be past the look
-    return;
-  }
-  const auto at = static_cast<std::uint64_t>(registers[REG_RIP]);
-  const auto is_between = [at](const char* begin, const char* end) {
-    return at >= reinterpret_cast<std::uint64_t>(begin) &&
-           at < reinterpret_cast<std::uint64_t>(end);
-  };
-  if (is_between(treadle_shim_leaving_begin, treadle_shim_leaving_end)) {
-    // On its way back, past the look: what it goes back to is still there, so it goes once more.
-    registers[REG_RSP] =
-        static_cast<greg_t>(reinterpret_cast<std::uint64_t>(here.side_stack) - sizeof(saved_call));
-    registers[REG_RIP] = reinterpret_cast<greg_t>(&treadle_shim_go_back);
-    set_thread_pointer(here.runtime_pointer);
-    return;
-  }
-  // On its way in: it will look on its way back. Before that, and where a call goes straight, the
-  // signal comes as it would natively: just before the call, or just after it.
-  const auto* straight = reinterpret_cast<const char*>(&treadle_shim_straight);
-  if (is_between(treadle_shim_head_end, treadle_shim_allowed_end) &&
-      !is_between(straight, treadle_shim_straight_end)) {
-    return;
-  }
-  treadle_shim_call(call_look, 0, 0, 0, 0, 0, 0);
-  kernel_call(SYS_sigaltstack, nullptr, &context.uc_stack);
-}
-
 // Past libc's functions: by its syscall(), or by an instruction of the program's own.
 bool is_raw(std::uint64_t after) noexcept {
   constexpr std::uint64_t function_bytes = 64;  // guess: glibc's syscall() has some forty
@@ -73,9 +42,8 @@ bool is_raw(std::uint64_t after) noexcept {
 
 // On the program's stack, under the thread's own TLS. A thread that is cancelled in the call is
 // unwound through it.
-void on_trap(int, siginfo_t* info, void* raw) {
+void on_trap(int, siginfo_t*, void* raw) {
   auto& context = *static_cast<ucontext_t*>(raw);
-  if (info->si_code == SI_TKILL) return look_for_signals(context);
   greg_t* registers = context.uc_mcontext.gregs;
   long number = registers[REG_RAX];
   if (seat_in_gs()->program_pointer != thread_pointer()) {
@@ -95,8 +63,7 @@ void on_trap(int, siginfo_t* info, void* raw) {
         treadle_shim_call(number, registers[REG_RDI], registers[REG_RSI], registers[REG_RDX],
                           registers[REG_R10], registers[REG_R8], registers[REG_R9]);
   }
-  // The handler's end gives a kernel thread the alternate stack of the one that it began on.
-  kernel_call(SYS_sigaltstack, nullptr, &context.uc_stack);
+  prepare_end_of_handler(context);
 }
 
 }  // namespace

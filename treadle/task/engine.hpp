@@ -149,7 +149,7 @@ class engine {
   core::thread_loans& loans_of(core::thread& record) noexcept;
   void change_level(core::thread& record, core::thread_level wanted) noexcept;
   core::priority highest_lent() const noexcept;
-  void take_seat_as(carrier& mine, core::thread& self) noexcept;
+  void begin_carrying(carrier& mine, core::thread& self) noexcept;
 
   void carry(carrier& mine) noexcept;
   bool step(carrier& mine) noexcept;

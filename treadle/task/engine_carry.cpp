@@ -8,8 +8,7 @@ namespace treadle::tasks {
 
 void engine::carry(carrier& mine) noexcept {
   core::thread& self = core::current_thread();
-  take_seat_as(mine, self);
-  self.scheduler = &mine;
+  begin_carrying(mine, self);
   do {
     while (step(mine)) {
     }

@@ -78,10 +78,11 @@ core::priority engine::highest_lent() const noexcept {
   return core::priority::normal;
 }
 
-// A carrier begins: it runs at the level of the others.
-void engine::take_seat_as(carrier& mine, core::thread& self) noexcept {
+// A carrier begins: it stands in for the thread's scheduler, and runs at the level of the others.
+void engine::begin_carrying(carrier& mine, core::thread& self) noexcept {
   const base::guard book(core::loan_ground::book());
   const base::guard hold(lock_);
+  self.scheduler = &mine;
   mine.record_ = &self;
   if (carriers_level_ != core::priority::normal) {
     static_cast<void>(core::loans::set_own(self, carriers_level_));  // as above
