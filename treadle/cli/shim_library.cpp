@@ -29,12 +29,24 @@ std::string find_shim() {
                            "; builds with sanitizers and other CPUs than x86-64 have none");
 }
 
-void preload(const std::string& library) {
-  const char* before = std::getenv("LD_PRELOAD");
-  const std::string all = before != nullptr && *before != '\0' ? library + ":" + before : library;
-  if (::setenv("LD_PRELOAD", all.c_str(), 1) != 0) {
-    throw std::system_error(errno, std::generic_category(), "LD_PRELOAD");
+namespace {
+
+// What was there comes last, where the later ones win.
+void put_in_front(const char* variable, const std::string& first) {
+  const char* before = std::getenv(variable);
+  const std::string all = before != nullptr && *before != '\0' ? first + ":" + before : first;
+  if (::setenv(variable, all.c_str(), 1) != 0) {
+    throw std::system_error(errno, std::generic_category(), variable);
   }
+}
+
+}  // namespace
+
+void preload(const std::string& library) {
+  put_in_front("LD_PRELOAD", library);
+  // AddressSanitizer wants to be the first library, and looks for leaks by stopping the process's
+  // threads as the kernel knows them: it would miss the stacks of all that wait.
+  put_in_front("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0");
 }
 
 }  // namespace treadle::cli

@@ -92,8 +92,12 @@ long wake(const futex_call& call, std::uint32_t bits) noexcept {
   const auto count = static_cast<int>(call.value) < 0 ? 1u : call.value;
   long woken = wake_futex(call.word, count, bits);
   if (call.is_private) return woken;
-  const long elsewhere = kernel_call(SYS_futex, call.word, FUTEX_WAKE, count);
-  return elsewhere > 0 ? woken + elsewhere : woken;
+  // The second for a foreign library's lock, see trap.cpp.
+  for (const int operation : {FUTEX_WAKE, FUTEX_WAKE_PRIVATE}) {
+    const long elsewhere = kernel_call(SYS_futex, call.word, operation, count);
+    if (elsewhere > 0) woken += elsewhere;
+  }
+  return woken;
 }
 
 // FUTEX_WAKE_OP's little language. Source: futex(2).

@@ -11,6 +11,7 @@
 
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/own_imports.hpp"
 #include "treadle/shim/patch.hpp"
 #include "treadle/shim/say.hpp"
 #include "treadle/shim/seat.hpp"
@@ -122,6 +123,7 @@ void lie_in_wait() noexcept {
 }
 
 [[gnu::constructor(101)]] void begin(int, char**, char** environment) noexcept {
+  bind_imports_to_libc();
   const char* model = find(environment, "TREADLE_MODEL");
   // Where each thread is a kernel thread there is nothing to do: libc's are.
   if (model != nullptr && std::strcmp(model, "1:1") == 0) return;

@@ -1,5 +1,6 @@
 #include "treadle/shim/trap.hpp"
 
+#include <linux/futex.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -45,6 +46,7 @@ bool is_raw(std::uint64_t after) noexcept {
 void on_trap(int, siginfo_t*, void* raw) {
   auto& context = *static_cast<ucontext_t*>(raw);
   greg_t* registers = context.uc_mcontext.gregs;
+  const auto after = static_cast<std::uint64_t>(registers[REG_RIP]);
   long number = registers[REG_RAX];
   if (seat_in_gs()->program_pointer != thread_pointer()) {
     registers[REG_RAX] = pass_on(registers);
@@ -55,12 +57,16 @@ void on_trap(int, siginfo_t*, void* raw) {
   if (number == SYS_clone || number == SYS_clone3) {
     registers[REG_RAX] =
         treadle_shim_call(call_trapped_clone, reinterpret_cast<long>(&context), number, 0, 0, 0, 0);
-  } else if (changes_privileges(number) && is_raw(static_cast<std::uint64_t>(registers[REG_RIP]))) {
+  } else if (changes_privileges(number) && is_raw(after)) {
     registers[REG_RAX] = treadle_shim_call(call_raw_privileges, reinterpret_cast<long>(&context),
                                            number, 0, 0, 0, 0);
   } else {
+    // A lock of another library's own (a sanitizer's) may be taken on both sides, like libc's, and
+    // on the runtime's side its calls go past us: as if another process shared it.
+    const bool is_foreign = number == SYS_futex && !is_in_libc(after);
+    const long second = is_foreign ? registers[REG_RSI] & ~FUTEX_PRIVATE_FLAG : registers[REG_RSI];
     registers[REG_RAX] =
-        treadle_shim_call(number, registers[REG_RDI], registers[REG_RSI], registers[REG_RDX],
+        treadle_shim_call(number, registers[REG_RDI], second, registers[REG_RDX],
                           registers[REG_R10], registers[REG_R8], registers[REG_R9]);
   }
   prepare_end_of_handler(context);
