@@ -40,6 +40,29 @@ task<> hold_until_at(priority_inheritance_mutex& m, std::atomic<bool>& has, prio
   co_await until_at(wanted);
 }
 
+// Holds the mutex until it is told.
+class holder {
+ public:
+  explicit holder(priority_inheritance_mutex& m) : handle_(spawn(hold(m))) {
+    eventually([this] { return has_.load(); });
+  }
+  void let_go() {
+    let_go_.release();
+    handle_.join();
+  }
+
+ private:
+  task<> hold(priority_inheritance_mutex& m) {
+    const auto hold = co_await co::lock(m);
+    has_ = true;
+    co_await co::acquire(let_go_);
+  }
+
+  std::atomic<bool> has_{false};
+  binary_semaphore let_go_{0};
+  task_handle<> handle_;
+};
+
 TYPED_TEST(TaskInheritance, KeepsAllKindsApart) {
   priority_inheritance_mutex m;
   std::size_t value = 0;  // guarded by m
@@ -97,12 +120,12 @@ TYPED_TEST(TaskInheritance, WhatATaskIsLentItsCarriersAre) {
   this->in([] {
     priority_inheritance_mutex m;
     std::atomic<bool> has{false};
-    auto holder = spawn(hold_until_at(m, has, priority::urgent));
+    auto first = spawn(hold_until_at(m, has, priority::urgent));
     eventually([&] { return has.load(); });
     thread high = start(priority::high, [&] { const std::lock_guard hold(m); });
     block_on(until_at(priority::high));
     thread urgent = start(priority::urgent, [&] { const std::lock_guard hold(m); });
-    holder.join();
+    first.join();
     high.join();
     urgent.join();
     block_on(until_at(priority::normal));
@@ -113,15 +136,7 @@ TYPED_TEST(TaskInheritance, WhatATaskIsLentItsCarriersAre) {
 TYPED_TEST(TaskInheritance, ANewCarrierIsAsTheOthers) {
   this->in([] {
     priority_inheritance_mutex m;
-    std::atomic<bool> has{false};
-    binary_semaphore let_go(0);
-    const auto holds = [&]() -> task<> {
-      const auto hold = co_await co::lock(m);
-      has = true;
-      co_await co::acquire(let_go);
-    };
-    auto holder = spawn(holds());
-    eventually([&] { return has.load(); });
+    holder first(m);
     thread urgent = start(priority::urgent, [&] { const std::lock_guard hold(m); });
     binary_semaphore never_mind(0);
     const auto blocks = [&]() -> task<> {
@@ -131,8 +146,7 @@ TYPED_TEST(TaskInheritance, ANewCarrierIsAsTheOthers) {
     std::vector<task_handle<>> blocked;
     for (int i = 0; i < 6; ++i) blocked.push_back(spawn(blocks()));
     block_on(until_at(priority::urgent));
-    let_go.release();
-    holder.join();
+    first.let_go();
     urgent.join();
     for (std::size_t i = 0; i < blocked.size(); ++i) never_mind.release();
     for (auto& one : blocked) one.join();
@@ -143,15 +157,7 @@ TYPED_TEST(TaskInheritance, ANewCarrierIsAsTheOthers) {
 TYPED_TEST(TaskInheritance, WhoGivesUpTakesItsLoanBack) {
   this->in([] {
     priority_inheritance_mutex m;
-    std::atomic<bool> has{false};
-    binary_semaphore let_go(0);
-    const auto holds = [&]() -> task<> {
-      const auto hold = co_await co::lock(m);
-      has = true;
-      co_await co::acquire(let_go);
-    };
-    auto holder = spawn(holds());
-    eventually([&] { return has.load(); });
+    holder first(m);
     thread late = start(priority::high, [&] { EXPECT_FALSE(m.try_lock_for(2ms)); });
     late.join();
     block_on(until_at(priority::normal));
@@ -164,8 +170,7 @@ TYPED_TEST(TaskInheritance, WhoGivesUpTakesItsLoanBack) {
     EXPECT_FALSE(block_on(waits(1ms)));
     stop.request_stop();
     EXPECT_FALSE(stopped.join());
-    let_go.release();
-    holder.join();
+    first.let_go();
     EXPECT_TRUE(block_on(waits(1h)));
     EXPECT_TRUE(m.try_lock());
     m.unlock();
