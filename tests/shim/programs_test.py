@@ -20,7 +20,7 @@ def main():
     need_shim()
     failures = Failures()
     cases = [(name,) for name in ("basics", "both_sides", "locks", "queued", "signals",
-                                  "processes")]
+                                  "processes", "untouched")]
     cases += [("privileges", what) for what in ("drop", "twice")]
     cases += [("ends", way) for way in WAYS] + [("ends", way, "thread") for way in WAYS]
     for case in cases:
