@@ -47,8 +47,7 @@ static_assert(offsetof(seat, program_pointer) == 0 && offsetof(seat, runtime_poi
               offsetof(seat, occupant) == 32 && offsetof(seat, mask) == 40 &&
               offsetof(seat, kept) == 48 && offsetof(seat, selector) == 80 &&
               offsetof(seat, looks_again) == 81 && offsetof(seat, sets_control) == 82 &&
-              offsetof(seat, calls) == 88 &&
-              offsetof(seat, avoided) == 96);
+              offsetof(seat, calls) == 88 && offsetof(seat, avoided) == 96);
 
 #if defined(__x86_64__)
 inline std::uint64_t thread_pointer() noexcept {
