@@ -166,6 +166,7 @@ void take_over(saved_call& first) noexcept {
   if (!is_only_thread()) return refuse("the program had kernel threads before its first pthread");
   if (const char* why = patch_all_sites()) return refuse(why);
   register_barriers();
+  open_orders();
   leader.beginning = first;
   // All kernel threads of ours but the workers have this mask.
   std::uint64_t all = ~bit_of(order_signal);
@@ -186,6 +187,7 @@ void take_over(saved_call& first) noexcept {
   }
   if (!done) {
     kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof(before));
+    close_orders();
     return refuse("the runtime cannot be started: ", why_not_opened);
   }
   give_up_rseq();
