@@ -20,7 +20,7 @@ def main():
     need_shim()
     failures = Failures()
     cases = [(name,) for name in ("basics", "both_sides", "crowds", "locks", "queued", "signals",
-                                  "storms", "traits", "processes")]
+                                  "storms", "traits", "processes", "untouched")]
     cases += [("privileges", what) for what in ("drop", "twice")]
     cases += [("ends", way) for way in WAYS] + [("ends", way, "thread") for way in WAYS]
     for case in cases:
@@ -30,6 +30,12 @@ def main():
             for _ in range(int(os.environ.get("TREADLE_REPEAT", "1"))):
                 found = under(model, workers, *words)
                 failures.same(f"{' '.join(case)} under {model}, {workers} workers", native, found)
+    # Its threads spin, which under m:1 would be for ever.
+    native = run([PROGRAMS / "noticed"])
+    for model, workers in MODELS:
+        if model != "m:1":
+            failures.same(f"noticed under {model}, {workers} workers", native,
+                          under(model, workers, PROGRAMS / "noticed"))
     failures.end()
 
 

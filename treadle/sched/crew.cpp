@@ -90,6 +90,7 @@ int crew::hire() noexcept {
 
 void* crew::hirer_main(void* argument) {
   auto& mine = *static_cast<crew*>(argument);
+  std::uint32_t enough = spares_first;
   // acquire: pairs with close()
   while (!mine.closing_.load(base::acquire)) {
     base::futex_wait(mine.hiring_, 0, base::deadline::never());
@@ -98,10 +99,11 @@ void* crew::hirer_main(void* argument) {
     std::uint32_t made = 0;
     // A new member counts as spare only when it has come so far: made is the bound meanwhile.
     while (!mine.closing_.load(base::acquire) && mine.size() < mine.size_max_ &&
-           mine.spare_count_.load(base::relaxed) + made < 2 * spares_wanted) {
+           mine.spare_count_.load(base::relaxed) + made < enough) {
       if (mine.hire() != 0) break;  // the next one who wants a spare makes us try again
       ++made;
     }
+    enough = 2 * enough < spares_most ? 2 * enough : spares_most;
   }
   return nullptr;
 }
@@ -130,7 +132,7 @@ crew_member* crew::take_spare() noexcept {
     // acq_rel: acquire what the member left, keep what is below published
     if (spares_.compare_exchange_weak(top, wanted, base::acq_rel, base::acquire)) {
       // relaxed: a guess for the hirer
-      if (spare_count_.fetch_sub(1, base::relaxed) <= spares_wanted) want_more();
+      if (spare_count_.fetch_sub(1, base::relaxed) <= spares_low) want_more();
       return &found;
     }
   }

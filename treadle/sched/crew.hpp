@@ -105,7 +105,11 @@ class crew {
   void release_memory() noexcept;
 
   // Guess: a handful of threads may block in the time that the hirer needs for the next member.
-  static constexpr std::uint32_t spares_wanted = 4;
+  // The hirer makes twice as many each time, from the first two on: most programs need no more, and
+  // eight took a third of the time in which a process under `treadle run` makes its first thread.
+  static constexpr std::uint32_t spares_low = 1;
+  static constexpr std::uint32_t spares_first = 2;
+  static constexpr std::uint32_t spares_most = 8;
 
   // Fixed after start.
   crew_member* members_ = nullptr;

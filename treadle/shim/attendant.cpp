@@ -54,6 +54,12 @@ void call_attendant() noexcept {
   kernel_call(SYS_tgkill, kernel_call(SYS_getpid), number, reminder);
 }
 
+bool can_take_signals() noexcept {
+  const std::uint64_t none = 0;
+  const timespec at_once{};
+  return kernel_call(SYS_rt_sigtimedwait, &none, nullptr, &at_once, sizeof(none)) == -EAGAIN;
+}
+
 void become_attendant() noexcept {
   // relaxed: the start of the program's threads publishes it
   own_number.store(static_cast<int>(kernel_call(SYS_gettid)), base::relaxed);

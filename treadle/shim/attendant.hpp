@@ -3,6 +3,9 @@
 
 namespace treadle::shim {
 
+// Whether the kernel lets it: a filter may not.
+[[nodiscard]] bool can_take_signals() noexcept;
+
 // The calling kernel thread is to be it. Before a thread of the program runs in the runtime.
 void become_attendant() noexcept;
 

@@ -12,10 +12,10 @@ extern "C" {
 void treadle_shim_door();
 void treadle_shim_straight();
 void treadle_shim_any();
+void treadle_shim_site();
 extern const char treadle_shim_straight_end[];
-// By number: a way (calls.hpp). Filled before treadle_shim_any is used.
+// By number: a way (calls.hpp). Filled before the last two are used.
 extern std::uint8_t treadle_shim_ways[512];
-extern const void* treadle_shim_any_instruction;
 [[noreturn]] void treadle_shim_go(treadle::shim::saved_call* where) noexcept;
 // The program's side. Not noexcept: cancellation unwinds through it.
 long treadle_shim_call(long number, long a, long b, long c, long d, long e, long f);

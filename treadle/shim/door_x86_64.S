@@ -364,12 +364,34 @@ treadle_shim_any:
   cmpl $WAY_TRAP, %r11d
   jne treadle_shim_door
 .Ltrapped:
-  jmp *treadle_shim_any_instruction(%rip)
+  leaq -2(%rcx), %r11
+  jmp *%r11
+  .cfi_endproc
+  .size treadle_shim_any, . - treadle_shim_any
+
+// A site of libc's of which only rax says what is called.
+  .globl treadle_shim_site
+  .hidden treadle_shim_site
+  .type treadle_shim_site, @function
+treadle_shim_site:
+  .cfi_startproc simple
+  .cfi_def_cfa %rsp, 0
+  .cfi_register %rip, %rcx
+  rdfsbase %r11
+  cmpq SEAT_PROGRAM, %r11
+  jne treadle_shim_door
+  cmpq $WAYS, %rax
+  jae treadle_shim_door
+  leaq treadle_shim_ways(%rip), %r11
+  movzbl (%r11,%rax), %r11d
+  cmpl $WAY_STRAIGHT, %r11d
+  je treadle_shim_straight
+  jmp treadle_shim_door
   .cfi_endproc
   .globl treadle_shim_straight_end
   .hidden treadle_shim_straight_end
 treadle_shim_straight_end:
-  .size treadle_shim_any, . - treadle_shim_any
+  .size treadle_shim_site, . - treadle_shim_site
 
 // A lock of libc's that both sides take (futexes.cpp). On the caller's stack; all registers but
 // rax, rcx and r11 are kept.

@@ -151,14 +151,21 @@ bool is_still_open() noexcept {
 
 }  // namespace
 
-void prepare_orders() noexcept {
+void open_orders() noexcept {
   const int low = open_tasks();
-  if (low >= 0) {
-    tasks = base::duplicate_high(low);
-    if (tasks >= 0) kernel_call(SYS_close, low);
-    if (tasks < 0) tasks = low;
-    kernel_call(SYS_fstat, tasks, &tasks_then);
-  }
+  if (low < 0) return;
+  tasks = base::duplicate_high(low);
+  if (tasks >= 0) kernel_call(SYS_close, low);
+  if (tasks < 0) tasks = low;
+  kernel_call(SYS_fstat, tasks, &tasks_then);
+}
+
+void close_orders() noexcept {
+  if (tasks >= 0) kernel_call(SYS_close, tasks);
+  tasks = -1;
+}
+
+void prepare_orders() noexcept {
   const kernel_action action{reinterpret_cast<void*>(&on_order),
                              SA_SIGINFO | SA_RESTART | has_restorer,
                              reinterpret_cast<void*>(&treadle_shim_restorer), ~std::uint64_t{0}};

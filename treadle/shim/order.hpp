@@ -19,6 +19,10 @@ namespace treadle::shim {
 
 inline constexpr int order_signal = 33;  // sourced: SIGSETXID of glibc's nptl
 
+// While the process has one kernel thread: with more the kernel waits for all CPUs (10 ms) before a
+// number as high as the descriptor's has a place in its table.
+void open_orders() noexcept;
+void close_orders() noexcept;  // where the program goes on without us
 // By the attendant, before a thread of the program runs in the runtime.
 void prepare_orders() noexcept;
 

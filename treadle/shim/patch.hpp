@@ -1,10 +1,8 @@
 // Rewriting libc's system calls, in memory, so that they come through the door.
 //
-// A site is "b8 imm32 0f 05": mov $number, %eax; syscall. Its first five bytes become a jump to a
-// stub of our own that loads the number and the way back; the two of the system call stay, so that
-// code that jumps between finds what it expects. libc's syscall() has a form and a stub of its
-// own. What has another form is left alone: Syscall User Dispatch traps it, which is slower and
-// does the same.
+// What a site looks like: call_sites.hpp. It becomes a jump to a stub of our own, which does what
+// stood there and goes to the door with the way back. What has another form is left alone: Syscall
+// User Dispatch traps it, which is slower and does the same.
 // Text is writable only while nothing runs in it, and never writable and executable at once. Call
 // while the process has one kernel thread.
 #pragma once

@@ -5,9 +5,9 @@
 #include <sys/syscall.h>
 
 #include "treadle/base/atomic.hpp"
-#include "treadle/base/check.hpp"
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/say.hpp"
 #include "treadle/shim/signal_set.hpp"
 #include "treadle/shim/takeover.hpp"
 
@@ -30,15 +30,17 @@ seat& make_seat() noexcept {
   // One page for one kernel thread: they are few, and it is made once.
   const long memory = kernel_call(SYS_mmap, nullptr, sizeof(seat), PROT_READ | PROT_WRITE,
                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  TREADLE_CHECK(memory > 0, "no memory for a worker of the shim");
+  if (memory < 0) fail("there is no memory for a worker of the shim: error ", -memory);
   auto* made = new (reinterpret_cast<void*>(memory)) seat;
   made->runtime_pointer = thread_pointer();
   made->kernel_id = static_cast<int>(kernel_call(SYS_gettid));
   const std::uint64_t blocked = ~signals_of_workers();
-  kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, nullptr, sizeof(blocked));
+  const long unmasked =
+      kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, nullptr, sizeof(blocked));
+  if (unmasked != 0) fail("the kernel refuses a worker its signal mask: error ", -unmasked);
   const long refused = kernel_call(SYS_prctl, set_syscall_user_dispatch, dispatch_on,
                                    treadle_shim_allowed_begin, allowed_bytes(), &made->selector);
-  TREADLE_CHECK(refused == 0, "the kernel refuses Syscall User Dispatch for a worker");
+  if (refused != 0) fail("the kernel refuses Syscall User Dispatch for a worker: error ", -refused);
   set_seat_in_gs(made);
   made->next = last_made.load(base::relaxed);  // relaxed: the exchange looks again
   // release: pairs with first_seat(), publishes the seat

@@ -7,6 +7,7 @@
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/say.hpp"
 #include "treadle/shim/slice_signal.hpp"
 #include "treadle/shim/stats.hpp"
 
@@ -82,7 +83,10 @@ void take_from_program(int number, const kernel_action& ours) noexcept {
   const base::guard hold(table.lock);
   static_cast<void>(entry(number));
   table.taken |= bit_of(number);
-  kernel_call(SYS_rt_sigaction, number, &ours, nullptr, sizeof(ours.mask));
+  const long refused = kernel_call(SYS_rt_sigaction, number, &ours, nullptr, sizeof(ours.mask));
+  // Threads of the program are about to run, and would be ended by the signal.
+  if (refused != 0)
+    fail("the kernel refuses a handler for a signal of the shim's: error ", -refused);
 }
 
 // Somebody who has no thread here any more may have held the lock.

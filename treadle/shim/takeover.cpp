@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 
 #include "treadle/base/asymmetric_fence.hpp"
@@ -48,6 +49,9 @@ constinit base::atomic<std::uint32_t> stage{opening};
 // Guess: our calls need a few hundred bytes, poll with many descriptors and libc some thousand.
 constexpr std::size_t side_stack_bytes = 64 * 1024;
 
+// Written by the attendant before it says `failed`.
+char why_not_opened[256] = "the kernel refuses a thread for it";
+
 void wait_while(std::uint32_t seen) noexcept {
   while (stage.load(base::acquire) == seen) {  // pairs with advance()
     kernel_call(SYS_futex, &stage, FUTEX_WAIT_PRIVATE, seen, nullptr);
@@ -69,12 +73,16 @@ treadle::runtime* open_runtime() noexcept {
     if (std::getenv("TREADLE_ACTIVATION") == nullptr) options.activation = activation::monitor;
     return new treadle::runtime(options);
   } catch (const std::exception& error) {
-    say("the runtime cannot be started: ", error.what());
+    std::strncpy(why_not_opened, error.what(), sizeof(why_not_opened) - 1);
     return nullptr;
   }
 }
 
 void run_attendant() noexcept {
+  if (!can_take_signals()) {
+    std::strcpy(why_not_opened, "the kernel refuses to wait for signals");
+    return advance(failed);
+  }
   const fault_actions before = remember_fault_actions();
   treadle::runtime* opened_runtime = open_runtime();
   restore(before);
@@ -129,9 +137,12 @@ void register_barriers() noexcept {
   kernel_call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0);
 }
 
-void refuse(const char* why) noexcept {
-  if (!all_settings.falls_back) fail(why, 0);
-  say(why, "; the program goes on without Treadle");
+void refuse(const char* why, const char* more = "") noexcept {
+  char text[400] = {};
+  std::strncat(text, why, 100);  // guess: longer than all of ours
+  std::strncat(text, more, sizeof(why_not_opened));
+  if (!all_settings.falls_back) fail(text, 0);
+  say(text, "; the program goes on without Treadle");
 }
 
 }  // namespace
@@ -159,11 +170,14 @@ void take_over(saved_call& first) noexcept {
   if (!is_only_thread()) return refuse("the program had kernel threads before its first pthread");
   if (const char* why = patch_all_sites()) return refuse(why);
   register_barriers();
+  open_orders();
   leader.beginning = first;
   // All kernel threads of ours but the workers have this mask.
   std::uint64_t all = ~bit_of(order_signal);
   std::uint64_t before = 0;
-  kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all));
+  if (kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all)) != 0) {
+    return refuse("the kernel refuses a signal mask");
+  }
   leader.mask.store(before, base::relaxed);  // relaxed: published by the start
   learn_leader(leader);
   const int number = static_cast<int>(kernel_call(SYS_getpid));
@@ -177,7 +191,8 @@ void take_over(saved_call& first) noexcept {
   }
   if (!done) {
     kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof(before));
-    return refuse("the runtime cannot be started");
+    close_orders();
+    return refuse("the runtime cannot be started: ", why_not_opened);
   }
   give_up_rseq();
   taken_over.store(true, base::relaxed);  // relaxed: the start publishes it
