@@ -100,6 +100,7 @@ struct call_table {
     }
     of[call_slot(call_raw_privileges)] = serve_raw_privileges;
     of[SYS_unshare] = of[SYS_setns] = serve_namespace;
+    of[SYS_ptrace] = serve_tracing;
     of[SYS_seccomp] = serve_refused_privileges;
     of[SYS_signalfd] = of[SYS_signalfd4] = serve_signal_descriptor;
     of[SYS_timer_create] = serve_timer_create;
