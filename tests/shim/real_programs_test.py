@@ -213,7 +213,7 @@ def main():
                     failures.same(what, native, found)
                     failures.check(case.look(folder) == expected, f"{what}: another result")
                     failures.check(made_threads(stats), f"{what}: made no threads")
-            print(f"{case.name}: {', '.join(f'{model} {workers}' for model, workers in case.models)}")
+            print(case.name, *(f"{model} {workers}" for model, workers in case.models), sep=", ")
     failures.end()
 
 
