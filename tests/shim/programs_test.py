@@ -19,8 +19,8 @@ WAYS = ("return", "exit", "_exit", "abort", "segv", "fpe", "term", "kill", "pipe
 def main():
     need_shim()
     failures = Failures()
-    cases = [(name,) for name in ("basics", "both_sides", "crowds", "locks", "queued", "signals",
-                                  "storms", "traits", "processes", "untouched")]
+    cases = [(name,) for name in ("basics", "both_sides", "crowds", "locks", "processes", "queued",
+                                  "rings", "signals", "storms", "traits", "untouched")]
     cases += [("privileges", what) for what in ("drop", "twice")]
     cases += [("ends", way) for way in WAYS] + [("ends", way, "thread") for way in WAYS]
     for case in cases:

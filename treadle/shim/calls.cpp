@@ -84,33 +84,13 @@ struct call_table {
                               SYS_rt_sigpending, SYS_sigaltstack}) {
       stays[staying] = true;
     }
-    for (const int blocking : {SYS_creat,
-                               SYS_flock,
-                               SYS_fsync,
-                               SYS_fdatasync,
-                               SYS_sync,
-                               SYS_syncfs,
-                               SYS_connect,
-                               SYS_semop,
-                               SYS_semtimedop,
-                               SYS_msgsnd,
-                               SYS_msgrcv,
-                               SYS_mq_timedsend,
-                               SYS_mq_timedreceive,
-                               SYS_io_getevents,
-                               SYS_splice,
-                               SYS_sendfile,
-                               SYS_tee,
-                               SYS_copy_file_range,
-                               SYS_sync_file_range,
-                               SYS_getrandom,
-                               SYS_sendmmsg,
-                               SYS_recvmmsg,
-                               SYS_ioctl,
-                               SYS_preadv2,
-                               SYS_pwritev2,
-                               SYS_io_uring_enter,
-                               SYS_futex_waitv}) {
+    for (const int blocking :
+         {SYS_creat,      SYS_flock,        SYS_fsync,           SYS_fdatasync,       SYS_sync,
+          SYS_syncfs,     SYS_connect,      SYS_semop,           SYS_semtimedop,      SYS_msgsnd,
+          SYS_msgrcv,     SYS_mq_timedsend, SYS_mq_timedreceive, SYS_io_getevents,    SYS_splice,
+          SYS_sendfile,   SYS_tee,          SYS_copy_file_range, SYS_sync_file_range, SYS_getrandom,
+          SYS_sendmmsg,   SYS_recvmmsg,     SYS_ioctl,           SYS_preadv2,         SYS_pwritev2,
+          SYS_futex_waitv}) {
       of[blocking] = pass_on_blocking_call;
     }
     of[SYS_open] = of[SYS_openat] = serve_open;
@@ -137,6 +117,7 @@ struct call_table {
     }
     of[call_slot(call_raw_privileges)] = serve_raw_privileges;
     of[SYS_unshare] = of[SYS_setns] = serve_namespace;
+    of[SYS_ptrace] = serve_tracing;
     of[SYS_seccomp] = serve_refused_privileges;
     of[SYS_signalfd] = of[SYS_signalfd4] = serve_signal_descriptor;
     of[SYS_timer_create] = serve_timer_create;
@@ -165,6 +146,7 @@ struct call_table {
     of[SYS_poll] = of[SYS_ppoll] = serve_poll;
     of[SYS_select] = of[SYS_pselect6] = serve_select;
     of[SYS_epoll_wait] = of[SYS_epoll_pwait] = serve_epoll_wait;
+    of[SYS_io_uring_enter] = serve_ring;
     of[SYS_close] = of[SYS_dup2] = of[SYS_dup3] = of[SYS_close_range] = serve_close;
     of[SYS_fcntl] = serve_fcntl;
     of[SYS_wait4] = of[SYS_waitid] = serve_wait_for_child;

@@ -21,6 +21,7 @@ struct round {
 constinit round current;
 
 constinit base::atomic<bool> said_namespaces{false};
+constinit base::atomic<bool> said_tracing{false};
 
 [[noreturn]] void refuse(long number) noexcept {
   fail(
@@ -81,6 +82,15 @@ long serve_namespace(saved_call&) noexcept {
   // relaxed: one line too many is no harm
   if (!said_namespaces.exchange(true, base::relaxed)) {
     say("unshare and setns do not work under treadle run; the program is told EPERM");
+  }
+  return -EPERM;
+}
+
+// A tracer is a kernel thread, and what it traces obeys no other.
+long serve_tracing(saved_call&) noexcept {
+  // relaxed: as above
+  if (!said_tracing.exchange(true, base::relaxed)) {
+    say("ptrace does not work under treadle run; the program is told EPERM");
   }
   return -EPERM;
 }

@@ -20,6 +20,8 @@ long serve_privileges(saved_call& call) noexcept;
 long serve_raw_privileges(saved_call& call) noexcept;
 // unshare and setns: of one kernel thread only, so that they fail.
 long serve_namespace(saved_call& call) noexcept;
+// ptrace: likewise.
+long serve_tracing(saved_call& call) noexcept;
 // A seccomp filter: the process ends.
 long serve_refused_privileges(saved_call& call) noexcept;
 bool changes_privileges(long number) noexcept;

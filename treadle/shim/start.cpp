@@ -33,6 +33,13 @@ const char* find(char** environment, const char* name) noexcept {
   return nullptr;
 }
 
+// A program may write its title over its environment.
+const char* keep(const char* name) noexcept {
+  static char kept[4096];  // sourced: PATH_MAX of Linux; the kernel takes no longer name
+  if (name == nullptr || std::strlen(name) >= sizeof(kept)) return nullptr;
+  return std::strcpy(kept, name);
+}
+
 // Null, or why not.
 const char* what_is_missing() noexcept {
   constexpr unsigned long user_fsgsbase = 1ul << 1;  // sourced: HWCAP2_FSGSBASE
@@ -132,7 +139,7 @@ void lie_in_wait() noexcept {
   settings& all = chosen();
   const char* fallback = find(environment, "TREADLE_FALLBACK");
   all.falls_back = fallback != nullptr && std::strcmp(fallback, "on") == 0;
-  all.stats_file = find(environment, "TREADLE_STATS");
+  all.stats_file = keep(find(environment, "TREADLE_STATS"));
   const char* limit = find(environment, "TREADLE_PURE");
   if (limit != nullptr && model != nullptr && std::strcmp(model, "m:1") == 0) {
     all.is_pure = true;
