@@ -60,6 +60,9 @@ long serve_prctl(saved_call& call) noexcept {
     case get_tid_address:
       *reinterpret_cast<std::uint32_t**>(call.arguments[1]) = call.caller->clear_id;
       return 0;
+    case PR_SET_TSC:
+      // A kernel thread's, and our clock reads that counter.
+      return call.arguments[1] == PR_TSC_SIGSEGV ? -EINVAL : pass_on(call);
     case PR_SET_SECCOMP:
       return serve_refused_privileges(call);
     case PR_SET_NO_NEW_PRIVS:
