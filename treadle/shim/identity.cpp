@@ -64,6 +64,9 @@ long serve_prctl(saved_call& call) noexcept {
       return serve_set_name(call);
     case PR_GET_NAME:
       return serve_get_name(call);
+    case PR_SET_TSC:
+      // A kernel thread's, and our clock reads that counter.
+      return call.arguments[1] == PR_TSC_SIGSEGV ? -EINVAL : pass_on(call);
     case PR_SET_SECCOMP:
       return serve_refused_privileges(call);
     case PR_SET_NO_NEW_PRIVS:
