@@ -1,5 +1,7 @@
 #include "treadle/sync/raw_rcu.hpp"
 
+#include <algorithm>
+
 #include "treadle/base/check.hpp"
 #include "treadle/base/clock.hpp"
 #include "treadle/thread/reading.hpp"
@@ -62,7 +64,7 @@ void raw_rcu::retire(retired& object) noexcept {
   push(object);
   // relaxed: a count
   if ((retirements_.fetch_add(1, base::relaxed) + 1) % batch != 0) return;
-  static_cast<void>(step());
+  static_cast<void>(step(begins::when_it_may));
   destroy_ready();
 }
 
@@ -77,7 +79,10 @@ void raw_rcu::begin_period() noexcept {
   // acquire: pairs with push(). After the number: barrier() pushes, then looks at it.
   awaiting_ = retired_.exchange(nullptr, base::acquire);
   under_way_ = true;
+  const std::int64_t before = base::monotonic_now();
   core::begin_grace_period();
+  const std::int64_t after = base::monotonic_now();
+  may_begin_ = after + fence_share * std::min(after - before, longest_fence);
 }
 
 // With stepping_ held.
@@ -101,13 +106,15 @@ void raw_rcu::end_period() noexcept {
   while (caller* each = served.pop_front()) each->node.grant();
 }
 
-// Begins a grace period unless one is under way, and ends it if it is over. False when somebody
-// else is at it.
-bool raw_rcu::step() noexcept {
+// Begins a grace period unless one is under way, or has begun just now, and ends it if it is over.
+// False when somebody else is at it.
+bool raw_rcu::step(begins when) noexcept {
   // acquire: pairs with the release below
   if (stepping_.exchange(true, base::acquire)) return false;
-  if (!under_way_) begin_period();
-  if (core::grace_period_is_over()) end_period();
+  if (!under_way_ && (when == begins::at_once || base::monotonic_now() >= may_begin_)) {
+    begin_period();
+  }
+  if (under_way_ && core::grace_period_is_over()) end_period();
   stepping_.store(false, base::release);
   return true;
 }
@@ -120,7 +127,7 @@ bool raw_rcu::is_done(std::uint64_t target) noexcept {
 void raw_rcu::lead(std::uint64_t target) noexcept {
   patience breaks(core::current_thread());
   while (!is_done(target)) {
-    static_cast<void>(step());
+    static_cast<void>(step(begins::when_it_may));
     if (is_done(target)) return;
     breaks.once();
   }
@@ -204,7 +211,7 @@ void raw_rcu::reclaim() noexcept {
   constexpr int periods = 2;
   // relaxed: whoever wants something destroyed has synchronised with its retirement
   if (retirements_.load(base::relaxed) == 0) return;
-  for (int i = 0; i < periods; ++i) static_cast<void>(step());
+  for (int i = 0; i < periods; ++i) static_cast<void>(step(begins::at_once));
   destroy_ready();
 }
 

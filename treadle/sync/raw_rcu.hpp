@@ -5,6 +5,9 @@
 // or one that has retired a batch of objects. A grace period takes along all that was there before
 // it began. Nobody is told when the last reader leaves, for then each would have to look whether
 // somebody waits: the leader asks again and again, parked in between for longer and longer.
+// A grace period begins with a fence on all CPUs that run the process, which stops readers there
+// for about as long as its caller. So the next one begins after a multiple of what the fence took:
+// a writer in a loop slows readers by some percent, and not by half (decision 0033).
 // Objects whose grace period is over are destroyed by the thread that happens to notice at a
 // retire(), in batches, in the order in which they were retired, by one thread at a time.
 // Rejected: a thread of the runtime's own that destroys them (it belongs to one runtime, and
@@ -42,7 +45,9 @@ class raw_rcu {
  private:
   struct caller;
 
-  bool step() noexcept;
+  enum class begins : bool { when_it_may, at_once };
+
+  bool step(begins when) noexcept;
   void begin_period() noexcept;
   void end_period() noexcept;
   void lead(std::uint64_t target) noexcept;
@@ -50,6 +55,11 @@ class raw_rcu {
   void push(retired& object) noexcept;
   void destroy_ready() noexcept;
   bool is_done(std::uint64_t target) noexcept;
+
+  // Guess: readers lose a sixteenth of their time at most.
+  static constexpr std::int64_t fence_share = 16;
+  // Guess: a fence that seems to take longer was off its CPU meanwhile.
+  static constexpr std::int64_t longest_fence = 10'000;
 
   // Guess: as many objects wait at least before one that retires looks; a grace period costs 0.2 to
   // 5 us.
@@ -62,6 +72,7 @@ class raw_rcu {
   base::atomic<bool> stepping_{false};
   // Guarded by stepping_.
   bool under_way_ = false;
+  std::int64_t may_begin_ = 0;   // when the next grace period may, on the monotonic clock
   retired* awaiting_ = nullptr;  // taken along by the grace period under way, the youngest first
 
   base::spin_lock lock_;
