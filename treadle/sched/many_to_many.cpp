@@ -187,10 +187,6 @@ int many_to_many::open() noexcept {
   vigil_ = new (std::nothrow) vigil(*this);
   if (processors_ == nullptr || vigil_ == nullptr) return ENOMEM;
   report_ = find_level();
-  // A monitor alone asks whatever can be asked. What the vigil finds later, when workers run
-  // already, changes nothing here.
-  const bool any_probe = report_.level == activation_level::monitor;
-  probe_level_ = any_probe ? activation_level::perf : report_.level;
   prepare_preemption();
   for (unsigned i = 0; i < width_; ++i) {
     processor& one = processors_[i];

@@ -82,14 +82,25 @@ activation_report many_to_many::find_level() noexcept {
   }
   const bool only_proc = settings_.highest == activation_level::proc;
   blocked_probe tried;
-  const activation_level probe = tried.open(
-      only_proc ? activation_level::proc : activation_level::perf, ::gettid(), close_own_);
+  const auto open = [&](activation_level best) noexcept {
+    return tried.open(best, ::gettid(), close_own_);
+  };
+  // The first ring of a machine takes 11 ms, in which the kernel changes its scheduler's code. A
+  // standby, which asks at each switch, has it for that; the monitor, every other millisecond, can
+  // do with the file.
+  const bool wants_file = settings_.highest <= activation_level::proc;
+  activation_level probe = open(wants_file ? activation_level::proc : activation_level::perf);
+  if (probe == activation_level::off && settings_.highest == activation_level::monitor) {
+    probe = open(activation_level::perf);
+  }
   const bool knows_cpu = tried.cpu() >= 0;
   tried.close();
   if (probe == activation_level::off) {
     found.why_not_better = "neither perf_event_open() nor /proc/self/task/T/syscall is allowed";
     return found;
   }
+  // What the vigil finds later, when workers run already, changes nothing here.
+  probe_level_ = probe;
   found.level = probe;
   if (settings_.highest == activation_level::monitor) {
     found.level = activation_level::monitor;
