@@ -54,7 +54,9 @@ def under(model, workers, *words, options=(), **more):
 
 def describe(result):
     code = result.returncode
-    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
+    # Real-time signals but the first and the last have no name.
+    names = {one.value: one.name for one in signal.Signals}
+    how = f"signal {names.get(-code, -code)}" if code < 0 else f"status {code}"
     return f"{how}\n--- stdout\n{result.stdout}--- stderr\n{result.stderr}"
 
 

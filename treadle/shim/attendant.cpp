@@ -12,7 +12,7 @@
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/order.hpp"
 #include "treadle/shim/pure.hpp"
-#include "treadle/shim/signals.hpp"
+#include "treadle/shim/sending.hpp"
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/timers.hpp"
 #include "treadle/shim/times.hpp"

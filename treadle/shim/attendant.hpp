@@ -12,7 +12,7 @@ void become_attendant() noexcept;
 // For ever.
 [[noreturn]] void attend() noexcept;
 
-// It tells threads once more that they have signals (signals.hpp): one may have been on its way
+// It tells threads once more that they have signals (sending.hpp): one may have been on its way
 // into a call that blocks, and missed the first time.
 void call_attendant() noexcept;
 

@@ -28,6 +28,9 @@ struct wait_stopper {
   void (*stop)(wait_stopper& mine) noexcept;
 };
 
+// Sent to the process, and not yet taken.
+extern constinit signal_queue process_pending;
+
 struct alignas(16) program_thread {
   // Fixed after start.
   int id = 0;
@@ -48,6 +51,7 @@ struct alignas(16) program_thread {
   base::atomic<core::thread*> self{nullptr};
   base::atomic<std::uint64_t> mask{0};      // its own to write; blocked signals
   signal_queue pending;                     // sent to this thread and not yet taken
+  base::atomic<std::uint64_t> told{0};      // of the process's signals: these are for it to take
   base::atomic<bool> interruptible{false};  // in a wait that a signal may end
   // What it waits for in sigtimedwait(), or 0.
   base::atomic<std::uint64_t> awaited{0};
@@ -82,8 +86,9 @@ struct alignas(16) program_thread {
                                          : base::asymmetric_fence::full();
   }
   std::uint64_t deliverable() const noexcept {
-    // seq_cst, both: not before what precedes before_look()
-    return pending.bits() & ~mask.load(base::seq_cst);
+    // seq_cst, all: not before what precedes before_look()
+    const std::uint64_t of_process = told.load(base::seq_cst) & process_pending.bits();
+    return (pending.bits() | of_process) & ~mask.load(base::seq_cst);
   }
 };
 

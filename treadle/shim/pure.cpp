@@ -11,7 +11,7 @@
 #include "treadle/shim/calls.hpp"
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/program_thread.hpp"
-#include "treadle/shim/signals.hpp"
+#include "treadle/shim/sending.hpp"
 #include "treadle/shim/stats.hpp"
 #include "treadle/shim/takeover.hpp"
 

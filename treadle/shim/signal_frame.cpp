@@ -10,6 +10,7 @@
 #include "treadle/shim/door.hpp"
 #include "treadle/shim/order.hpp"
 #include "treadle/shim/seat.hpp"
+#include "treadle/shim/sending.hpp"
 #include "treadle/shim/signal_actions.hpp"
 #include "treadle/shim/signals.hpp"
 
@@ -111,7 +112,7 @@ void run_handler(saved_call& call, const kernel_action& action, const siginfo_t&
   std::memcpy(&frame->context.uc_sigmask, &old_mask, sizeof(old_mask));
   std::uint64_t mask = self.mask.load(base::relaxed) | action.mask;  // relaxed: our own
   if ((action.flags & SA_NODEFER) == 0) mask |= bit_of(info.si_signo);
-  self.mask.store(mask & ~unblockable, base::seq_cst);  // as deliverable()
+  set_mask(self, mask);
   if ((action.flags & SA_RESETHAND) != 0) {
     const kernel_action none{};
     static_cast<void>(change_action(info.si_signo, &none, nullptr));
@@ -140,7 +141,7 @@ long serve_end_of_handler(saved_call& call) noexcept {
   // A handler may have changed where the thread goes on.
   call.return_address = static_cast<std::uint64_t>(registers[REG_RIP]);
   call.stack_pointer = static_cast<std::uint64_t>(registers[REG_RSP]);
-  self->mask.store(mask & ~unblockable, base::seq_cst);  // as deliverable()
+  set_mask(*self, mask);
   if (ended == order_signal) self->in_round = false;
   if (again < 0) return registers[REG_RAX];
   call.number = again;

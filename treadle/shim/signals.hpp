@@ -15,20 +15,6 @@
 
 namespace treadle::shim {
 
-void remember_process(int number) noexcept;
-
-// To the thread, or to one of the process's that does not block it. 0 or a negative errno. The
-// first with the book's lock held.
-long send_to(program_thread& target, const siginfo_t& info) noexcept;
-long send_to_process(const siginfo_t& info) noexcept;
-
-// The calling thread raised it by a call of its own (SIGPIPE), and the kernel gave it to the worker
-// under it.
-void take_over_raised(program_thread& self, int number) noexcept;
-
-// Threads that have not yet looked at what is pending are told once more. True when there are any.
-bool remind() noexcept;
-
 // Runtime's side, on the way back: changes `call` so that the program's handlers run first.
 void deliver(saved_call& call) noexcept;
 

@@ -14,6 +14,7 @@
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/processes.hpp"
 #include "treadle/shim/robust.hpp"
+#include "treadle/shim/sending.hpp"
 #include "treadle/shim/takeover.hpp"
 #include "treadle/thread.hpp"
 
@@ -131,6 +132,7 @@ long serve_trapped_clone(saved_call& call) noexcept {
 void serve_exit(saved_call& call) noexcept {
   program_thread& self = *call.caller;
   leave_robust_locks(self);
+  leave_signals(self);
   std::uint32_t* const clear_id = self.clear_id;
   core::scheduler_port& scheduler = *core::current_thread_or_null()->scheduler;
   threads().remove(self);

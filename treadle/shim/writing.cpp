@@ -16,7 +16,7 @@
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/name_files.hpp"
 #include "treadle/shim/ready.hpp"
-#include "treadle/shim/signals.hpp"
+#include "treadle/shim/sending.hpp"
 
 namespace treadle::shim {
 namespace {
