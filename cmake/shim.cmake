@@ -8,7 +8,7 @@ set(TREADLE_HAS_SHIM OFF)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$" AND NOT TREADLE_SANITIZE
    AND NOT TREADLE_COVERAGE)
   set(TREADLE_HAS_SHIM ON)
-  file(GLOB treadle_shim_sources CONFIGURE_DEPENDS
+  file(GLOB_RECURSE treadle_shim_sources CONFIGURE_DEPENDS
     ${PROJECT_SOURCE_DIR}/treadle/shim/*.cpp ${PROJECT_SOURCE_DIR}/treadle/shim/*_x86_64.S)
   list(FILTER treadle_shim_sources EXCLUDE REGEX "_(test|bench)\\.cpp$")
   add_library(treadle_shim SHARED ${treadle_shim_sources} $<TARGET_OBJECTS:treadle_objects>)

@@ -8,12 +8,12 @@
 #include <cstdio>
 
 #include "treadle/base/clock.hpp"
-#include "treadle/shim/calls.hpp"
+#include "treadle/shim/calls/calls.hpp"
 #include "treadle/shim/kernel_call.hpp"
-#include "treadle/shim/program_thread.hpp"
-#include "treadle/shim/sending.hpp"
+#include "treadle/shim/signals/sending.hpp"
 #include "treadle/shim/stats.hpp"
 #include "treadle/shim/takeover.hpp"
+#include "treadle/shim/threads/program_thread.hpp"
 
 namespace treadle::shim {
 namespace {

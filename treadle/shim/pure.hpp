@@ -9,7 +9,7 @@
 // a look whether others could run (a server that waits for its next customer stops nobody).
 #pragma once
 
-#include "treadle/shim/saved_call.hpp"
+#include "treadle/shim/door/saved_call.hpp"
 
 namespace treadle::shim {
 

@@ -9,12 +9,12 @@
 
 #include <cstring>
 
-#include "treadle/shim/door.hpp"
+#include "treadle/shim/door/door.hpp"
+#include "treadle/shim/door/patch.hpp"
+#include "treadle/shim/door/seat.hpp"
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/own_imports.hpp"
-#include "treadle/shim/patch.hpp"
 #include "treadle/shim/say.hpp"
-#include "treadle/shim/seat.hpp"
 #include "treadle/shim/takeover.hpp"
 
 namespace treadle::shim {

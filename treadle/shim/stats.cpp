@@ -6,11 +6,11 @@
 #include <cstdio>
 
 #include "treadle/runtime.hpp"
+#include "treadle/shim/door/patch.hpp"
+#include "treadle/shim/door/seat.hpp"
 #include "treadle/shim/kernel_call.hpp"
-#include "treadle/shim/patch.hpp"
-#include "treadle/shim/program_thread.hpp"
-#include "treadle/shim/seat.hpp"
 #include "treadle/shim/takeover.hpp"
+#include "treadle/shim/threads/program_thread.hpp"
 
 namespace treadle::shim {
 void write_stats() noexcept {

@@ -12,7 +12,7 @@
 #include <cstdint>
 
 #include "treadle/base/atomic.hpp"
-#include "treadle/shim/saved_call.hpp"
+#include "treadle/shim/door/saved_call.hpp"
 
 namespace treadle {
 class runtime;

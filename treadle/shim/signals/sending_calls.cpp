@@ -1,0 +1,82 @@
+// kill(2) and its relatives.
+#include <sys/syscall.h>
+
+#include <cerrno>
+
+#include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/signals/sending.hpp"
+#include "treadle/shim/signals/signals.hpp"
+#include "treadle/shim/threads/order.hpp"
+#include "treadle/shim/threads/privileges.hpp"
+
+namespace treadle::shim {
+namespace {
+
+// Which thread a call means; -1 for the process.
+struct sending {
+  long thread;
+  int number;
+  const siginfo_t* info;
+};
+
+bool read_sending(const saved_call& call, sending& out) noexcept {
+  const auto argument = [&call](int i) { return static_cast<int>(call.arguments[i]); };
+  switch (call.number) {
+    case SYS_kill:
+      out = {-1, argument(1), nullptr};
+      return argument(0) == this_process();
+    case SYS_rt_sigqueueinfo:
+      out = {-1, argument(1), reinterpret_cast<const siginfo_t*>(call.arguments[2])};
+      return argument(0) == this_process();
+    case SYS_tkill:
+      out = {argument(0), argument(1), nullptr};
+      return true;
+    case SYS_tgkill:
+      out = {argument(1), argument(2), nullptr};
+      return argument(0) == this_process();
+    default:  // rt_tgsigqueueinfo
+      out = {argument(1), argument(2), reinterpret_cast<const siginfo_t*>(call.arguments[3])};
+      return argument(0) == this_process();
+  }
+}
+
+}  // namespace
+
+long serve_kill(saved_call& call) noexcept {
+  program_thread& self = *call.caller;
+  sending wanted{};
+  if (!read_sending(call, wanted)) {
+    return kernel_call(call.number, call.arguments[0], call.arguments[1], call.arguments[2],
+                       call.arguments[3]);
+  }
+  if (wanted.number < 0 || wanted.number > signal_count) return -EINVAL;
+  siginfo_t info{};
+  if (wanted.info != nullptr) info = *wanted.info;
+  info.si_signo = wanted.number;
+  if (wanted.info == nullptr) {
+    info.si_code = wanted.thread >= 0 ? SI_TKILL : SI_USER;
+    info.si_pid = this_process();
+    info.si_uid = static_cast<uid_t>(kernel_call(SYS_getuid));
+  }
+  if (wanted.thread < 0) {
+    if (wanted.number == 0) return 0;
+    if ((bit_of(wanted.number) & unblockable) != 0) {
+      return kernel_call(SYS_kill, this_process(), wanted.number);
+    }
+    // A signal to oneself has come before the call ends: so the caller takes it, if it can.
+    if (!takes(self, bit_of(wanted.number))) return send_to_process(info);
+    const base::guard hold(threads().lock);
+    return send_to(self, info);
+  }
+  if (wanted.number == order_signal) begin_round(self);
+  const base::guard hold(threads().lock);
+  program_thread* target = threads().find(static_cast<int>(wanted.thread));
+  if (target == nullptr) return -ESRCH;
+  if (wanted.number == 0) return 0;
+  if ((bit_of(wanted.number) & unblockable) != 0) {
+    return kernel_call(SYS_kill, this_process(), wanted.number);
+  }
+  return send_to(*target, info);
+}
+
+}  // namespace treadle::shim

@@ -1,0 +1,97 @@
+#include "treadle/shim/signals/timers.hpp"
+
+#include <signal.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+
+#include "treadle/base/spin_lock.hpp"
+#include "treadle/shim/calls/calls.hpp"
+#include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/signals/attendant.hpp"
+
+namespace treadle::shim {
+namespace {
+
+// Guess: more than any program has; the next gets EAGAIN, as at the kernel's own limit.
+constexpr int timers_max = 1024;
+
+struct entry {
+  int timer = -1;
+  int thread = 0;  // 0: free; nobody: deleted, and its last signal may be on its way
+};
+
+struct timer_book {
+  base::spin_lock lock;
+  // Guarded by lock. Those behind `used` have never been used.
+  entry all[timers_max];
+  int used = 0;
+  int next = 0;  // where the next place for deleted ones is looked for
+
+  entry* find(int timer) noexcept {
+    for (int i = 0; i < used; ++i) {
+      if (all[i].thread != 0 && all[i].timer == timer) return &all[i];
+    }
+    return nullptr;
+  }
+  // Places of deleted ones are used again as late as can be.
+  entry* find_free() noexcept {
+    if (used < timers_max) return &all[used++];
+    for (int i = 0; i < timers_max; ++i) {
+      next = (next + 1) % timers_max;
+      if (all[next].thread <= 0) return &all[next];
+    }
+    return nullptr;
+  }
+};
+constinit timer_book book;
+
+}  // namespace
+
+long serve_timer_create(saved_call& call) noexcept {
+  const auto* wanted = reinterpret_cast<const sigevent*>(call.arguments[1]);
+  if (wanted == nullptr || wanted->sigev_notify != SIGEV_THREAD_ID) {
+    const base::guard hold(book.lock);
+    const long error = pass_on(call);
+    // The number may have been that of a deleted one.
+    if (error == 0) {
+      if (entry* old = book.find(*reinterpret_cast<int*>(call.arguments[2]))) *old = {};
+    }
+    return error;
+  }
+  sigevent changed = *wanted;
+  const int thread = changed._sigev_un._tid;
+  {
+    const base::guard hold(threads().lock);
+    if (threads().find(thread) == nullptr) return -EINVAL;
+  }
+  changed._sigev_un._tid = attendant_number();
+  int made = -1;
+  // The lock until it is in the book: it may expire at once.
+  const base::guard hold(book.lock);
+  entry* const place = book.find_free();
+  if (place == nullptr) return -EAGAIN;
+  const long error = kernel_call(SYS_timer_create, call.arguments[0], &changed, &made);
+  if (error != 0) return *place = {}, error;
+  if (entry* old = book.find(made)) *old = {};
+  *place = {made, thread};
+  *reinterpret_cast<int*>(call.arguments[2]) = made;
+  return 0;
+}
+
+long serve_timer_delete(saved_call& call) noexcept {
+  const int timer = static_cast<int>(call.arguments[0]);
+  const base::guard hold(book.lock);
+  const long error = pass_on(call);
+  if (error != 0) return error;
+  if (entry* deleted = book.find(timer)) deleted->thread = nobody;
+  return 0;
+}
+
+int thread_of_timer(int timer) noexcept {
+  const base::guard hold(book.lock);
+  const entry* found = book.find(timer);
+  return found != nullptr ? found->thread : 0;
+}
+
+}  // namespace treadle::shim

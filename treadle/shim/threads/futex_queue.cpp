@@ -1,0 +1,114 @@
+#include "treadle/shim/threads/futex_queue.hpp"
+
+#include <cstddef>
+
+#include "treadle/base/cache_line.hpp"
+#include "treadle/shim/threads/wait.hpp"
+
+namespace treadle::shim {
+
+struct waiter {
+  // Fixed after queueing.
+  const std::uint32_t* word;
+  std::uint32_t bits;
+  core::thread* who;
+  // Guarded by the bucket's lock.
+  waiter* next = nullptr;
+  waiter* previous = nullptr;
+  // Set by the waker, with the bucket's lock held: the last touch of this node.
+  base::atomic<bool> woken{false};
+};
+
+struct alignas(base::false_sharing_bytes) bucket {
+  base::spin_lock lock;
+  // Guarded by lock.
+  waiter* first = nullptr;
+  waiter* last = nullptr;
+
+  void push(waiter& fresh) noexcept {
+    fresh.previous = last;
+    (last != nullptr ? last->next : first) = &fresh;
+    last = &fresh;
+  }
+  void remove(waiter& one) noexcept {
+    (one.previous != nullptr ? one.previous->next : first) = one.next;
+    (one.next != nullptr ? one.next->previous : last) = one.previous;
+  }
+};
+
+// Guess: with a thousand waiters most buckets hold one.
+constexpr unsigned bucket_bits = 10;
+// Fibonacci hashing. Source: Knuth, The Art of Computer Programming, volume 3, 6.4.
+constexpr std::uint64_t golden = 0x9e3779b97f4a7c15;
+
+// The door's own numbers.
+static_assert(sizeof(bucket) == 1u << 7 && offsetof(bucket, lock) == 0 &&
+              offsetof(bucket, first) == 8 && 64 - bucket_bits == 54);
+
+}  // namespace treadle::shim
+
+// The door looks for itself whether nobody waits: a bucket that is not locked and has no waiter,
+// after a full fence. Who is about to wait takes the lock, which is such a fence, and then looks at
+// the word: either it sees what the waker has made of the word, or the waker sees it.
+extern "C" {
+constinit treadle::shim::bucket treadle_shim_buckets[1u << treadle::shim::bucket_bits]
+    __attribute__((visibility("hidden")));
+extern const std::uint64_t treadle_shim_bucket_factor __attribute__((visibility("hidden")));
+const std::uint64_t treadle_shim_bucket_factor = treadle::shim::golden;
+}
+
+namespace treadle::shim {
+namespace {
+
+bucket& bucket_of(const std::uint32_t* word) noexcept {
+  return treadle_shim_buckets[(reinterpret_cast<std::uintptr_t>(word) >> 2) * golden >>
+                              (64 - bucket_bits)];
+}
+
+}  // namespace
+
+queue_end wait_in_queue(program_thread& self, const std::uint32_t* word, std::uint32_t value,
+                        std::uint32_t bits, base::deadline until) noexcept {
+  bucket& mine = bucket_of(word);
+  // relaxed: our own
+  waiter node{word, bits, self.self.load(base::relaxed)};
+  {
+    const base::guard hold(mine.lock);
+    // seq_cst: as the kernel's
+    if (__atomic_load_n(word, __ATOMIC_SEQ_CST) != value) return queue_end::another_value;
+    mine.push(node);
+  }
+  const wait_result how =
+      // acquire: pairs with wake_in_queue()
+      wait_for(self, until, core::wait_reason::mutex,
+               [&node]() noexcept { return node.woken.load(base::acquire); });
+  if (how == wait_result::done) return queue_end::woken;
+  const base::guard hold(mine.lock);
+  // relaxed: the lock orders it
+  if (node.woken.load(base::relaxed)) return queue_end::woken;
+  mine.remove(node);
+  return how == wait_result::timed_out ? queue_end::timed_out : queue_end::interrupted;
+}
+
+long wake_in_queue(const std::uint32_t* word, unsigned count, std::uint32_t bits) noexcept {
+  bucket& mine = bucket_of(word);
+  long woken = 0;
+  while (woken < static_cast<long>(count)) {
+    core::thread* who = nullptr;
+    {
+      const base::guard hold(mine.lock);
+      waiter* one = mine.first;
+      while (one != nullptr && (one->word != word || (one->bits & bits) == 0)) one = one->next;
+      if (one == nullptr) break;
+      mine.remove(*one);
+      who = one->who;
+      one->woken.store(true, base::release);  // pairs with wait_in_queue()
+    }
+    // The record outlives the node; a wake-up that comes late is a stray one.
+    core::scheduler_port::unpark(*who);
+    ++woken;
+  }
+  return woken;
+}
+
+}  // namespace treadle::shim

@@ -1,0 +1,21 @@
+// The queues behind the futex calls: who waits at which address.
+#pragma once
+
+#include <cstdint>
+
+#include "treadle/base/clock.hpp"
+#include "treadle/shim/threads/program_thread.hpp"
+
+namespace treadle::shim {
+
+enum class [[nodiscard]] queue_end{woken, another_value, timed_out, interrupted};
+
+// Parks the caller until it is woken at `word`, if that holds `value`; the look and the queueing
+// are one step for wakers. A wake-up wins over a time-out and over a signal.
+queue_end wait_in_queue(program_thread& self, const std::uint32_t* word, std::uint32_t value,
+                        std::uint32_t bits, base::deadline until) noexcept;
+
+// How many were woken.
+long wake_in_queue(const std::uint32_t* word, unsigned count, std::uint32_t bits) noexcept;
+
+}  // namespace treadle::shim

@@ -1,0 +1,271 @@
+#include "treadle/shim/threads/futexes.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include <cerrno>
+
+#include "treadle/base/clock.hpp"
+#include "treadle/shim/calls/times.hpp"
+#include "treadle/shim/door/door.hpp"
+#include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/threads/futex_queue.hpp"
+
+// Kernel threads on the runtime's side that wait in one of libc's locks, or are about to. The door
+// reads it, too.
+extern "C" {
+constinit treadle::base::atomic<unsigned> treadle_shim_waiting_outside
+    __attribute__((visibility("hidden"))){0};
+}
+
+namespace treadle::shim {
+namespace {
+
+// Guess: seldom enough to cost nothing, often enough for a lock between processes.
+constexpr std::int64_t shared_look_nanoseconds = 20'000'000;
+
+struct futex_call {
+  explicit futex_call(const saved_call& call) noexcept
+      : word(reinterpret_cast<std::uint32_t*>(call.arguments[0])),
+        operation(static_cast<int>(call.arguments[1]) & FUTEX_CMD_MASK),
+        is_private((call.arguments[1] & FUTEX_PRIVATE_FLAG) != 0),
+        by_wall_clock((call.arguments[1] & FUTEX_CLOCK_REALTIME) != 0),
+        value(static_cast<std::uint32_t>(call.arguments[2])),
+        time(reinterpret_cast<const timespec*>(call.arguments[3])),
+        second_count(static_cast<std::uint32_t>(call.arguments[3])),
+        second_word(reinterpret_cast<std::uint32_t*>(call.arguments[4])),
+        third(static_cast<std::uint32_t>(call.arguments[5])) {}
+
+  std::uint32_t* word;
+  int operation;
+  bool is_private;
+  bool by_wall_clock;
+  std::uint32_t value;
+  const timespec* time;
+  std::uint32_t second_count;
+  std::uint32_t* second_word;
+  std::uint32_t third;
+};
+
+std::uint32_t read_word(const std::uint32_t* word) noexcept {
+  return __atomic_load_n(word, __ATOMIC_SEQ_CST);  // seq_cst: as the kernel's
+}
+
+long until_of(const futex_call& call, bool absolute, base::deadline& until) noexcept {
+  until = base::deadline::never();
+  if (call.time == nullptr) return 0;
+  if (!is_valid(*call.time)) return -EINVAL;
+  if (!absolute) {
+    until = deadline_after(*call.time);
+  } else {
+    until = deadline_at(call.by_wall_clock ? CLOCK_REALTIME : CLOCK_MONOTONIC, *call.time);
+  }
+  return 0;
+}
+
+long wait(program_thread& self, const futex_call& call, std::uint32_t bits,
+          base::deadline until) noexcept {
+  if (bits == 0) return -EINVAL;
+  for (;;) {
+    base::deadline look = until;
+    if (!call.is_private) {
+      const std::int64_t next = base::monotonic_now() + shared_look_nanoseconds;
+      if (until.is_never() || next < until.nanoseconds()) look = base::deadline::at(next);
+    }
+    switch (wait_in_queue(self, call.word, call.value, bits, look)) {
+      case queue_end::woken:
+        return 0;
+      case queue_end::another_value:
+        return -EAGAIN;
+      case queue_end::interrupted:
+        return -EINTR;
+      case queue_end::timed_out:
+        if (until.has_passed()) return -ETIMEDOUT;
+        if (read_word(call.word) != call.value) return 0;  // as a wake-up from elsewhere
+    }
+  }
+}
+
+long wake(const futex_call& call, std::uint32_t bits) noexcept {
+  if (bits == 0) return -EINVAL;
+  const auto count = static_cast<int>(call.value) < 0 ? 1u : call.value;
+  long woken = wake_futex(call.word, count, bits);
+  if (call.is_private) return woken;
+  // The second for a foreign library's lock, see trap.cpp.
+  for (const int operation : {FUTEX_WAKE, FUTEX_WAKE_PRIVATE}) {
+    const long elsewhere = kernel_call(SYS_futex, call.word, operation, count);
+    if (elsewhere > 0) woken += elsewhere;
+  }
+  return woken;
+}
+
+// FUTEX_WAKE_OP's little language. Source: futex(2).
+std::uint32_t apply(std::uint32_t code, std::uint32_t* word) noexcept {
+  std::uint32_t argument = code >> 12 & 0xfff;
+  if ((code >> 31) != 0) argument = 1u << (argument & 31);
+  switch (code >> 28 & 7) {
+    case FUTEX_OP_SET:
+      return __atomic_exchange_n(word, argument, __ATOMIC_SEQ_CST);
+    case FUTEX_OP_ADD:
+      return __atomic_fetch_add(word, argument, __ATOMIC_SEQ_CST);
+    case FUTEX_OP_OR:
+      return __atomic_fetch_or(word, argument, __ATOMIC_SEQ_CST);
+    case FUTEX_OP_ANDN:
+      return __atomic_fetch_and(word, ~argument, __ATOMIC_SEQ_CST);
+    default:
+      return __atomic_fetch_xor(word, argument, __ATOMIC_SEQ_CST);
+  }
+}
+
+bool compares(std::uint32_t code, std::uint32_t before) noexcept {
+  const auto left = static_cast<std::int32_t>(before);
+  const auto right = static_cast<std::int32_t>(code << 20) >> 20;
+  switch (code >> 24 & 15) {
+    case FUTEX_OP_CMP_EQ:
+      return left == right;
+    case FUTEX_OP_CMP_NE:
+      return left != right;
+    case FUTEX_OP_CMP_LT:
+      return left < right;
+    case FUTEX_OP_CMP_LE:
+      return left <= right;
+    case FUTEX_OP_CMP_GT:
+      return left > right;
+    default:
+      return left >= right;
+  }
+}
+
+long wake_with_operation(const futex_call& call) noexcept {
+  const std::uint32_t before = apply(call.third, call.second_word);
+  long woken = wake_futex(call.word, call.value, ~0u);
+  if (compares(call.third, before)) {
+    woken += wake_futex(call.second_word, call.second_count, ~0u);
+  }
+  return woken;
+}
+
+// The lock word holds its owner's number. Priorities are not lent: the threads of one process are
+// scheduled by us, and first come, first served.
+long lock_owned(program_thread& self, const futex_call& call, base::deadline until) noexcept {
+  for (;;) {
+    std::uint32_t seen = read_word(call.word);
+    const std::uint32_t owner = seen & FUTEX_TID_MASK;
+    const auto mine = static_cast<std::uint32_t>(self.id);
+    if (owner == mine) return -EDEADLK;
+    const std::uint32_t wanted =
+        owner == 0 ? (seen & ~std::uint32_t{FUTEX_TID_MASK}) | mine : seen | FUTEX_WAITERS;
+    if (owner == 0 || (seen & FUTEX_WAITERS) == 0) {
+      if (call.operation == FUTEX_TRYLOCK_PI && owner != 0) return -EAGAIN;
+      // seq_cst: as the kernel's
+      const bool changed = __atomic_compare_exchange_n(call.word, &seen, wanted, false,
+                                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+      if (changed && owner == 0) return 0;
+      if (!changed) continue;
+      seen = wanted;
+    }
+    if (call.operation == FUTEX_TRYLOCK_PI) return -EAGAIN;
+    if (wait_in_queue(self, call.word, seen, ~0u, until) == queue_end::timed_out) {
+      return -ETIMEDOUT;
+    }
+  }
+}
+
+long unlock_owned(const program_thread& self, const futex_call& call) noexcept {
+  const std::uint32_t seen = read_word(call.word);
+  if ((seen & FUTEX_TID_MASK) != static_cast<std::uint32_t>(self.id)) return -EPERM;
+  __atomic_store_n(call.word, 0, __ATOMIC_SEQ_CST);  // seq_cst: as the kernel's
+  wake_futex(call.word, ~0u, ~0u);
+  return 0;
+}
+
+}  // namespace
+
+long wake_futex(std::uint32_t* word, unsigned count, std::uint32_t bits) noexcept {
+  const long woken = wake_in_queue(word, count, bits);
+  // seq_cst: after the program has changed the word (the queue's lock is a fence); a kernel thread
+  // says that it waits before the kernel looks at the word
+  if (treadle_shim_waiting_outside.load(base::seq_cst) == 0) [[likely]]
+    return woken;
+  const long elsewhere = kernel_call(SYS_futex, word, FUTEX_WAKE_PRIVATE, count);
+  return elsewhere > 0 ? woken + elsewhere : woken;
+}
+
+long serve_futex(saved_call& saved) noexcept {
+  program_thread& self = *saved.caller;
+  const futex_call call(saved);
+  base::deadline until = base::deadline::never();
+  long error = 0;
+  switch (call.operation) {
+    case FUTEX_WAIT:
+      save_control(saved);
+      error = until_of(call, false, until);
+      return error != 0 ? error : wait(self, call, ~0u, until);
+    case FUTEX_WAIT_BITSET:
+      save_control(saved);
+      error = until_of(call, true, until);
+      return error != 0 ? error : wait(self, call, call.third, until);
+    case FUTEX_WAKE:
+      return wake(call, ~0u);
+    case FUTEX_WAKE_BITSET:
+      return wake(call, call.third);
+    case FUTEX_CMP_REQUEUE:
+      if (read_word(call.word) != call.third) return -EAGAIN;
+      [[fallthrough]];
+    case FUTEX_REQUEUE:
+      // All who would be moved are woken: they look at the second word by themselves.
+      return wake_futex(call.word, ~0u, ~0u);
+    case FUTEX_WAKE_OP:
+      return wake_with_operation(call);
+    case FUTEX_LOCK_PI:
+    case FUTEX_LOCK_PI2:
+    case FUTEX_TRYLOCK_PI: {
+      save_control(saved);
+      futex_call timed = call;
+      if (call.operation == FUTEX_LOCK_PI) timed.by_wall_clock = true;
+      if (call.operation != FUTEX_TRYLOCK_PI) error = until_of(timed, true, until);
+      return error != 0 ? error : lock_owned(self, call, until);
+    }
+    case FUTEX_UNLOCK_PI:
+      return unlock_owned(self, call);
+    default:
+      return -ENOSYS;
+  }
+}
+
+}  // namespace treadle::shim
+
+extern "C" {
+std::uint8_t treadle_shim_two_sides = 0;
+}
+
+// libc's locks (of malloc, of its list of stacks) are taken on both sides. Who waits for one on the
+// program's side is parked in a queue of ours, who waits on the runtime's side sleeps in the
+// kernel: a wake-up has to look at both.
+extern "C" long treadle_shim_outside_futex(const long* arguments) noexcept {
+  using namespace treadle::shim;
+  const auto pass_on_futex = [arguments]() noexcept {
+    return kernel_call(SYS_futex, arguments[0], arguments[1], arguments[2], arguments[3],
+                       arguments[4], arguments[5]);
+  };
+  long result = 0;
+  switch (static_cast<int>(arguments[1]) & FUTEX_CMD_MASK) {
+    case FUTEX_WAIT:
+    case FUTEX_WAIT_BITSET:
+      treadle_shim_waiting_outside.fetch_add(
+          1, treadle::base::seq_cst);  // before the look; see wake_futex()
+      result = pass_on_futex();
+      treadle_shim_waiting_outside.fetch_sub(1,
+                                             treadle::base::relaxed);  // relaxed: one look too many
+      return result;
+    case FUTEX_WAKE:
+    case FUTEX_WAKE_BITSET:
+      result = pass_on_futex();
+      // One wake-up too many is a stray one, which futexes have anyhow.
+      return result + wake_in_queue(reinterpret_cast<std::uint32_t*>(arguments[0]),
+                                    static_cast<unsigned>(arguments[2]), ~0u);
+    default:
+      return pass_on_futex();
+  }
+}

@@ -1,0 +1,20 @@
+// The futex calls of the program, served among its threads: no kernel thread ever waits.
+//
+// Waiters queue by address in buckets; a node lies on its waiter's side stack and is out of its
+// queue before the waiter goes on. First come, first served. A futex that is shared with another
+// process wakes in the kernel, too, and its waiters look again every 20 ms.
+// Results are the kernel's: a number, or a negative errno.
+#pragma once
+
+#include <cstdint>
+
+#include "treadle/shim/threads/program_thread.hpp"
+
+namespace treadle::shim {
+
+long serve_futex(saved_call& call) noexcept;
+
+// As FUTEX_WAKE: at most `count` of those who wait with one of `bits`.
+long wake_futex(std::uint32_t* word, unsigned count, std::uint32_t bits) noexcept;
+
+}  // namespace treadle::shim
