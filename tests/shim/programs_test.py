@@ -20,8 +20,8 @@ def main():
     need_shim()
     failures = Failures()
     cases = [(name,) for name in ("basics", "both_sides", "crowds", "locks", "processes", "queued",
-                                  "rings", "shared_signals", "signals", "storms", "traits",
-                                  "untouched")]
+                                  "rings", "shared_signals", "signal_descriptors", "signals",
+                                  "storms", "traits", "untouched")]
     cases += [("privileges", what) for what in ("drop", "twice")]
     cases += [("ends", way) for way in WAYS] + [("ends", way, "thread") for way in WAYS]
     for case in cases:

@@ -25,6 +25,7 @@
 #include "treadle/shim/signals/attendant.hpp"
 #include "treadle/shim/signals/nudge.hpp"
 #include "treadle/shim/signals/sending.hpp"
+#include "treadle/shim/signals/signal_descriptors.hpp"
 #include "treadle/shim/signals/signal_set.hpp"
 #include "treadle/shim/signals/slice_signal.hpp"
 #include "treadle/shim/threads/order.hpp"
@@ -107,10 +108,9 @@ void* attendant_main(void*) {
 }
 
 // On the leader; its TLS belongs to the program's first thread from here on.
-[[noreturn]] void sleep_for_ever() noexcept {
+[[noreturn]] void leave_first_thread() noexcept {
   advance(leader_sleeps);
-  static constinit std::uint32_t never = 0;
-  for (;;) kernel_call(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, nullptr);
+  put_what_others_send();
 }
 
 // Kernel threads that somebody made before us would run patched code without a seat.
@@ -197,7 +197,7 @@ void take_over(saved_call& first) noexcept {
   give_up_rseq();
   taken_over.store(true, base::relaxed);  // relaxed: the start publishes it
   treadle_shim_two_sides = 1;
-  sleep_for_ever();
+  leave_first_thread();
 }
 
 }  // namespace treadle::shim

@@ -14,6 +14,7 @@
 #include "treadle/shim/door/seat.hpp"
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/pure.hpp"
+#include "treadle/shim/signals/signal_descriptors.hpp"
 #include "treadle/shim/signals/signals.hpp"
 #include "treadle/shim/signals/timers.hpp"
 #include "treadle/shim/takeover.hpp"
@@ -119,7 +120,6 @@ struct call_table {
     of[SYS_unshare] = of[SYS_setns] = serve_namespace;
     of[SYS_ptrace] = serve_tracing;
     of[SYS_seccomp] = serve_refused_privileges;
-    of[SYS_signalfd] = of[SYS_signalfd4] = serve_signal_descriptor;
     of[SYS_timer_create] = serve_timer_create;
     of[SYS_timer_delete] = serve_timer_delete;
   }
@@ -134,6 +134,7 @@ struct call_table {
     of[SYS_sigaltstack] = serve_sigaltstack;
     of[SYS_kill] = of[SYS_tkill] = of[SYS_tgkill] = serve_kill;
     of[SYS_rt_sigqueueinfo] = of[SYS_rt_tgsigqueueinfo] = serve_kill;
+    of[SYS_signalfd] = of[SYS_signalfd4] = serve_signal_descriptor;
     of[call_slot(call_trapped_clone)] = serve_trapped_clone;
     of[call_slot(call_look)] = serve_look;
   }

@@ -10,7 +10,6 @@
 
 #include "treadle/shim/calls/calls.hpp"
 #include "treadle/shim/kernel_call.hpp"
-#include "treadle/shim/say.hpp"
 #include "treadle/shim/threads/cpu_time.hpp"
 #include "treadle/shim/threads/privileges.hpp"
 #include "treadle/shim/threads/robust.hpp"
@@ -96,11 +95,6 @@ long serve_arch_prctl(saved_call& call) noexcept {
     default:
       return pass_on(call);
   }
-}
-
-long serve_signal_descriptor(saved_call&) noexcept {
-  say("signalfd does not work under treadle run; the program is told ENOSYS");
-  return -ENOSYS;
 }
 
 void learn_leader(program_thread& leader) noexcept {

@@ -14,7 +14,6 @@ long serve_prctl(saved_call& call) noexcept;
 long serve_arch_prctl(saved_call& call) noexcept;
 
 // The attendant takes all signals, so that a descriptor for them would never have any.
-long serve_signal_descriptor(saved_call& call) noexcept;
 
 // Of the leader, from the kernel, while it is still a kernel thread.
 void learn_leader(program_thread& leader) noexcept;

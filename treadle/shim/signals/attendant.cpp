@@ -13,6 +13,7 @@
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/pure.hpp"
 #include "treadle/shim/signals/sending.hpp"
+#include "treadle/shim/signals/signal_descriptors.hpp"
 #include "treadle/shim/signals/timers.hpp"
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/threads/order.hpp"
@@ -22,9 +23,6 @@ namespace {
 
 constinit base::atomic<int> own_number{0};
 constinit base::atomic<bool> called{false};  // and has not seen it yet
-
-// Any that has no other use among our own kernel threads.
-constexpr int reminder = SIGURG;
 
 void send_on(const siginfo_t& info) noexcept {
   const int number = info.si_code == SI_TIMER ? thread_of_timer(info.si_timerid) : 0;
@@ -49,9 +47,9 @@ timespec time_to(base::deadline look, bool is_watchdog) noexcept {
 
 void call_attendant() noexcept {
   const int number = own_number.load(base::relaxed);  // relaxed: set long before
-  // relaxed: the signal orders it, and one too many is no harm
-  if (number == 0 || called.exchange(true, base::relaxed)) return;
-  kernel_call(SYS_tgkill, kernel_call(SYS_getpid), number, reminder);
+  // seq_cst: after what it is to see; pairs with attend()
+  if (number == 0 || called.exchange(true, base::seq_cst)) return;
+  kernel_call(SYS_tgkill, kernel_call(SYS_getpid), number, attendant_signal);
 }
 
 bool can_take_signals() noexcept {
@@ -82,17 +80,19 @@ void attend() noexcept {
   for (;;) {
     siginfo_t info{};
     const timespec span = time_to(look, is_watchdog);
+    const std::uint64_t set = all & ~left_to_descriptors();
     const bool has_limit = is_watchdog || !look.is_never();
     // Who sleeps changes nothing: a lone worker then needs no locked instructions.
     base::absence away;
     static_cast<void>(away.begin());
     const long found =
-        kernel_call(SYS_rt_sigtimedwait, &all, &info, has_limit ? &span : nullptr, sizeof(all));
+        kernel_call(SYS_rt_sigtimedwait, &set, &info, has_limit ? &span : nullptr, sizeof(all));
     away.end();
     if (found > 0) {
       if (found == SIGCHLD) wake_parents();
-      const bool reminded = found == reminder && info.si_code == SI_TKILL && info.si_pid == process;
-      if (reminded) called.store(false, base::relaxed);  // relaxed: as call_attendant()
+      const bool reminded =
+          found == attendant_signal && info.si_code == SI_TKILL && info.si_pid == process;
+      if (reminded) called.store(false, base::seq_cst);  // before it looks; as call_attendant()
       if (!reminded) send_on(info);
       if (look.is_never()) look = base::deadline::at(base::monotonic_now() + soon);
     }

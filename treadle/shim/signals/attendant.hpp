@@ -1,7 +1,12 @@
 // The one kernel thread that takes the process's signals from the kernel.
 #pragma once
 
+#include <signal.h>
+
 namespace treadle::shim {
+
+// Wakes it. Any that has no other use among our own kernel threads.
+inline constexpr int attendant_signal = SIGURG;
 
 // Whether the kernel lets it: a filter may not.
 [[nodiscard]] bool can_take_signals() noexcept;

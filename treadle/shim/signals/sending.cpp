@@ -9,6 +9,7 @@
 #include "treadle/shim/signals/attendant.hpp"
 #include "treadle/shim/signals/nudge.hpp"
 #include "treadle/shim/signals/signal_actions.hpp"
+#include "treadle/shim/signals/signal_descriptors.hpp"
 
 namespace treadle::shim {
 
@@ -83,11 +84,27 @@ void tell(const choice& who, std::uint64_t bit) noexcept {
   nudge(*who.thread);
 }
 
-// With the book's lock held. The caller was told of these, and does not take them any more.
+// With the book's lock held. These wait for the process; the caller does not take them any more.
 void tell_others(std::uint64_t set) noexcept {
   for (; set != 0; set &= set - 1) {
     const std::uint64_t bit = set & -set;
-    if (const choice who = choose(bit); who.thread != nullptr) tell(who, bit);
+    const choice who = choose(bit);
+    if (who.thread != nullptr) {
+      tell(who, bit);
+    } else if ((read_by_descriptors() & bit) != 0) {
+      siginfo_t info;
+      while (process_pending.take(bit, info)) put_into_kernel(info);
+    }
+  }
+}
+
+// What waits for a descriptor, and is the calling thread's to take. Before it says so: afterwards
+// the attendant may have it in its hands already.
+void take_over_read(program_thread& self, std::uint64_t set) noexcept {
+  siginfo_t info;
+  while (take_from_kernel(set, info)) {
+    const base::guard hold(threads().lock);
+    static_cast<void>(make_pending(self, info));
   }
 }
 
@@ -102,9 +119,11 @@ bool takes(const program_thread& one, std::uint64_t set) noexcept {
 }
 
 long send_to(program_thread& target, const siginfo_t& info) noexcept {
-  if (taking_of(target, bit_of(info.si_signo)) == taking::lets_in &&
-      disposition_of(info.si_signo) == disposition::ignore) {
-    return 0;
+  const std::uint64_t bit = bit_of(info.si_signo);
+  const taking how = taking_of(target, bit);
+  if (how == taking::lets_in && disposition_of(info.si_signo) == disposition::ignore) return 0;
+  if (how == taking::blocks && (read_by_descriptors() & bit) != 0) {
+    return put_into_kernel(info);
   }
   return make_pending(target, info);
 }
@@ -118,13 +137,14 @@ long send_to_process(const siginfo_t& info) noexcept {
     const long error = process_pending.add(info);
     if (error != 0) return error;
     const choice who = choose(bit);
-    if (who.thread == nullptr) return 0;
-    if (who.how == taking::awaits || what != disposition::by_default) {
-      tell(who, bit);
-      return 0;
-    }
+    const bool is_for_thread =
+        who.thread != nullptr && (who.how == taking::awaits || what != disposition::by_default);
+    if (is_for_thread) tell(who, bit);
+    const bool is_read = (read_by_descriptors() & bit) != 0;
+    if (is_for_thread || (who.thread == nullptr && !is_read)) return 0;
     siginfo_t taken;
     static_cast<void>(process_pending.take(bit, taken));
+    if (who.thread == nullptr) return put_into_kernel(taken);
   }
   act_by_default(info.si_signo);
   return 0;
@@ -153,18 +173,27 @@ void take_over_raised(program_thread& self, int number) noexcept {
 }
 
 std::uint64_t pending_for(const program_thread& self) noexcept {
-  return self.pending.bits() | process_pending.bits();
+  const std::uint64_t here = self.pending.bits() | process_pending.bits();
+  const std::uint64_t read = read_by_descriptors();
+  return read == 0 ? here : here | (read & pending_in_kernel());
 }
 
 bool take_pending(program_thread& self, std::uint64_t set, siginfo_t& out) noexcept {
-  if ((pending_for(self) & set) == 0) return false;
-  const base::guard hold(threads().lock);
-  return self.pending.take(set, out) || process_pending.take(set, out);
+  if (((self.pending.bits() | process_pending.bits()) & set) != 0) {
+    const base::guard hold(threads().lock);
+    if (self.pending.take(set, out) || process_pending.take(set, out)) return true;
+  }
+  return take_from_kernel(read_by_descriptors() & set, out);
 }
 
 void set_mask(program_thread& self, std::uint64_t wanted) noexcept {
   wanted &= ~unblockable;
+  const std::uint64_t old = self.mask.load(base::relaxed);  // relaxed: our own
+  const std::uint64_t read = read_by_descriptors();
+  if ((read & old & ~wanted) != 0) take_over_read(self, read & old & ~wanted);
   self.mask.store(wanted, base::seq_cst);  // before the look at the queue
+  if ((read & old & ~wanted) != 0) call_attendant();
+  if ((read & wanted & ~old) != 0) wait_until_left();
   if (process_pending.bits() == 0) return;
   const base::guard hold(threads().lock);
   const std::uint64_t there = process_pending.bits();
@@ -175,10 +204,18 @@ void set_mask(program_thread& self, std::uint64_t wanted) noexcept {
 
 void begin_to_await(program_thread& self, std::uint64_t set) noexcept {
   self.awaited.store(set, base::seq_cst);  // before the look at the queue
+  if ((read_by_descriptors() & set) != 0) call_attendant();
 }
 
 void end_to_await(program_thread& self) noexcept {
   const std::uint64_t set = self.awaited.exchange(0, base::seq_cst);  // as above
+  if (const std::uint64_t read = read_by_descriptors() & set) {
+    wait_until_left();
+    const base::guard hold(threads().lock);
+    siginfo_t info;
+    // relaxed: our own
+    while (self.pending.take(read & self.mask.load(base::relaxed), info)) put_into_kernel(info);
+  }
   if ((process_pending.bits() & set) == 0) return;
   const base::guard hold(threads().lock);
   tell_others(process_pending.bits() & set);

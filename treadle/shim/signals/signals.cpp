@@ -82,10 +82,14 @@ long serve_sigtimedwait(saved_call& call) noexcept {
   if (span != nullptr && !is_valid(*span)) return -EINVAL;
   const base::deadline until = span != nullptr ? deadline_after(*span) : base::deadline::never();
   siginfo_t info{};
-  begin_to_await(self, set);
-  const wait_result how = wait_for(self, until, core::wait_reason::event,
-                                   [&]() noexcept { return take_pending(self, set, info); });
-  end_to_await(self);
+  wait_result how = wait_result::done;
+  // First, as the attendant may take it from the kernel once it sees that somebody awaits it.
+  if (!take_pending(self, set, info)) {
+    begin_to_await(self, set);
+    how = wait_for(self, until, core::wait_reason::event,
+                   [&]() noexcept { return take_pending(self, set, info); });
+    end_to_await(self);
+  }
   if (how == wait_result::timed_out) return -EAGAIN;
   if (how == wait_result::interrupted) return -EINTR;
   if (auto* out = reinterpret_cast<siginfo_t*>(call.arguments[1])) *out = info;
