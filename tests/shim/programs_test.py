@@ -31,12 +31,14 @@ def main():
             for _ in range(int(os.environ.get("TREADLE_REPEAT", "1"))):
                 found = under(model, workers, *words)
                 failures.same(f"{' '.join(case)} under {model}, {workers} workers", native, found)
-    # Its threads spin, which under m:1 would be for ever.
+        found = under("m:1", 1, *words, options=("--slice", "1ms"))
+        failures.same(f"{' '.join(case)} under m:1 with a slice", native, found)
+    # Its threads spin, which under m:1 without a slice would be for ever.
     native = run([PROGRAMS / "noticed"])
     for model, workers in MODELS:
-        if model != "m:1":
-            failures.same(f"noticed under {model}, {workers} workers", native,
-                          under(model, workers, PROGRAMS / "noticed"))
+        options = ("--slice", "1ms") if model == "m:1" else ()
+        failures.same(f"noticed under {model}, {workers} workers", native,
+                      under(model, workers, PROGRAMS / "noticed", options=options))
     failures.end()
 
 

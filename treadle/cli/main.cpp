@@ -57,6 +57,9 @@ CLI::App* add_run(CLI::App& app, cli::run_arguments& arguments) {
   run->add_option("--stack", arguments.stack, "stack of each thread, as 256K or 1M")
       ->type_name("SIZE");
   run->add_option("--guard", arguments.guard, "guard below each stack")->type_name("SIZE");
+  run->add_option("--slice", arguments.slice,
+                  "how long a thread may compute while others wait, as 10ms, or off")
+      ->type_name("TIME");
   run->add_option("--stats", arguments.stats_file, "append what happened to a file, at the end")
       ->type_name("FILE");
   run->add_flag("--fallback", arguments.falls_back,

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -55,6 +56,7 @@ model check(const run_arguments& arguments) {
   check_size("--guard", arguments.guard, 0, guard_bytes_max);
   if (!arguments.stack.empty()) options.stack_bytes = parse_bytes("--stack", arguments.stack);
   if (!arguments.guard.empty()) options.guard_bytes = parse_bytes("--guard", arguments.guard);
+  if (!arguments.slice.empty()) options.slice = parse_slice("--slice", arguments.slice);
   const runtime_settings settings = resolve(options);  // what the environment has besides
   if (arguments.program.empty()) {
     throw std::invalid_argument(
@@ -84,10 +86,23 @@ std::string pure_setting(const run_arguments& arguments, model chosen) {
   return fmt::format("{:.0f}", std::ceil(seconds * 1000));
 }
 
+// What the shim gets for --slice under m:1: milliseconds, or nothing. In m:n the runtime has its
+// own setting.
+std::string turns_setting(const run_arguments& arguments, model chosen) {
+  if (arguments.slice.empty() || chosen != model::many_to_one) return {};
+  const std::chrono::nanoseconds slice = parse_slice("--slice", arguments.slice);
+  if (slice.count() == 0) return {};
+  if (arguments.is_pure) {
+    throw std::invalid_argument(complaint("--slice of --pure", arguments.slice, "off"));
+  }
+  return std::to_string(std::chrono::ceil<std::chrono::milliseconds>(slice).count());
+}
+
 // Puts the shim in front of the program. False, after one line, when that cannot be and nothing is
 // to be run instead.
 bool prepare_shim(const run_arguments& arguments, model chosen) {
   const std::string pure = pure_setting(arguments, chosen);
+  const std::string turns = turns_setting(arguments, chosen);
   const program_file program = look_at_program(arguments.program.front());
   const auto refuse = [&](const std::string& why) {
     const char* what = arguments.falls_back ? "; it runs without Treadle" : "";
@@ -96,12 +111,15 @@ bool prepare_shim(const run_arguments& arguments, model chosen) {
   };
   if (program.kind == program_kind::unreadable) return true;  // exec says why
   if (program.kind == program_kind::brings_treadle || chosen == model::one_to_one) {
-    if (arguments.stats_file.empty() && !arguments.is_pure) return true;
-    return refuse(fmt::format("{} needs the shim, which '{}' runs without ({})",
-                              arguments.is_pure ? "--pure" : "--stats", arguments.program.front(),
-                              program.kind == program_kind::brings_treadle
-                                  ? "it is built with Treadle"
-                                  : "under 1:1 its threads are libc's own"));
+    const char* option = nullptr;
+    if (!arguments.stats_file.empty()) option = "--stats";
+    if (!turns.empty()) option = "--slice of m:1";
+    if (arguments.is_pure) option = "--pure";
+    if (option == nullptr) return true;
+    return refuse(fmt::format(
+        "{} needs the shim, which '{}' runs without ({})", option, arguments.program.front(),
+        program.kind == program_kind::brings_treadle ? "it is built with Treadle"
+                                                     : "under 1:1 its threads are libc's own"));
   }
   if (program.kind == program_kind::not_for_shim) {
     return refuse(fmt::format("'{}' {}", program.path, program.why));
@@ -114,6 +132,7 @@ bool prepare_shim(const run_arguments& arguments, model chosen) {
   }
   preload(library);
   set("TREADLE_PURE", pure);
+  set("TREADLE_TURNS", turns);
   if (arguments.falls_back) set("TREADLE_FALLBACK", "on");
   if (arguments.spares_children) set("TREADLE_CHILDREN", "off");
   if (!arguments.stats_file.empty()) {
@@ -133,6 +152,7 @@ int run_command(const run_arguments& arguments) {
     set("TREADLE_WIDTH", arguments.width);
     set("TREADLE_STACK", arguments.stack);
     set("TREADLE_GUARD", arguments.guard);
+    set("TREADLE_SLICE", arguments.slice);
   } catch (const std::exception& error) {
     print_complaint("treadle run", error.what());
     return exit_usage;

@@ -16,6 +16,7 @@ struct run_arguments {
   std::string width_option = "--width";  // the word by which it was given
   std::string stack;
   std::string guard;
+  std::string slice;
   std::string stats_file;
   bool falls_back = false;  // rather run natively, with a warning, than be refused
   bool spares_children = false;

@@ -145,6 +145,11 @@ void lie_in_wait() noexcept {
     all.is_pure = true;
     all.watchdog_nanoseconds = milliseconds_in(limit) * 1'000'000;
   }
+  // Where the runtime stops threads itself it has its own setting.
+  const char* slice = find(environment, "TREADLE_TURNS");
+  if (slice != nullptr && model != nullptr && std::strcmp(model, "m:1") == 0) {
+    all.slice_nanoseconds = milliseconds_in(slice) * 1'000'000;
+  }
   if (another_treadle_is_there()) return;
   const char* missing = what_is_missing();
   if (missing == nullptr) missing = patch_first_sites();

@@ -25,6 +25,7 @@ struct settings {
   const char* stats_file = nullptr;
   bool is_pure = false;                   // pure.hpp; in m:1 only
   std::int64_t watchdog_nanoseconds = 0;  // its limit; 0: none
+  std::int64_t slice_nanoseconds = 0;     // slices.hpp; 0: none
 };
 settings& chosen() noexcept;
 

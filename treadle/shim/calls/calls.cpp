@@ -31,9 +31,14 @@ namespace {
 
 using served = long (*)(saved_call& call) noexcept;
 
-long serve_yield(saved_call& call) noexcept {
-  ++call.caller->turns;
+void give_way(program_thread& self) noexcept {
+  self.slice_is_over.store(false, base::relaxed);  // relaxed: our own
+  ++self.turns;
   core::current_thread_or_null()->scheduler->yield();
+}
+
+long serve_yield(saved_call& call) noexcept {
+  give_way(*call.caller);
   return 0;
 }
 
@@ -288,6 +293,12 @@ extern "C" void treadle_shim_take_seat(treadle::shim::saved_call* where) noexcep
       mine->sets_control = seat::yes;
     }
     mine->looks_again = seat::no;
+    // relaxed: the nudge that comes with it orders it
+    if (self.slice_is_over.load(treadle::base::relaxed)) [[unlikely]] {
+      if (mine->sets_control == seat::no) save_control(*where);
+      give_way(self);
+      continue;
+    }
     program_thread::before_look();
     // What comes after this look is told to this kernel thread.
     while (self.deliverable() != 0 || self.restores_mask) [[unlikely]] {

@@ -14,6 +14,7 @@
 #include "treadle/shim/pure.hpp"
 #include "treadle/shim/signals/sending.hpp"
 #include "treadle/shim/signals/signal_descriptors.hpp"
+#include "treadle/shim/signals/slices.hpp"
 #include "treadle/shim/signals/timers.hpp"
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/threads/order.hpp"
@@ -33,15 +34,42 @@ void send_on(const siginfo_t& info) noexcept {
   if (program_thread* target = threads().find(number)) static_cast<void>(send_to(*target, info));
 }
 
-// Until the next look.
-timespec time_to(base::deadline look, bool is_watchdog) noexcept {
-  std::int64_t left = watchdog_look_nanoseconds;
-  if (!look.is_never()) {
-    const std::int64_t until_look = look.nanoseconds() - base::monotonic_now();
-    if (!is_watchdog || until_look < left) left = until_look;
+// What it does from time to time: the time until the next, if any.
+class calendar {
+ public:
+  explicit calendar(std::int64_t period) noexcept : period_(period) {}
+
+  // Once, so much later, unless that is soon to be anyway.
+  void remind_in(std::int64_t span) noexcept {
+    if (reminder_.is_never()) reminder_ = base::deadline::at(base::monotonic_now() + span);
   }
-  return timespec_of(left > 0 ? left : 0);
-}
+  bool is_time_to_remind() noexcept {
+    if (reminder_.is_never() || !reminder_.has_passed()) return false;
+    reminder_ = base::deadline::never();
+    return true;
+  }
+  bool is_end_of_period() noexcept {
+    if (period_ == 0) return false;
+    const std::int64_t now = base::monotonic_now();
+    if (now < next_) return false;
+    next_ = now + period_;
+    return true;
+  }
+  // False: for ever.
+  bool time_left(timespec& out) const noexcept {
+    if (period_ == 0 && reminder_.is_never()) return false;
+    std::int64_t until = period_ != 0 ? next_ : reminder_.nanoseconds();
+    if (!reminder_.is_never() && reminder_.nanoseconds() < until) until = reminder_.nanoseconds();
+    const std::int64_t left = until - base::monotonic_now();
+    out = timespec_of(left > 0 ? left : 0);
+    return true;
+  }
+
+ private:
+  std::int64_t period_;  // 0: none
+  std::int64_t next_ = 0;
+  base::deadline reminder_ = base::deadline::never();
+};
 
 }  // namespace
 
@@ -75,13 +103,13 @@ void attend() noexcept {
   // would do nothing but be told.
   constexpr std::int64_t soon = 5'000'000;
   const bool is_watchdog = chosen().is_pure;
+  calendar dates(is_watchdog ? watchdog_look_nanoseconds : chosen().slice_nanoseconds);
   const std::uint64_t all = ~(faults | bit_of(order_signal));
-  base::deadline look = base::deadline::never();
   for (;;) {
     siginfo_t info{};
-    const timespec span = time_to(look, is_watchdog);
+    timespec span{};
+    const bool has_limit = dates.time_left(span);
     const std::uint64_t set = all & ~left_to_descriptors();
-    const bool has_limit = is_watchdog || !look.is_never();
     // Who sleeps changes nothing: a lone worker then needs no locked instructions.
     base::absence away;
     static_cast<void>(away.begin());
@@ -94,11 +122,10 @@ void attend() noexcept {
           found == attendant_signal && info.si_code == SI_TKILL && info.si_pid == process;
       if (reminded) called.store(false, base::seq_cst);  // before it looks; as call_attendant()
       if (!reminded) send_on(info);
-      if (look.is_never()) look = base::deadline::at(base::monotonic_now() + soon);
+      dates.remind_in(soon);
     }
-    if (is_watchdog) look_who_blocks();
-    if (look.is_never() || !look.has_passed()) continue;
-    look = remind() ? base::deadline::at(base::monotonic_now() + soon) : base::deadline::never();
+    if (dates.is_end_of_period()) is_watchdog ? look_who_blocks() : end_slices(process);
+    if (dates.is_time_to_remind() && remind()) dates.remind_in(soon);
   }
 }
 

@@ -53,6 +53,7 @@ struct alignas(16) program_thread {
   signal_queue pending;                     // sent to this thread and not yet taken
   base::atomic<std::uint64_t> told{0};      // of the process's signals: these are for it to take
   base::atomic<bool> interruptible{false};  // in a wait that a signal may end
+  base::atomic<bool> slice_is_over{false};  // others are to run (slices.hpp)
   // What it waits for in sigtimedwait(), or 0.
   base::atomic<std::uint64_t> awaited{0};
 
