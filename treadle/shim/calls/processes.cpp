@@ -7,6 +7,7 @@
 #include "treadle/shim/door/trap.hpp"
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/signals/signal_actions.hpp"
+#include "treadle/shim/signals/signal_descriptors.hpp"
 #include "treadle/shim/signals/signal_set.hpp"
 #include "treadle/shim/stats.hpp"
 #include "treadle/shim/takeover.hpp"
@@ -42,6 +43,7 @@ long serve_fork(saved_call& call) noexcept {
 
 // The new program inherits the mask of the kernel thread: it is the calling thread's for that long.
 long serve_exec(saved_call& call) noexcept {
+  give_pending_to_kernel(*call.caller);
   std::uint64_t before = 0;
   set_mask(call.caller->mask.load(base::relaxed), &before);  // relaxed: our own
   const long error = kernel_call(call.number, call.arguments[0], call.arguments[1],

@@ -44,7 +44,7 @@ void put_back(program_thread& self, std::uint64_t set) noexcept {
 }  // namespace
 
 std::uint64_t read_by_descriptors() noexcept {
-  // seq_cst: after the caller's change of what it takes; pairs with serve_signal_descriptor()
+  // seq_cst: after the caller's change of what it takes; pairs with keep_in_kernel()
   return all_read.load(base::seq_cst);
 }
 
@@ -103,17 +103,32 @@ std::uint64_t pending_in_kernel() noexcept {
   return found;
 }
 
+namespace {
+
+// From now on, and what waits here already.
+void keep_in_kernel(program_thread& self, std::uint64_t set) noexcept {
+  // What the shim's own kernel threads take never waits in the kernel.
+  set &= ~(unblockable | signals_of_workers() | bit_of(attendant_signal));
+  all_read.fetch_or(set, base::seq_cst);  // before the look at what waits
+  wait_until_left();
+  const base::guard hold(threads().lock);
+  put_back(self, set);
+  wait_while(mailbox, full);
+}
+
+}  // namespace
+
 long serve_signal_descriptor(saved_call& call) noexcept {
   const long result = pass_on(call);
   if (result < 0) return result;
-  std::uint64_t set = *reinterpret_cast<const std::uint64_t*>(call.arguments[1]);
-  // What the shim's own kernel threads take never waits in the kernel.
-  set &= ~(unblockable | signals_of_workers() | bit_of(attendant_signal));
-  all_read.fetch_or(set, base::seq_cst);  // before the look at what waits; pairs as above
-  wait_until_left();
-  const base::guard hold(threads().lock);
-  put_back(*call.caller, set);
+  keep_in_kernel(*call.caller, *reinterpret_cast<const std::uint64_t*>(call.arguments[1]));
   return result;
+}
+
+void give_pending_to_kernel(program_thread& self) noexcept {
+  // relaxed: our own
+  const std::uint64_t set = pending_for(self) & self.mask.load(base::relaxed);
+  if (set != 0) keep_in_kernel(self, set);
 }
 
 }  // namespace treadle::shim

@@ -38,6 +38,9 @@ std::uint64_t pending_in_kernel() noexcept;
 
 long serve_signal_descriptor(saved_call& call) noexcept;
 
+// The caller is about to execute another program, which has what is pending now.
+void give_pending_to_kernel(program_thread& self) noexcept;
+
 // The process's first kernel thread, for ever. Touches no TLS.
 [[noreturn]] void put_what_others_send() noexcept;
 

@@ -56,11 +56,12 @@ void thread_book::link(program_thread& fresh) noexcept {
   if (now > most_.load(base::relaxed)) most_.store(now, base::relaxed);
 }
 
-program_thread* thread_book::add() noexcept {
+program_thread* thread_book::add(std::uint64_t mask) noexcept {
   const base::guard hold(lock);
   program_thread* found = take_free();
   if (found == nullptr) return nullptr;
   ::new (found) program_thread;
+  found->mask.store(mask, base::relaxed);  // relaxed: the lock publishes it
   do {
     last_id_ = last_id_ < first_id || last_id_ == last_id ? first_id : last_id_ + 1;
     found->id = last_id_;

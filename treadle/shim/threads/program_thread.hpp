@@ -96,8 +96,8 @@ struct alignas(16) program_thread {
 // All of them, by number.
 class thread_book {
  public:
-  // Null when there is no memory.
-  program_thread* add() noexcept;
+  // Null when there is no memory. From then on signals may be sent to it, so it has its mask.
+  program_thread* add(std::uint64_t mask) noexcept;
   void add_leader(program_thread& leader, int id) noexcept;
   void remove(program_thread& ended) noexcept;
 

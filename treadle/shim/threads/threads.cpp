@@ -56,7 +56,7 @@ void begin_thread(void* closure) {
 
 long add_thread(saved_call& call, const wanted_task& task, const saved_call& beginning) noexcept {
   program_thread& parent = *call.caller;
-  program_thread* fresh = threads().add();
+  program_thread* fresh = threads().add(parent.mask.load(base::relaxed));  // relaxed: our own
   if (fresh == nullptr) return -EAGAIN;
   fresh->beginning = beginning;
   fresh->beginning.number = 0;
@@ -69,8 +69,6 @@ long add_thread(saved_call& call, const wanted_task& task, const saved_call& beg
     const base::guard hold(threads().lock);
     fresh->traits = inherited(parent.traits);
   }
-  // relaxed, both: ours, and published by the start
-  fresh->mask.store(parent.mask.load(base::relaxed), base::relaxed);
   const auto number = static_cast<std::uint32_t>(fresh->id);
   // Before it runs: its creator reads the number from there.
   if ((task.flags & CLONE_PARENT_SETTID) != 0) *task.parent_id = number;
