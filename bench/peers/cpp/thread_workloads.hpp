@@ -12,6 +12,7 @@
 #include <string>
 
 #include "../../workloads.hpp"
+#include "gap_workloads.hpp"
 #include "kernels.hpp"
 #include "program.hpp"
 
@@ -139,6 +140,9 @@ std::function<repetition()> find(const order& asked) {
   if (name == "matrix") return [=] { return multiply_matrices<P>(count); };
   if (name == "sleepers") return [=] { return sleep_in_a_crowd<P>(count); };
   if (name.starts_with("parked_")) return [=] { return park_many<P>(count); };
+  if (name.starts_with("gap_")) {
+    return [=, disturb = find_disturbance(asked)] { return longest_gap<P>(count, disturb); };
+  }
   return find_optional<P>(asked);
 }
 

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "gap_workloads.hpp"
 #include "kernels.hpp"
 #include "program.hpp"
 
@@ -135,6 +136,24 @@ task<> multiply(square c, square a, square b) {
                           multiply(c.part(1, 0), a.part(1, half), b.part(half, 0)),
                           multiply(c.part(1, 1), a.part(1, half), b.part(half, 1)));
   }
+}
+
+task<> ticks(const std::atomic<bool>& done, double& longest) {
+  double last = read_clock(CLOCK_MONOTONIC);
+  while (!done.load(std::memory_order_acquire)) {  // pairs with disturbs()
+    co_await co::sleep_for(std::chrono::milliseconds(1));
+    const double now = read_clock(CLOCK_MONOTONIC);
+    longest = std::max(longest, now - last - 1e-3);
+    last = now;
+  }
+}
+
+task<> disturbs(std::atomic<bool>& done, long times, const std::function<void()>& disturb) {
+  for (long time = 0; time < times; ++time) {
+    co_await co::sleep_for(std::chrono::milliseconds(5));
+    disturb();
+  }
+  done.store(true, std::memory_order_release);  // pairs with ticks()
 }
 
 /// Starts both, waits for both.
@@ -296,6 +315,15 @@ repetition hand_over_by_condition(long rounds) {
                  passes(with, 1, rounds));
 }
 
+repetition longest_gap_of_tasks(long times, const std::function<void()>& disturb) {
+  std::atomic<bool> done{false};
+  double longest = 0;
+  repetition result =
+      run_two(static_cast<double>(times), ticks(done, longest), disturbs(done, times, disturb));
+  result.longest_wait = longest;
+  return result;
+}
+
 std::function<repetition()> find(const order& asked) {
   const std::string& name = asked.workload;
   const long n = asked.count;
@@ -321,6 +349,9 @@ std::function<repetition()> find(const order& asked) {
       result.longest_wait = lock_by_64(n, turns, true).longest_wait;
       return result;
     };
+  }
+  if (name.starts_with("gap_")) {
+    return [=, disturb = find_disturbance(asked)] { return longest_gap_of_tasks(n, disturb); };
   }
   throw no_such_workload{};
 }

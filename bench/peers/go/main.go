@@ -74,6 +74,10 @@ func find(name string, count, more int) func() repetition {
 	if strings.HasPrefix(name, "parked_") {
 		return func() repetition { return parkMany(count) }
 	}
+	if strings.HasPrefix(name, "gap_") {
+		disturb := findDisturbance(name, more)
+		return func() repetition { return longestGap(count, disturb) }
+	}
 	if strings.HasPrefix(name, "mutex_64_") {
 		turns := turnsLasting(more)
 		return func() repetition { return lockBy64(count, turns) }

@@ -4,6 +4,7 @@
 //!     PROGRAM [--current-thread] WORKLOAD WORKERS REPETITIONS COUNT [MORE]
 
 mod crowds;
+mod gap;
 mod kernels;
 mod measure;
 mod threads;
@@ -60,6 +61,7 @@ async fn once(order: &Order, turns: u64) -> Repetition {
         "matrix" => kernels::multiply_matrices(count).await,
         "sleepers" => crowds::sleep_in_a_crowd(count).await,
         name if name.starts_with("parked_") => crowds::park_many(count).await,
+        name if name.starts_with("gap_") => gap::longest_gap(name, count, order.more).await,
         name if name.starts_with("mutex_64_") => threads::lock_by_64(count, turns).await,
         name => end(STATUS_NO_SUCH_WORKLOAD, &format!("has no workload {name}")),
     }
@@ -87,7 +89,7 @@ fn runtime(current_thread: bool, workers: usize) -> Runtime {
 
 fn main() {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    if words == ["--version"] {
+    if words.last().is_some_and(|word| word == "--version") {
         println!("{}", version());
         return;
     }
@@ -110,5 +112,7 @@ fn main() {
     }
     let runtime = runtime(current_thread, order.workers);
     // As a task of the scheduler: block_on() alone would run it outside of its workers.
-    runtime.block_on(async { tokio::spawn(measure(order)).await }).expect("the task ends by exit()");
+    runtime
+        .block_on(async { tokio::spawn(measure(order)).await })
+        .expect("the task ends by exit()");
 }
