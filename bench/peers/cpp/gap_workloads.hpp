@@ -1,9 +1,9 @@
 // One thread ticks each millisecond, by the peer's own sleep; another makes what a runtime cannot
 // see coming, in place: a system call that blocks, cold pages of a mapped file, fsync, a loop that
-// does not give way. The longest time by which a tick is late is what the rest of a program feels.
+// does not give way. How late a tick is at most is what the rest of a program feels.
 //
-// Every runtime has a cure for who knows of the call beforehand, a pool of kernel threads; this asks
-// what happens to who does not.
+// Every runtime has a cure for who knows of the call beforehand, a pool of kernel threads; this
+// asks what happens to who does not.
 #pragma once
 
 #include <fcntl.h>
