@@ -19,6 +19,11 @@ help() {
                               ./do test -R queue, ./do test --preset tsan -L core
   bench [--only NAMES] [--json FILE]
                               build and run the benchmarks (release) beside their peers
+  bench --peers [--only NAMES] [--among PEERS] [--rounds N] [--json FILE] [--report FILE.html]
+                              the same work by Treadle and by all peers that the machine has: NPTL,
+                              Boost.Fiber, State Threads, oneTBB, Go, Java, Tokio; see --list
+  bench --compare OLD.json NEW.json [--noise X]
+                              two such results; exit status 1 where Treadle became worse
   servers [--connections N,M] [--seconds N] [--rounds N] [--json FILE]
                               examples/http_server (release) beside Asio and Go, driven by wrk
   programs [--rounds N] [--only NAMES] [--json FILE] [--into DOC.md]
@@ -31,7 +36,7 @@ help() {
   tidy                        the project's own rules (tools/tidy.py), then clang-tidy
   ci                          what .ci/run runs: test, tidy, and the core under the sanitizers,
                               in release and with clang
-  setup [build|test|bench|servers|programs|all]
+  setup [build|test|bench|servers|programs|peers|all]
                               install what is missing from Debian's packages; the words above
                               do it for themselves
 
@@ -94,6 +99,10 @@ packages_programs='
   pigz                   a program to run
   xz-utils               a program to run
   zstd                   a program to run'
+packages_peers='
+  python3                bench/peers/peers.py
+  libtbb-dev             peer: oneTBB
+  libst-dev              peer: State Threads'
 
 setup() {
   local group wanted='' installed missing=() name reason
@@ -108,7 +117,8 @@ setup() {
       bench) wanted+=$packages_bench ;;
       servers) wanted+=$packages_servers ;;
       programs) wanted+=$packages_programs ;;
-      *) die "setup knows build, test, bench, servers, programs and all; not '$group'" ;;
+      peers) wanted+=$packages_peers ;;
+      *) die "setup knows build, test, bench, servers, programs, peers and all; not '$group'" ;;
     esac
   done
   installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p')
@@ -133,7 +143,7 @@ setup() {
 
 word_setup() {
   if (($# == 0)) || [[ $1 == all ]]; then
-    set -- build test bench servers programs
+    set -- build test bench servers programs peers
   fi
   setup "$@"
   say "setup: everything for $* is installed"
@@ -196,10 +206,22 @@ word_run() {
 }
 
 word_bench() {
+  case " $* " in
+    *" --compare "*) exec "$root/bench/peers/peers.py" "$@" ;;
+    *" --peers "*) bench_peers "$@" ;;
+  esac
   setup build bench
   step "configure release" configure release -DTREADLE_BENCH=ON
   step "build the benchmarks" compile release --target treadle-bench
   exec "$root/build/release/bin/treadle-bench" "$@"
+}
+
+# Go, Java and Rust are peers where they are installed; they are too large to be asked for.
+bench_peers() {
+  setup build bench peers
+  step "configure release" configure release -DTREADLE_BENCH=ON
+  step "build the peers" compile release --target bench-peers
+  exec "$root/bench/peers/peers.py" "$@"
 }
 
 # Go is a peer where it is installed; it is too large to be asked for.

@@ -88,6 +88,17 @@ def render(rows):
     return "\n".join(lines)
 
 
+def put_between(path, begin, end, made):
+    """Replaces what is between the two marks in a document; says so and fails if they are not."""
+    document = path.read_text()
+    between = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not between.search(document):
+        print(f"{path} has no {begin} ... {end}", file=sys.stderr)
+        return False
+    path.write_text(between.sub(lambda _: f"{begin}\n{made}\n{end}", document, count=1))
+    return True
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("json_file", type=pathlib.Path)
@@ -97,14 +108,7 @@ def main():
     if arguments.into is None:
         print(table)
         return 0
-    document = arguments.into.read_text()
-    between = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    if not between.search(document):
-        print(f"{arguments.into} has no {BEGIN} ... {END}", file=sys.stderr)
-        return 2
-    text = between.sub(lambda _: f"{BEGIN}\n{table}\n{END}", document, count=1)
-    arguments.into.write_text(text)
-    return 0
+    return 0 if put_between(arguments.into, BEGIN, END, table) else 2
 
 
 if __name__ == "__main__":

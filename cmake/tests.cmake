@@ -156,6 +156,8 @@ foreach(script IN LISTS treadle_scripts)
   set(label whole)
   if(script MATCHES "^tests/shim/")
     set(label shim)
+  elseif(script MATCHES "^tests/peers_bench")
+    set(label tool)
   endif()
   add_test(NAME ${name} COMMAND ${interpreter} ${PROJECT_SOURCE_DIR}/${script})
   set_tests_properties(${name} PROPERTIES

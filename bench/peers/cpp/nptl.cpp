@@ -1,0 +1,55 @@
+// The peer "nptl": a kernel thread a thread. bench/peer_nptl.hpp says what is set.
+#include "../../peer_nptl.hpp"
+
+#include <gnu/libc-version.h>
+
+#include "thread_workloads.hpp"
+
+namespace treadle::bench {
+namespace {
+
+struct kernel_threads : peer_nptl {
+  class baton {
+   public:
+    void wait(int who) {
+      pthread_mutex_lock(&lock_);
+      while (turn_ != who) pthread_cond_wait(&changed_, &lock_);
+      pthread_mutex_unlock(&lock_);
+    }
+    void pass(int to) {
+      pthread_mutex_lock(&lock_);
+      turn_ = to;
+      pthread_mutex_unlock(&lock_);
+      pthread_cond_signal(&changed_);
+    }
+
+   private:
+    pthread_mutex_t lock_ = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t changed_ = PTHREAD_COND_INITIALIZER;
+    int turn_ = 0;
+  };
+
+  class scope {
+   public:
+    template <class F>
+    void spawn(F&& f) {
+      children_[count_++] = peer_nptl::spawn(std::forward<F>(f));
+    }
+    void join() {
+      while (count_ != 0) peer_nptl::join(children_[--count_]);
+    }
+
+   private:
+    std::array<thread, queens_size_max> children_{};
+    std::size_t count_ = 0;
+  };
+};
+
+}  // namespace
+}  // namespace treadle::bench
+
+int main(int argc, char** argv) {
+  using namespace treadle::bench;
+  const std::string version = std::string("glibc ") + gnu_get_libc_version();
+  return run_program(argc, argv, version, measure_threads<kernel_threads>);
+}

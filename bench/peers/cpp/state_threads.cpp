@@ -1,0 +1,157 @@
+// The peer "state-threads": libst, one kernel thread for all, so one worker only.
+//
+// Threads are never preempted, so its condition variables need no mutex: a semaphore is a count and
+// a condition. It has no channels. Its yield is st_sleep(0), as its own programmer's notes say.
+// Stacks of 64 KiB, its default, which it keeps for the next thread.
+#include <st.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "thread_workloads.hpp"
+
+namespace treadle::bench {
+namespace {
+
+struct state_threads {
+  using thread = st_thread_t;
+
+  template <class F>
+  static st_thread_t start(F&& f, int joinable) {
+    using body = std::decay_t<F>;
+    auto owned = std::make_unique<body>(std::forward<F>(f));
+    const st_thread_t made = st_thread_create(
+        [](void* argument) -> void* {
+          const std::unique_ptr<body> mine(static_cast<body*>(argument));
+          (*mine)();
+          return nullptr;
+        },
+        owned.get(), joinable, 0);
+    if (made == nullptr) {
+      throw std::system_error(errno, std::generic_category(), "st_thread_create");
+    }
+    static_cast<void>(owned.release());  // the thread owns it now
+    return made;
+  }
+
+  template <class F>
+  static thread spawn(F&& f) {
+    return start(std::forward<F>(f), 1);
+  }
+  template <class F>
+  static void spawn_detached(F&& f) {
+    start(std::forward<F>(f), 0);
+  }
+  static void join(thread handle) { st_thread_join(handle, nullptr); }
+  static void yield() { st_sleep(0); }
+  static void sleep(std::chrono::milliseconds span) {
+    st_usleep(static_cast<st_utime_t>(std::chrono::microseconds(span).count()));
+  }
+
+  struct mutex {
+    st_mutex_t native = st_mutex_new();
+    void lock() { st_mutex_lock(native); }
+    void unlock() { st_mutex_unlock(native); }
+  };
+
+  class semaphore {
+   public:
+    void acquire() {
+      while (count_ == 0) st_cond_wait(more_);
+      --count_;
+    }
+    void release() {
+      ++count_;
+      st_cond_signal(more_);
+    }
+
+   private:
+    st_cond_t more_ = st_cond_new();
+    long count_ = 0;
+  };
+
+  class baton {
+   public:
+    void wait(int who) {
+      while (turn_ != who) st_cond_wait(changed_);
+    }
+    void pass(int to) {
+      turn_ = to;
+      st_cond_signal(changed_);
+    }
+
+   private:
+    st_cond_t changed_ = st_cond_new();
+    int turn_ = 0;
+  };
+
+  class scope {
+   public:
+    template <class F>
+    void spawn(F&& f) {
+      children_[count_++] = state_threads::spawn(std::forward<F>(f));
+    }
+    void join() {
+      while (count_ != 0) state_threads::join(children_[--count_]);
+    }
+
+   private:
+    std::array<thread, queens_size_max> children_{};
+    std::size_t count_ = 0;
+  };
+
+  template <class F>
+  static void enter(unsigned workers, std::size_t /*stack_bytes: 64 KiB is its own*/, F&& f) {
+    if (workers != 1) throw std::runtime_error("has one kernel thread only");
+    st_set_eventsys(ST_EVENTSYS_ALT);  // epoll
+    if (st_init() != 0) throw std::system_error(errno, std::generic_category(), "st_init");
+    f();
+  }
+};
+
+/// As park_many(), woken by one broadcast: a signal walks over those that it has woken before and
+/// that have not run yet, so that a signal each would take a minute for 100,000.
+repetition park_behind_a_condition(long threads) {
+  const st_cond_t gate = st_cond_new();
+  bool open = false;
+  long arrived = 0;
+  long left = 0;
+  const double before = resident_bytes();
+  const stopwatch watch;
+  for (long made = 0; made < threads; ++made) {
+    state_threads::spawn_detached([&, gate] {
+      ++arrived;
+      while (!open) st_cond_wait(gate);
+      ++left;
+    });
+  }
+  while (arrived < threads) state_threads::yield();
+  repetition result = watch.stop(static_cast<double>(threads));
+  result.bytes = resident_bytes() - before;
+  open = true;
+  st_cond_broadcast(gate);
+  while (left < threads) state_threads::yield();
+  return result;
+}
+
+void measure(const order& asked) {
+  if (!asked.workload.starts_with("parked_")) {
+    measure_threads<state_threads>(asked);
+    return;
+  }
+  state_threads::enter(asked.workers, 0, [&] {
+    report(
+        asked, [&] { return park_behind_a_condition(asked.count); }, true);
+  });
+}
+
+}  // namespace
+}  // namespace treadle::bench
+
+int main(int argc, char** argv) {
+  return treadle::bench::run_program(argc, argv, "State Threads " ST_VERSION,
+                                     treadle::bench::measure);
+}

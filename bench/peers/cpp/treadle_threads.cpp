@@ -1,0 +1,44 @@
+// The peer "treadle": threads, m:n. Its public API and nothing else.
+#include "../../peer_raw.hpp"
+#include "../../peer_treadle.hpp"
+#include "thread_workloads.hpp"
+
+namespace treadle::bench {
+namespace {
+
+struct threads : peer_treadle<model::many_to_many> {
+  class baton {
+   public:
+    void wait(int who) {
+      treadle::unique_lock<mutex> held(lock_);
+      while (turn_ != who) changed_.wait(held);
+    }
+    void pass(int to) {
+      {
+        const treadle::lock_guard<mutex> held(lock_);
+        turn_ = to;
+      }
+      changed_.notify_one();
+    }
+
+   private:
+    mutex lock_;
+    treadle::condition_variable changed_;
+    int turn_ = 0;
+  };
+};
+
+void measure(const order& asked) {
+  if (asked.workload == "switch") {
+    report(asked, [&] { return switch_by_treadle(asked.count); });
+  }
+  measure_threads<threads>(asked);
+}
+
+}  // namespace
+}  // namespace treadle::bench
+
+int main(int argc, char** argv) {
+  return treadle::bench::run_program(argc, argv, "Treadle " TREADLE_VERSION,
+                                     treadle::bench::measure);
+}

@@ -1,0 +1,3 @@
+module treadle.example/peers
+
+go 1.22

@@ -1,0 +1,104 @@
+import java.util.concurrent.ThreadFactory;
+import java.util.function.Supplier;
+
+/**
+ * The peer "java": virtual threads, with what java.util.concurrent offers for each workload. The
+ * arguments and the output are those of bench/peers/cpp/program.hpp; how many workers there are is
+ * said by -Djdk.virtualThreadScheduler.parallelism.
+ */
+final class Peer {
+  private static final int STATUS_WRONG = 1;
+  private static final int STATUS_USAGE = 2;
+  private static final int STATUS_NO_SUCH_WORKLOAD = 3;
+  // The compiler of the virtual machine needs more than one to see what is hot.
+  private static final int WARM_UPS = 3;
+
+  /** Thread.ofVirtual().factory(), by name: so a compiler from 17 on is enough to build this. */
+  static final ThreadFactory VIRTUAL = virtualThreads();
+
+  private Peer() {}
+
+  private static ThreadFactory virtualThreads() {
+    try {
+      Object builder = Thread.class.getMethod("ofVirtual").invoke(null);
+      Class<?> api = Class.forName("java.lang.Thread$Builder");
+      return (ThreadFactory) api.getMethod("factory").invoke(builder);
+    } catch (ReflectiveOperationException missing) {
+      throw new IllegalStateException("this Java has no virtual threads", missing);
+    }
+  }
+
+  static Thread spawn(Runnable body) {
+    Thread made = VIRTUAL.newThread(body);
+    made.start();
+    return made;
+  }
+
+  private static RuntimeException end(int status, String what) {
+    System.err.println(what);
+    System.err.flush();
+    Runtime.getRuntime().halt(status);
+    return new IllegalStateException(what);
+  }
+
+  private static int number(String name, String text, int least) {
+    try {
+      int value = Integer.parseInt(text);
+      if (value >= least) return value;
+    } catch (NumberFormatException notOne) {
+      // told below
+    }
+    throw end(STATUS_USAGE, name + " is '" + text + "'; allowed: a number from " + least);
+  }
+
+  private static Supplier<Repetition> find(String name, int count, int more) {
+    if (name.startsWith("parked_")) return () -> Crowds.park(count);
+    if (name.startsWith("gap_") && Gap.has(name)) return Gap.find(name, count, more);
+    if (name.startsWith("mutex_64_")) {
+      long turns = Measure.turnsLasting(more);
+      return () -> Waits.lockBy64(count, turns);
+    }
+    switch (name) {
+      case "yield": return () -> Waits.yieldBetweenTwo(count);
+      case "spawn_join": return () -> Crowds.spawnAndJoin(count);
+      case "bulk_spawn": return () -> Crowds.spawnAllThenJoin(count);
+      case "handoff_semaphore": return () -> Waits.handOver(count);
+      case "handoff_condition": return () -> Waits.handOverByCondition(count);
+      case "channel_unbuffered": return () -> Waits.throughAChannel(0, count);
+      case "channel_buffered": return () -> Waits.throughAChannel(1024, count);
+      case "fib": return () -> Trees.fibonacciTree(count);
+      case "skynet": return () -> Trees.skynetTree(count);
+      case "queens": return () -> Kernels.placeQueens(count);
+      case "matrix": return () -> Kernels.multiplyMatrices(count);
+      case "sleepers": return () -> Crowds.sleep(count);
+      default: throw end(STATUS_NO_SUCH_WORKLOAD, "has no workload " + name);
+    }
+  }
+
+  /** As a virtual thread, so that no kernel thread of its own takes part. */
+  private static void measure(String[] words) {
+    try {
+      int more = words.length == 5 ? number("MORE", words[4], 0) : 0;
+      int repetitions = number("REPETITIONS", words[2], 1);
+      Supplier<Repetition> once = find(words[0], number("COUNT", words[3], 1), more);
+      boolean cold = words[0].startsWith("parked_");
+      for (int done = 0; !cold && done < WARM_UPS; ++done) once.get();
+      for (int done = 0; done < repetitions; ++done) System.out.println(once.get().json());
+      System.out.flush();
+      Runtime.getRuntime().halt(0);
+    } catch (RuntimeException wrong) {
+      throw end(STATUS_WRONG, String.valueOf(wrong.getMessage()));
+    }
+  }
+
+  public static void main(String[] words) throws InterruptedException {
+    if (words.length == 1 && words[0].equals("--version")) {
+      System.out.println("Java " + System.getProperty("java.vm.version"));
+      return;
+    }
+    if (words.length != 4 && words.length != 5) {
+      throw end(STATUS_USAGE, "WORKLOAD WORKERS REPETITIONS COUNT [MORE]");
+    }
+    spawn(() -> measure(words)).join();
+  }
+}

@@ -1,0 +1,97 @@
+"""The measuring: one process a peer and round, in turns, pinned; f in the same round.
+
+With one worker a process has the last CPU that is allowed, with two the last two. A round goes over
+all peers of a workload, and starts with another one each time; f is measured at its start.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+from figures import row_of
+from peer_table import with_workers
+
+TAKES_AT_MOST_S = 120  # a process
+F_TURNS = 1_000_000
+# Settings of the caller's that would change what is measured.
+FOREIGN = ("TREADLE_", "LD_", "GO", "JAVA_", "JDK_", "TOKIO_", "TBB_", "MALLOC_", "GLIBC_")
+
+
+class Failed(Exception):
+    pass
+
+
+def clean_environment():
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+
+
+def ask(command, workload, workers, repetitions, count, more):
+    """Runs one process; its repetitions."""
+    cpus = sorted(os.sched_getaffinity(0))[-workers:]
+    words = [*with_workers(command, workers), workload,
+             *map(str, (workers, repetitions, count, more))]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False,
+                              timeout=TAKES_AT_MOST_S, env=clean_environment(),
+                              preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+    except subprocess.TimeoutExpired:
+        raise Failed(f"takes longer than {TAKES_AT_MOST_S} s") from None
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines()
+        raise Failed(said[-1] if said else f"exit status {done.returncode}")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    if len(found) != repetitions:
+        raise Failed(f"gives {len(found)} repetitions instead of {repetitions}")
+    return found
+
+
+class Rounds:
+    def __init__(self, commands, rounds, scale):
+        self.commands = commands  # by peer
+        self.rounds = rounds
+        self.scale = scale
+
+    def unit(self):
+        """One f in nanoseconds, now; 0 where Boost.Context is missing."""
+        command = self.commands.get("boost.context")
+        if command is None:
+            return 0.0
+        turns = max(1000, int(F_TURNS * min(1.0, self.scale)))
+        one = ask(command, "switch", 1, 1, turns, 0)[0]
+        return one["cpu_s"] / one["operations"] * 1e9
+
+    def group(self, workload, workers, peers):
+        """The rows of one workload with that many workers."""
+        found = {peer.name: [] for peer in peers}
+        why = {peer.name: peer.why_not(workload.name, workers) for peer in peers}
+        counts = {peer.name: workload.count_of(peer.name, self.scale) for peer in peers}
+        if len(os.sched_getaffinity(0)) < workers:
+            why = dict.fromkeys(why, f"fewer than {workers} CPUs are allowed")
+        for turn in range(min(self.rounds, workload.rounds_most)):
+            unit = self.unit() if not all(why.values()) else 0.0
+            start = turn % len(peers)
+            for peer in [*peers[start:], *peers[:start]]:
+                if why[peer.name]:
+                    continue
+                try:
+                    each = ask(self.commands[peer.name], workload.name, workers,
+                               workload.repetitions, counts[peer.name], workload.more)
+                    found[peer.name] += [(one, unit) for one in each]
+                except Failed as reason:
+                    why[peer.name] = str(reason)
+        return [self.row(workload, workers, peer, counts, why, found) for peer in peers]
+
+    @staticmethod
+    def row(workload, workers, peer, counts, why, found):
+        if why[peer.name]:
+            return {"workload": workload.name, "workers": workers, "peer": peer.name,
+                    "unit": workload.unit, "value": None, "why": why[peer.name]}
+        return row_of(workload, workers, peer.name, counts[peer.name], found[peer.name])
+
+
+def warn_if_busy():
+    load = os.getloadavg()[0]
+    if load > 0.5:  # guess: half a CPU busy for a minute is not quiet
+        print(f"warning: the load average is {load:.1f}; figures of a busy machine mislead",
+              file=sys.stderr)

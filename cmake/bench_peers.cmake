@@ -1,0 +1,41 @@
+# What bench/peers/peers.py compares: a program a peer, each linked with its own library alone. A
+# peer whose library is missing is left out here and named there. Included by bench.cmake.
+set(treadle_peers ${PROJECT_SOURCE_DIR}/bench/peers/cpp)
+
+# What all of them share, once.
+add_library(bench-peer-common STATIC EXCLUDE_FROM_ALL
+  ${treadle_peers}/program.cpp ${PROJECT_SOURCE_DIR}/bench/measure.cpp)
+target_link_libraries(bench-peer-common PRIVATE treadle_options)
+add_custom_target(bench-peers)
+
+# treadle_bench_peer(NAME SOURCES... LINK LIBRARIES...)
+function(treadle_bench_peer name)
+  cmake_parse_arguments(PARSE_ARGV 1 peer "" "" "LINK")
+  list(TRANSFORM peer_UNPARSED_ARGUMENTS PREPEND ${PROJECT_SOURCE_DIR}/bench/)
+  add_executable(bench-peer-${name} ${peer_UNPARSED_ARGUMENTS})
+  target_include_directories(bench-peer-${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(bench-peer-${name} PRIVATE TREADLE_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(bench-peer-${name} PRIVATE
+    bench-peer-common treadle_options ${peer_LINK} Threads::Threads)
+  add_dependencies(bench-peers bench-peer-${name})
+endfunction()
+
+treadle_bench_peer(treadle peers/cpp/treadle_threads.cpp peer_raw.cpp
+  LINK treadle_static Boost::context)
+treadle_bench_peer(treadle-tasks peers/cpp/treadle_tasks.cpp LINK treadle_static)
+treadle_bench_peer(nptl peers/cpp/nptl.cpp)
+treadle_bench_peer(boost.context peers/cpp/boost_context.cpp peer_raw.cpp
+  LINK treadle_static Boost::context)
+treadle_bench_peer(boost.fiber peers/cpp/boost_fiber.cpp LINK Boost::fiber)
+
+find_package(TBB QUIET)
+if(TBB_FOUND)
+  treadle_bench_peer(onetbb peers/cpp/onetbb.cpp LINK TBB::tbb)
+endif()
+
+find_path(TREADLE_ST_INCLUDE st.h)
+find_library(TREADLE_ST_LIBRARY st)
+mark_as_advanced(TREADLE_ST_INCLUDE TREADLE_ST_LIBRARY)
+if(TREADLE_ST_INCLUDE AND TREADLE_ST_LIBRARY)
+  treadle_bench_peer(state-threads peers/cpp/state_threads.cpp LINK ${TREADLE_ST_LIBRARY})
+endif()

@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+"""The comparison with peers: its arithmetic, its refusals, and a run in which all is very small.
+
+No figure is looked at. Peers that need Go or Rust are not asked for, so that nothing is built or
+fetched. Environment: TREADLE_BUILD_DIR, TREADLE_INSTRUMENTED, TREADLE_SOURCE_DIR. Exit status 77
+where the programs are not built.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SKIPPED = 77
+SOURCE = pathlib.Path(os.environ["TREADLE_SOURCE_DIR"])
+BUILD = pathlib.Path(os.environ["TREADLE_BUILD_DIR"])
+FOLDER = SOURCE / "bench" / "peers"
+sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
+sys.dont_write_bytecode = True
+
+import compare  # noqa: E402
+import figures  # noqa: E402
+import peer_table  # noqa: E402
+import workload_table  # noqa: E402
+
+HERE_ALWAYS = ("treadle", "treadle-tasks", "nptl", "boost.fiber")
+TOO_FEW_CPUS = "fewer than 2 CPUs are allowed"
+
+
+def row(peer="treadle", value=100.0, spread=1.0, f=10.0, **more):
+    return {"workload": "yield", "workers": 1, "peer": peer, "unit": "ns", "more_is_better": False,
+            "clock": "cpu", "count": 1000, "value": value, "spread": spread, "f": f,
+            "samples": [value - spread, value, value + spread]} | more
+
+
+def peers(*words):
+    return subprocess.run([sys.executable, "-B", FOLDER / "peers.py", "--build", BUILD, *words],
+                          capture_output=True, text=True, check=False)
+
+
+class Arithmetic(unittest.TestCase):
+    def test_value_is_the_median_of_all_rounds_and_f_that_of_the_ratios(self):
+        workload = workload_table.BY_NAME["yield"]
+        found = [({"operations": 1000, "cpu_s": cpu, "wall_s": 1.0}, unit)
+                 for cpu, unit in ((10e-6, 5.0), (20e-6, 5.0), (90e-6, 10.0))]
+        got = figures.row_of(workload, 1, "treadle", 500, found)
+        self.assertAlmostEqual(got["value"], 20)
+        self.assertAlmostEqual(got["f"], 4)  # of 2, 4 and 9
+        self.assertAlmostEqual(got["spread"], 40)  # quartiles at 15 and 55
+        self.assertEqual(got["clock"], "cpu")
+
+    def test_two_workers_are_timed_on_the_wall_unless_the_workload_says_otherwise(self):
+        one = {"operations": 10, "cpu_s": 4e-6, "wall_s": 2e-6}
+        self.assertAlmostEqual(
+            figures.row_of(workload_table.BY_NAME["fib"], 2, "go", 1, [(one, 5.0)])["value"], 200)
+        self.assertAlmostEqual(
+            figures.row_of(workload_table.BY_NAME["sleepers"], 2, "go", 1, [(one, 5.0)])["value"],
+            400)
+
+    def test_rows_whose_ranges_between_the_quartiles_overlap_tie(self):
+        self.assertTrue(figures.ties(row(value=100, spread=11), row(value=105, spread=1)))
+        self.assertFalse(figures.ties(row(value=100, spread=8), row(value=105, spread=1)))
+        self.assertTrue(figures.ties(row(samples=[5.0]), row(samples=[5.0])))
+        far = row(samples=[800.0, 900.0, 5000.0])  # its spread is larger than the difference
+        self.assertFalse(figures.ties(row(), far))
+
+    def test_targets(self):
+        ahead = workload_table.AHEAD
+        fast = [row(value=50), row("go", 100), row("nptl", 900)]
+        self.assertEqual(figures.verdict(ahead, fast)["state"], "reached")
+        self.assertEqual(figures.verdict(ahead, fast)["best"], "go")
+        self.assertAlmostEqual(figures.verdict(ahead, fast)["ratio"], 0.5)
+        self.assertEqual(figures.verdict(ahead, [row(value=120), row("go", 100)])["state"], "short")
+        self.assertEqual(
+            figures.verdict(ahead, [row(value=120, spread=50), row("go", 100)])["state"], "tie")
+        self.assertIsNone(figures.verdict(ahead, [row()]))
+
+    def test_of_a_rate_more_is_better(self):
+        rates = [row(value=10, unit="Mop/s", more_is_better=True),
+                 row("go", 20, unit="Mop/s", more_is_better=True)]
+        self.assertEqual(figures.best_of(rates)["peer"], "go")
+        self.assertAlmostEqual(figures.verdict(workload_table.AHEAD, rates)["ratio"], 2)
+
+    def test_every_workload_has_a_treadle_row_and_known_peers(self):
+        for workload in workload_table.WORKLOADS:
+            self.assertTrue(workload.targets, workload.name)
+            for name in [*workload.less, *workload.own_count]:
+                self.assertIn(name, peer_table.NAMES)
+
+
+class Comparison(unittest.TestCase):
+    def regressions(self, old, new, noise=0.1):
+        return compare.compare(old, new, noise)[1]
+
+    def test_the_same_and_the_better_are_no_regression(self):
+        self.assertEqual(self.regressions([row()], [row()]), [])
+        self.assertEqual(self.regressions([row()], [row(value=10, f=1)]), [])
+
+    def test_worse_beyond_the_bound_is(self):
+        self.assertEqual(self.regressions([row()], [row(value=109, f=10.9)]), [])
+        self.assertEqual(len(self.regressions([row()], [row(value=120, f=12)])), 1)
+
+    def test_the_bound_grows_with_the_spread(self):
+        self.assertEqual(self.regressions([row()], [row(value=120, f=12, spread=30)]), [])
+
+    def test_f_carries_over_to_a_slower_machine(self):
+        self.assertEqual(self.regressions([row()], [row(value=200, f=10)]), [])
+        self.assertEqual(len(self.regressions([row()], [row(value=100, f=20)])), 1)
+
+    def test_without_f_in_one_of_them_the_values_count(self):
+        self.assertEqual(len(self.regressions([row()], [row(value=200, f=None)])), 1)
+
+    def test_of_a_rate_less_is_worse(self):
+        rate = {"unit": "Mop/s", "more_is_better": True, "f": None}
+        self.assertEqual(len(self.regressions([row(**rate)], [row(value=50, **rate)])), 1)
+        self.assertEqual(self.regressions([row(**rate)], [row(value=500, **rate)]), [])
+
+    def test_a_row_that_can_no_longer_be_measured_is_a_regression(self):
+        gone = {"workload": "yield", "workers": 1, "peer": "treadle", "value": None, "why": "hangs"}
+        lines, found = compare.compare([row()], [gone], 0.1)
+        self.assertEqual(len(found), 1)
+        self.assertIn("hangs", lines[0])
+
+    def test_what_the_second_run_left_out_is_not(self):
+        self.assertEqual(self.regressions([row()], [row(workload="fib")]), [])
+
+    def test_peers_are_not_judged(self):
+        self.assertEqual(self.regressions([row("go")], [row("go", 900, f=90)]), [])
+
+
+class Refusals(unittest.TestCase):
+    def refused(self, words, *expected):
+        done = peers(*words)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(done.stdout, "")
+        for text in expected:
+            self.assertIn(text, done.stderr)
+        return done.stderr
+
+    def test_unknown_names_are_refused_with_what_is_allowed(self):
+        said = self.refused(["--only", "yield,knitting"], "'knitting'", "allowed: switch, yield")
+        self.assertEqual(len(said.splitlines()), 1)
+        self.refused(["--among", "treadle,erlang"], "'erlang'", "tokio-current")
+
+    def test_numbers_that_make_no_sense(self):
+        self.refused(["--rounds", "0"], "--rounds", "'0'")
+        self.refused(["--scale", "-1"], "--scale")
+
+    def test_files_that_are_missing_or_something_else(self):
+        with tempfile.TemporaryDirectory() as folder:
+            absent = pathlib.Path(folder, "absent.json")
+            self.refused(["--compare", absent, absent], f"{absent}: No such file")
+            other = pathlib.Path(folder, "other.json")
+            other.write_text("[]", encoding="utf-8")
+            self.refused(["--compare", other, other], "was not written by")
+            other.write_text("no JSON", encoding="utf-8")
+            self.refused(["--from", other], "is not JSON")
+            self.refused(["--json", pathlib.Path(folder, "no", "where.json")], "cannot write")
+
+
+@unittest.skipUnless((BUILD / "bin" / "bench-peer-treadle").is_file(), "not built")
+@unittest.skipIf(os.environ.get("TREADLE_INSTRUMENTED"), "instrumented")
+class SmallRun(unittest.TestCase):
+    def test_every_workload_runs_and_is_told_in_four_ways(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            found, page, document = (folder / each for each in ("a.json", "a.html", "a.md"))
+            document.write_text("before\n<!-- peers -->\nold\n<!-- end of peers -->\nafter\n",
+                                encoding="utf-8")
+            quick = [each for each in workload_table.NAMES if each != "sleepers"]
+            self.run_small(quick, HERE_ALWAYS, folder / "quick.json")
+            self.run_small(["sleepers"], ["treadle"], folder / "slow.json")
+            done = peers("--from", folder / "quick.json", "--from", folder / "slow.json",
+                         "--json", found, "--report", page, "--into", document)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            result = json.loads(found.read_text(encoding="utf-8"))
+            self.check_rows(result["rows"])
+            for each in workload_table.NAMES:
+                self.assertIn(f"\n{each}, 1 worker", "\n" + done.stdout)
+            self.check_page(page.read_text(encoding="utf-8"))
+            self.check_document(document.read_text(encoding="utf-8"))
+            self.check_reuse(folder, found, result)
+
+    def run_small(self, workloads, among, path):
+        done = peers("--only", ",".join(workloads), "--among", ",".join(among), "--rounds", "1",
+                     "--scale", "0.002", "--json", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"\n{workloads[-1]}, 1 worker", "\n" + done.stdout)
+
+    def check_rows(self, rows):
+        seen = {(each["workload"], each["workers"], each["peer"]) for each in rows}
+        for workload in workload_table.WORKLOADS:
+            for workers in workload.workers:
+                for peer in HERE_ALWAYS if workload.name != "sleepers" else ("treadle",):
+                    self.assertIn((workload.name, workers, peer), seen)
+        for each in rows:
+            if each["value"] is None:
+                self.assertIn(each["why"], ("has nothing of the kind", TOO_FEW_CPUS))
+                continue
+            self.assertGreater(len(each["samples"]), 0)
+            self.assertGreater(each["count"], 0)
+            if each["unit"] != "B":  # a few parked threads may fit into memory that was there
+                self.assertGreater(each["value"], 0)
+            if each["unit"] == "ns":
+                self.assertGreater(each["f"], 0)
+            if each["workload"].startswith("mutex_64_"):
+                self.assertIn("longest_wait_s", each)
+
+    def check_page(self, text):
+        self.assertIn("</html>", text)
+        self.assertIn("plot0", text)
+        self.assertNotIn(' src="', text)
+        self.assertNotIn("<link", text)
+        self.assertNotIn("@sections@", text)
+
+    def check_document(self, text):
+        self.assertTrue(text.startswith("before\n<!-- peers -->\nMachine: "), text[:80])
+        self.assertTrue(text.endswith("<!-- end of peers -->\nafter\n"), text[-80:])
+        self.assertNotIn("\nold\n", text)
+        self.assertIn("| `yield` | 1 |", text)
+        self.assertIn("- `nptl`: glibc", text)
+
+    def check_reuse(self, folder, found, result):
+        again = folder / "b.json"
+        done = peers("--from", found, "--from", found, "--json", again)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        merged = json.loads(again.read_text(encoding="utf-8"))
+        self.assertEqual(sorted(map(str, merged["rows"])), sorted(map(str, result["rows"])))
+        self.assertEqual(peers("--compare", found, found).returncode, 0)
+        changed = [each for each in result["rows"]
+                   if each["peer"] == "treadle" and each["workload"] == "handoff_semaphore"]
+        for path, factor in ((found, 1), (again, 2)):
+            for each in changed:
+                each["value"], each["f"], each["spread"] = 10 * factor, 2 * factor, 0
+            path.write_text(json.dumps(result), encoding="utf-8")
+        done = peers("--compare", found, again)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("handoff_semaphore", done.stdout)
+
+
+if __name__ == "__main__":
+    if not (BUILD / "bin" / "bench-peer-treadle").is_file():
+        print("bench-peer-treadle is not built")
+    unittest.main()
