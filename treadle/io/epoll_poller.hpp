@@ -18,6 +18,8 @@
 
 namespace treadle::io {
 
+struct descriptor;
+
 class epoll_poller final : public descriptor_poller {
  public:
   epoll_poller() noexcept : descriptor_poller(false) {}
@@ -45,6 +47,8 @@ class epoll_poller final : public descriptor_poller {
   static constexpr int events_max = 64;
 
   int block(base::deadline until) noexcept;
+  void deliver(int count) noexcept;
+  static descriptor* descriptor_of(const epoll_event& event) noexcept;
 
   base::spin_lock opening_;
   // Guarded by opening_ until open_ is true, then fixed.
@@ -58,6 +62,7 @@ class epoll_poller final : public descriptor_poller {
   // The one that polls.
   std::int64_t last_look_ = 0;
   epoll_event events_[events_max];
+  descriptor* found_[events_max];  // here and not on the stack of whichever thread polls
 };
 
 }  // namespace treadle::io
