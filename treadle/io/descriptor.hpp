@@ -22,6 +22,7 @@ namespace treadle::io {
 class descriptor_poller;
 class receive_buffers;
 class receive_queue;
+class taken_threads;
 
 // How to make a call that does not block the kernel thread. Learned at the first use.
 enum class call_kind : std::uint8_t {
@@ -73,6 +74,8 @@ struct alignas(base::cache_line_bytes) descriptor {
   descriptor_waiter* first;
   descriptor_waiter* last;
   receive_queue* ahead;  // of a socket that may be received from before anybody asks, else null
+  // Atomic, changed under lock: the last that was put into the list. It may have left it.
+  base::atomic<const descriptor_waiter*> waits_at;
 
   // Whether a call may succeed at once.
   static constexpr bool is_worth_a_try(std::uint32_t seen, std::uint32_t wanted) noexcept {
@@ -99,6 +102,10 @@ struct alignas(base::cache_line_bytes) descriptor {
   }
   // An event for the descriptor as it was in `when`.
   void deliver(std::uint32_t when, std::uint32_t bits) noexcept;
+  // The same for one of several descriptors: the caller wakes the threads, after the last.
+  void deliver(std::uint32_t when, std::uint32_t bits, taken_threads& taken) noexcept;
+  // Has the caches fetch what deliver() is about to touch of who waits, and the thread after it.
+  void warm_up_waiter() const noexcept;
   // What a ring has to say of a request to receive.
   struct receipt {
     receive_buffers* buffers = nullptr;

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "treadle/io/taken_threads.hpp"
 #include "treadle/sched/worker.hpp"
 
 namespace treadle::io {
@@ -97,6 +98,35 @@ TEST_F(descriptor_test, who_comes_back_waits_for_the_next_event) {
   over = true;
   back.join();
   EXPECT_EQ(woken.load(), 200 * count);
+}
+
+// As a poller does for the events that it has got together.
+TEST_F(descriptor_test, several_share_the_list_of_those_to_be_woken) {
+  constexpr std::size_t each = 12;  // two descriptors have more than one round takes
+  std::vector<std::unique_ptr<descriptor_waiter>> others;
+  descriptor second{};
+  for (descriptor* which : {&one, &second}) {
+    which->change_state(watched);
+    for (std::size_t i = 0; i < each; ++i) {
+      others.push_back(std::make_unique<descriptor_waiter>());
+      others.back()->who = &core::current_thread();
+      others.back()->wanted = i == 0 ? writable : readable;
+      which->push(*others.back());
+    }
+  }
+  second.warm_up_waiter();
+  taken_threads taken;
+  one.deliver(0, readable, taken);
+  EXPECT_FALSE(taken.is_full());
+  second.deliver(0, readable, taken);
+  taken.wake();
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    EXPECT_EQ(outcome(*others[i]), i % each == 0 ? wait_outcome::waiting : wait_outcome::ready);
+  }
+  for (const descriptor* which : {&one, &second}) {
+    EXPECT_EQ(which->first, which->last);
+    EXPECT_EQ(which->state.load(base::relaxed) / descriptor::one_event, 1U);
+  }
 }
 
 TEST_F(descriptor_test, event_of_an_earlier_lifetime_is_dropped) {

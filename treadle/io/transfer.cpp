@@ -140,7 +140,10 @@ ssize_t recv(int socket, void* buffer, std::size_t bytes, int flags, const wait_
 
 ssize_t send(int socket, const void* buffer, std::size_t bytes, int flags,
              const wait_limit& limit) {
-  if ((flags & MSG_DONTWAIT) != 0) return ::send(socket, buffer, bytes, flags);
+  if ((flags & MSG_DONTWAIT) != 0) {
+    const ssize_t result = kernel_send(socket, buffer, bytes, flags);
+    return result >= 0 ? result : fail(static_cast<int>(-result));
+  }
   return transfer_all(socket, bytes, limit, [=](const call_target& target, std::size_t done) {
     return kernel_send(target.number, static_cast<const std::byte*>(buffer) + done, bytes - done,
                        flags | MSG_DONTWAIT);

@@ -15,29 +15,39 @@
 #include "treadle/thread.hpp"
 
 namespace treadle::lab {
-namespace {
 
-// Until the peer closes or the server stops.
-void serve_connection(io::socket peer, const std::stop_token& stop) {
+threaded_echo::open_peer::open_peer(threaded_echo& home, int number)
+    : home_(home), number_(number) {
+  const lock_guard hold(home_.guard_);
+  home_.peers_.insert(number_);
+}
+
+threaded_echo::open_peer::~open_peer() {
+  const lock_guard hold(home_.guard_);
+  home_.peers_.erase(number_);
+}
+
+// Until the peer closes or the server shuts the connection down: as in the event loop, a read has
+// nothing else to watch for.
+void threaded_echo::serve(io::socket& peer) {
+  const open_peer known(*this, peer.descriptor());
+  if (stop_.stop_requested()) return;  // whoever shuts all down may have done so
   std::array<std::byte, echo_bytes> message;
   try {
     peer.receive_ahead();
     for (;;) {
       std::size_t filled = 0;
       while (filled < message.size()) {
-        const std::size_t count =
-            peer.read(std::span(message).subspan(filled), io::wait_limit(stop));
+        const std::size_t count = peer.read(std::span(message).subspan(filled));
         if (count == 0) return;
         filled += count;
       }
       peer.write_all(message);
     }
   } catch (const std::system_error&) {
-    // The peer is gone, or the server stops: the connection is over either way.
+    // The peer is gone: the connection is over.
   }
 }
-
-}  // namespace
 
 threaded_echo::threaded_echo(const runtime_options& options)
     : own_(options),
@@ -47,6 +57,8 @@ threaded_echo::threaded_echo(const runtime_options& options)
 threaded_echo::~threaded_echo() {
   stop_.request_stop();
   serving_.join();
+  const lock_guard hold(guard_);
+  for (const int each : peers_) ::shutdown(each, SHUT_RDWR);
 }
 
 // The threads are detached, as there is no bound on how many come; the runtime's destructor waits.
@@ -55,9 +67,8 @@ void threaded_echo::accept_all() {
     for (;;) {
       io::socket peer = listener_.accept(io::wait_limit(stop_.get_token()));
       // 64 KiB are plenty for an echo, and all models get the same.
-      thread(thread_attributes{.stack_bytes = 64 * 1024}, [peer = std::move(peer),
-                                                           stop = stop_.get_token()]() mutable {
-        serve_connection(std::move(peer), stop);
+      thread(thread_attributes{.stack_bytes = 64 * 1024}, [this, peer = std::move(peer)]() mutable {
+        serve(peer);
       }).detach();
     }
   } catch (const std::system_error&) {

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "treadle/io.hpp"
+#include "treadle/mutex.hpp"
 #include "treadle/runtime.hpp"
 
 namespace treadle::lab {
@@ -27,11 +28,27 @@ class threaded_echo {
   std::uint16_t port() const { return listener_.port(); }
 
  private:
-  void accept_all();
+  // A connection as long as it is open.
+  class open_peer {
+   public:
+    open_peer(threaded_echo& home, int number);
+    ~open_peer();
+    open_peer(const open_peer&) = delete;
+    open_peer& operator=(const open_peer&) = delete;
 
-  runtime own_;
-  io::listener listener_;
+   private:
+    threaded_echo& home_;
+    const int number_;
+  };
+
+  void accept_all();
+  void serve(io::socket& peer);
+
+  mutex guard_;
+  std::set<int> peers_;  // guarded by guard_
   std::stop_source stop_;
+  runtime own_;  // its end waits for the connections' threads
+  io::listener listener_;
   std::thread serving_;
 };
 
