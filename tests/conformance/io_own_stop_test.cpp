@@ -72,7 +72,14 @@ std::vector<waiting_call> calls_on(const quiet_descriptors& d, const wait_limit&
       {"recv", [&d, limit] { return io::recv(d.silent(), buffer, 1, 0, limit); }},
       {"accept",
        [&d, limit] { return io::accept(d.listening(), nullptr, nullptr, SOCK_CLOEXEC, limit); }},
-      {"wait_readable", [&d, limit] { return io::wait_readable(d.silent(), limit); }},
+      {"wait_readable",
+       [&d, limit] {
+         long result;
+         do {  // it may come back for no reason: here, when the poller says "writable" meanwhile
+           result = io::wait_readable(d.silent(), limit);
+         } while (result == 0);
+         return result;
+       }},
       {"poll of one", [&d, limit] { return io::poll(d.silent(), POLLIN, limit); }},
       {"poll of three",
        [&d, limit] {
