@@ -18,6 +18,9 @@ def note(row):
     words = []
     if "longest_wait_s" in row:
         words.append(f"longest wait {seconds(row['longest_wait_s'])}")
+    if "p50_s" in row:
+        words.append(f"answer after {seconds(row['p50_s'])}, p99 {seconds(row['p99_s'])}, p99.9 "
+                     f"{seconds(row['p999_s'])}")
     if "late_median_s" in row:
         words.append(f"late {seconds(row['late_median_s'])}, at most "
                      f"{seconds(row['late_worst_s'])}")
