@@ -120,6 +120,9 @@ def merged(results):
         rows |= {compare.key(row): row for row in more["rows"]}
         whole["rows"] = list(rows.values())
         whole["date"] = max(whole["date"], more["date"])
+        most = whole["method"].get("rounds_most", whole["method"]["rounds"])
+        rounds_there = more["method"].get("rounds_most", more["method"]["rounds"])
+        whole["method"]["rounds_most"] = max(most, rounds_there)
         whole["method"]["rounds"] = min(whole["method"]["rounds"], more["method"]["rounds"])
     whole["machine"] |= {"f_ns": machine(whole["rows"])["f_ns"]}
     order = workload_table.NAMES.index

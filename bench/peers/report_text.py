@@ -74,11 +74,16 @@ def cell(row, best):
     return f"**{text}**" if row is best or ties(row, best) else text
 
 
+def rounds_text(method):
+    least, most = method["rounds"], method.get("rounds_most", method["rounds"])
+    return str(least) if least == most else f"{least} to {most}"
+
+
 def machine_line(result):
     at = result["machine"]
     return (f"Machine: {at['cpu']}, {at['cpus']} CPUs, Linux {at['kernel']}, {at['libc']}.\n"
             f"f = {at['f_ns'][0]:.2f} to {at['f_ns'][1]:.2f} ns. Date: {result['date']}. "
-            f"{result['method']['rounds']} rounds.")
+            f"Rounds: {rounds_text(result['method'])}.")
 
 
 def peer_lines(result):

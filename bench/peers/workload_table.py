@@ -71,9 +71,9 @@ def echo_row(connections, rate):
                     targets=(AHEAD, Target("treadle", 1.0, ("asio",))))
 
 
-def lock_row(suffix, inside, each):
+def lock_row(name, inside, each):
     length = f"{inside / 1000:g} us" if inside >= 1000 else f"{inside} ns" if inside else "nothing"
-    return Workload(f"mutex_64_{suffix}", f"64 threads, one mutex, {length} inside", RATE, each,
+    return Workload(name, f"64 threads, one mutex, {length} inside", RATE, each,
                     more=inside, targets=(AHEAD,))
 
 
@@ -94,10 +94,10 @@ WORKLOADS = [
              less=NPTL_20, targets=(AHEAD, HALF_OF_TOKIO)),
     Workload("channel_buffered", "values through a buffer of 1024", EACH, 2_000_000,
              targets=(AHEAD,)),
-    lock_row("L0", 0, 10_000),
-    lock_row("L100", 100, 10_000),
-    lock_row("L1000", 1_000, 2_000),
-    lock_row("L10000", 10_000, 200),
+    lock_row("mutex_64_L0", 0, 10_000),
+    lock_row("mutex_64_L100", 100, 10_000),
+    lock_row("mutex_64_L1000", 1_000, 2_000),
+    lock_row("mutex_64_L10000", 10_000, 200),
     Workload("fib", "recursive fib(27), a fork a call", EACH, 27,
              own_count={"nptl": 15, "boost.fiber": 23, "java": 23}, targets=(AHEAD, BELOW_ONETBB)),
     Workload("skynet", "a tree of 1,000,000 leaves, fan-out 10, a spawn a node", EACH, 1_000_000,
