@@ -21,7 +21,7 @@ help() {
                               build and run the benchmarks (release) beside their peers
   bench --peers [--only NAMES] [--among PEERS] [--rounds N] [--json FILE] [--report FILE.html]
                               the same work by Treadle and by all peers that the machine has: NPTL,
-                              Boost.Fiber, State Threads, oneTBB, Go, Java, Tokio; see --list
+                              Boost.Fiber, State Threads, oneTBB, Asio, Go, Java, Tokio; see --list
   bench --compare OLD.json NEW.json [--noise X]
                               two such results; exit status 1 where Treadle became worse
   servers [--connections N,M] [--seconds N] [--rounds N] [--json FILE]

@@ -28,6 +28,12 @@ treadle_bench_peer(boost.context peers/cpp/boost_context.cpp peer_raw.cpp
   LINK treadle_static Boost::context)
 treadle_bench_peer(boost.fiber peers/cpp/boost_fiber.cpp LINK Boost::fiber)
 
+# Boost 1.74 knows the standard's coroutines of g++ only.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  treadle_bench_peer(asio peers/cpp/asio.cpp LINK Boost::headers)
+endif()
+treadle_bench_peer(load peers/cpp/echo_load.cpp)
+
 find_package(TBB QUIET)
 if(TBB_FOUND)
   treadle_bench_peer(onetbb peers/cpp/onetbb.cpp LINK TBB::tbb)

@@ -37,7 +37,8 @@ def value_of(workload, clock, repetition):
 
 
 # Extra fields of a repetition: in the row, and whether the worst counts (else the median).
-EXTRAS = {"longest_wait_s": True, "late_median_s": False, "late_worst_s": True}
+EXTRAS = {"p50_s": False, "p99_s": False, "p999_s": False, "longest_wait_s": True,
+          "late_median_s": False, "late_worst_s": True}
 
 
 def row_of(workload, workers, peer, count, found):

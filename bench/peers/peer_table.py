@@ -18,6 +18,7 @@ OURS = ("treadle", "treadle-tasks")
 TREES = frozenset(("fib", "skynet", "queens", "matrix"))
 # No call of Java's library blocks in the kernel unseen, or has the kernel forget pages.
 NO_IN_JAVA = frozenset(("gap_block", "gap_fault"))
+ECHO = frozenset(("echo_1", "echo_64", "echo_1000"))
 SWITCH = frozenset(("switch",))
 CHANNELS = frozenset(("channel_unbuffered", "channel_buffered"))
 GO_LEAST = (1, 22)  # go.mod says so
@@ -142,9 +143,11 @@ PEERS = [
          built("nptl", "libboost-context-dev")),
     Peer("boost.fiber", "stackful", "one worker: round_robin, pooled_fixedsize_stack; two: "
          "work_stealing, fixedsize_stack; 128 KiB without guards; malloc told to keep memory",
-         "libboost-fiber-dev", built("boost.fiber", "libboost-fiber-dev")),
+         "libboost-fiber-dev", built("boost.fiber", "libboost-fiber-dev"), lacks=SWITCH | ECHO),
     Peer("state-threads", "stackful", "64 KiB stacks without guards, epoll", "libst-dev",
          built("state-threads", "libst-dev"), lacks=CHANNELS | SWITCH, workers_most=1),
+    Peer("asio", "stackless", "C++20 coroutines, one io_context", "libboost-dev",
+         built("asio", "libboost-dev"), only=ECHO, workers_most=1),
     Peer("onetbb", "stackless", "task_group in a task_arena", "libtbb-dev",
          built("onetbb", "libtbb-dev"), only=TREES | {"spawn_join", "bulk_spawn"}),
     Peer("go", "stackful", "GOMAXPROCS = workers, GC as it comes", "golang-go",

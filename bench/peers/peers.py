@@ -19,7 +19,7 @@ import platform
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "servers")]
 
 import compare  # noqa: E402
 import peer_table  # noqa: E402
@@ -88,8 +88,9 @@ def measure(options):
     if not present:
         raise Usage("none of the peers is there")
     rounds.warn_if_busy()
-    runner = rounds.Rounds(commands, options.rounds, options.scale)
-    rows = []
+    load = options.build / "bin" / "bench-peer-load"
+    runner = rounds.Rounds(commands, load, options.rounds, options.scale)
+    rows, result = [], None
     for name in workloads:
         workload = workload_table.BY_NAME[name]
         for workers in workload.workers:
@@ -98,9 +99,14 @@ def measure(options):
             group = runner.group(workload, workers, present)
             print(report_text.block(group) + "\n", flush=True)
             rows += group
-    return {"schema": SCHEMA, "date": datetime.date.today().isoformat(), "machine": machine(rows),
-            "method": {"rounds": options.rounds, "scale": options.scale}, "peers": described,
-            "rows": rows}
+            result = {"schema": SCHEMA, "date": datetime.date.today().isoformat(),
+                      "machine": machine(rows), "peers": described, "rows": rows,
+                      "method": {"rounds": options.rounds, "scale": options.scale}}
+            if options.json:  # also what there is so far: a run takes long, and may be broken off
+                write(options.json, json.dumps(result, indent=1) + "\n")
+    if result is None:
+        raise Usage("none of these peers has any of these workloads")
+    return result
 
 
 def merged(results):
@@ -114,6 +120,9 @@ def merged(results):
         rows |= {compare.key(row): row for row in more["rows"]}
         whole["rows"] = list(rows.values())
         whole["date"] = max(whole["date"], more["date"])
+        most = whole["method"].get("rounds_most", whole["method"]["rounds"])
+        rounds_there = more["method"].get("rounds_most", more["method"]["rounds"])
+        whole["method"]["rounds_most"] = max(most, rounds_there)
         whole["method"]["rounds"] = min(whole["method"]["rounds"], more["method"]["rounds"])
     whole["machine"] |= {"f_ns": machine(whole["rows"])["f_ns"]}
     order = workload_table.NAMES.index
@@ -199,11 +208,11 @@ def run(options):
         result = merged([read(path) for path in options.sources])
         print("\n\n".join(report_text.block(group)
                           for group in report_text.groups(result["rows"]).values()))
+        if options.json:
+            write(options.json, json.dumps(result, indent=1) + "\n")
     else:
         result = measure(options)
     print(report_text.summary(result["rows"]))
-    if options.json:
-        write(options.json, json.dumps(result, indent=1) + "\n")
     if options.report:
         write(options.report, report_html.page(result))
     if options.into and not put_between(options.into, BEGIN, END, report_text.markdown(result)):

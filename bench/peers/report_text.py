@@ -18,6 +18,9 @@ def note(row):
     words = []
     if "longest_wait_s" in row:
         words.append(f"longest wait {seconds(row['longest_wait_s'])}")
+    if "p50_s" in row:
+        words.append(f"answer after {seconds(row['p50_s'])}, p99 {seconds(row['p99_s'])}, p99.9 "
+                     f"{seconds(row['p999_s'])}")
     if "late_median_s" in row:
         words.append(f"late {seconds(row['late_median_s'])}, at most "
                      f"{seconds(row['late_worst_s'])}")
@@ -71,11 +74,16 @@ def cell(row, best):
     return f"**{text}**" if row is best or ties(row, best) else text
 
 
+def rounds_text(method):
+    least, most = method["rounds"], method.get("rounds_most", method["rounds"])
+    return str(least) if least == most else f"{least} to {most}"
+
+
 def machine_line(result):
     at = result["machine"]
     return (f"Machine: {at['cpu']}, {at['cpus']} CPUs, Linux {at['kernel']}, {at['libc']}.\n"
             f"f = {at['f_ns'][0]:.2f} to {at['f_ns'][1]:.2f} ns. Date: {result['date']}. "
-            f"{result['method']['rounds']} rounds.")
+            f"Rounds: {rounds_text(result['method'])}.")
 
 
 def peer_lines(result):

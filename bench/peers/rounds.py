@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 
+import echo
 from figures import row_of
 from peer_table import with_workers
 
@@ -47,8 +48,9 @@ def ask(command, workload, workers, repetitions, count, more):
 
 
 class Rounds:
-    def __init__(self, commands, rounds, scale):
+    def __init__(self, commands, load, rounds, scale):
         self.commands = commands  # by peer
+        self.load = load  # of the echo servers
         self.rounds = rounds
         self.scale = scale
 
@@ -60,6 +62,20 @@ class Rounds:
         turns = max(1000, int(F_TURNS * min(1.0, self.scale)))
         one = ask(command, "switch", 1, 1, turns, 0)[0]
         return one["cpu_s"] / one["operations"] * 1e9
+
+    def ask(self, workload, workers, peer):
+        """The repetitions of one peer, now."""
+        command = self.commands[peer.name]
+        if not workload.name.startswith("echo_"):
+            return ask(command, workload.name, workers, workload.repetitions,
+                       workload.count_of(peer.name, self.scale), workload.more)
+        if len(os.sched_getaffinity(0)) < 2:
+            raise Failed("the server and the load need a CPU each")
+        try:
+            return [echo.measure(with_workers(command, workers), [self.load], workload.more,
+                                 workload.count, self.scale, clean_environment())]
+        except echo.Refused as reason:
+            raise Failed(str(reason)) from None
 
     def group(self, workload, workers, peers):
         """The rows of one workload with that many workers."""
@@ -75,8 +91,7 @@ class Rounds:
                 if why[peer.name]:
                     continue
                 try:
-                    each = ask(self.commands[peer.name], workload.name, workers,
-                               workload.repetitions, counts[peer.name], workload.more)
+                    each = self.ask(workload, workers, peer)
                     found[peer.name] += [(one, unit) for one in each]
                 except Failed as reason:
                     why[peer.name] = str(reason)

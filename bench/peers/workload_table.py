@@ -64,9 +64,16 @@ HALF_OF_TOKIO = Target("treadle-tasks", 0.5, TOKIO)
 BELOW_ONETBB = Target("treadle-tasks", 0.75, ("onetbb",))
 
 
-def lock_row(suffix, inside, each):
+def echo_row(connections, rate):
+    return Workload(f"echo_{connections}", f"64-byte echo, {connections} connection"
+                    f"{'s' if connections > 1 else ''}, {rate:,} messages a second; CPU of the "
+                    "server a message", EACH, rate, workers=(1,), more=connections, repetitions=1,
+                    targets=(AHEAD, Target("treadle", 1.0, ("asio",))))
+
+
+def lock_row(name, inside, each):
     length = f"{inside / 1000:g} us" if inside >= 1000 else f"{inside} ns" if inside else "nothing"
-    return Workload(f"mutex_64_{suffix}", f"64 threads, one mutex, {length} inside", RATE, each,
+    return Workload(name, f"64 threads, one mutex, {length} inside", RATE, each,
                     more=inside, targets=(AHEAD,))
 
 
@@ -87,15 +94,19 @@ WORKLOADS = [
              less=NPTL_20, targets=(AHEAD, HALF_OF_TOKIO)),
     Workload("channel_buffered", "values through a buffer of 1024", EACH, 2_000_000,
              targets=(AHEAD,)),
-    lock_row("L0", 0, 10_000),
-    lock_row("L100", 100, 10_000),
-    lock_row("L1000", 1_000, 2_000),
-    lock_row("L10000", 10_000, 200),
+    lock_row("mutex_64_L0", 0, 10_000),
+    lock_row("mutex_64_L100", 100, 10_000),
+    lock_row("mutex_64_L1000", 1_000, 2_000),
+    lock_row("mutex_64_L10000", 10_000, 200),
     Workload("fib", "recursive fib(27), a fork a call", EACH, 27,
-             own_count={"nptl": 15, "boost.fiber": 23}, targets=(AHEAD, BELOW_ONETBB)),
+             own_count={"nptl": 15, "boost.fiber": 23, "java": 23}, targets=(AHEAD, BELOW_ONETBB)),
     Workload("skynet", "a tree of 1,000,000 leaves, fan-out 10, a spawn a node", EACH, 1_000_000,
-             own_count={"nptl": 1_000, "boost.fiber": 100_000, "state-threads": 100_000},
+             own_count={"nptl": 1_000, "boost.fiber": 100_000, "state-threads": 100_000,
+                        "java": 100_000},
              targets=(AHEAD, BELOW_ONETBB)),
+    echo_row(1, 5_000),
+    echo_row(64, 20_000),
+    echo_row(1000, 20_000),
     Workload("gap_block", "longest lateness of a tick beside calls that block for 50 ms", GAP, 4,
              more=50, targets=(AHEAD,)),
     Workload("gap_fault", "longest lateness of a tick beside 256 cold pages of a file", GAP, 4,

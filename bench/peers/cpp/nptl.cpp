@@ -3,6 +3,7 @@
 
 #include <gnu/libc-version.h>
 
+#include "echo_listener.hpp"
 #include "thread_workloads.hpp"
 
 namespace treadle::bench {
@@ -45,11 +46,34 @@ struct kernel_threads : peer_nptl {
   };
 };
 
+void echo(int peer) {
+  std::array<char, echo_bytes> message;
+  no_delay(peer);
+  for (;;) {
+    const ssize_t got = read(peer, message.data(), message.size());
+    if (got <= 0 || write(peer, message.data(), static_cast<std::size_t>(got)) != got) break;
+  }
+  close(peer);
+}
+
+void serve_echo() {
+  const int door = listen_and_say();
+  for (;;) {
+    const int peer = accept4(door, nullptr, nullptr, SOCK_CLOEXEC);
+    if (peer >= 0) kernel_threads::spawn_detached([peer] { echo(peer); });
+  }
+}
+
+void measure(const order& asked) {
+  if (asked.workload == "echo") kernel_threads::enter(asked.workers, 0, serve_echo);
+  measure_threads<kernel_threads>(asked);
+}
+
 }  // namespace
 }  // namespace treadle::bench
 
 int main(int argc, char** argv) {
   using namespace treadle::bench;
   const std::string version = std::string("glibc ") + gnu_get_libc_version();
-  return run_program(argc, argv, version, measure_threads<kernel_threads>);
+  return run_program(argc, argv, version, measure);
 }

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "echo_listener.hpp"
 #include "thread_workloads.hpp"
 
 namespace treadle::bench {
@@ -137,7 +138,28 @@ repetition park_behind_a_condition(long threads) {
   return result;
 }
 
+void echo(st_netfd_t peer) {
+  std::array<char, echo_bytes> message;
+  no_delay(st_netfd_fileno(peer));
+  for (;;) {
+    const ssize_t got = st_read(peer, message.data(), message.size(), ST_UTIME_NO_TIMEOUT);
+    if (got <= 0) break;
+    const auto bytes = static_cast<std::size_t>(got);
+    if (st_write(peer, message.data(), bytes, ST_UTIME_NO_TIMEOUT) != got) break;
+  }
+  st_netfd_close(peer);
+}
+
+void serve_echo() {
+  const st_netfd_t door = st_netfd_open_socket(listen_and_say());
+  for (;;) {
+    const st_netfd_t peer = st_accept(door, nullptr, nullptr, ST_UTIME_NO_TIMEOUT);
+    if (peer != nullptr) state_threads::spawn_detached([peer] { echo(peer); });
+  }
+}
+
 void measure(const order& asked) {
+  if (asked.workload == "echo") state_threads::enter(asked.workers, 0, serve_echo);
   if (!asked.workload.starts_with("parked_")) {
     measure_threads<state_threads>(asked);
     return;

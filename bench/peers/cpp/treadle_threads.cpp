@@ -1,7 +1,11 @@
 // The peer "treadle": threads, m:n. Its public API and nothing else.
 #include "../../peer_raw.hpp"
 #include "../../peer_treadle.hpp"
+#include "echo_listener.hpp"
 #include "thread_workloads.hpp"
+
+#include <array>
+#include <span>
 
 namespace treadle::bench {
 namespace {
@@ -28,7 +32,28 @@ struct threads : peer_treadle<model::many_to_many> {
   };
 };
 
+void echo(io::socket peer) {
+  std::array<std::byte, echo_bytes> message;
+  try {
+    peer.receive_ahead();
+    while (const std::size_t got = peer.read(message)) {
+      peer.write_all(std::span(message).first(got));
+    }
+  } catch (const std::system_error&) {
+    // The peer is gone.
+  }
+}
+
+void serve_echo() {
+  io::listener door = io::listener::open("127.0.0.1", 0);
+  say_port(door.port());
+  for (;;) {
+    treadle::thread([peer = door.accept()]() mutable { echo(std::move(peer)); }).detach();
+  }
+}
+
 void measure(const order& asked) {
+  if (asked.workload == "echo") threads::enter(asked.workers, 0, serve_echo);
   if (asked.workload == "switch") {
     report(asked, [&] { return switch_by_treadle(asked.count); });
   }

@@ -100,6 +100,9 @@ func main() {
 	if len(os.Args) == 6 {
 		more = number("MORE", os.Args[5], 0)
 	}
+	if os.Args[1] == "echo" {
+		serveEcho()
+	}
 	once := find(os.Args[1], number("COUNT", os.Args[4], 1), more)
 	if !strings.HasPrefix(os.Args[1], "parked_") {
 		once() // the warm-up

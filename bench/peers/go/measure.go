@@ -37,13 +37,14 @@ func (w stopwatch) stop(operations int) repetition {
 
 var sink uint64
 
-// spend is the chain of dependent multiplications of bench/measure.hpp.
+// spend is a chain of dependent multiplications, as in bench/measure.hpp: no constant that the
+// compiler makes into something shorter, which a neighbour on the core would slow down, or not.
 //
 //go:noinline
 func spend(turns int) uint64 {
 	value := uint64(turns)
 	for turn := 0; turn < turns; turn++ {
-		value = value*3 + 1
+		value = value*0x5DEECE66D + 11
 	}
 	return value
 }

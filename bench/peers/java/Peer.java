@@ -99,6 +99,9 @@ final class Peer {
     if (words.length != 4 && words.length != 5) {
       throw end(STATUS_USAGE, "WORKLOAD WORKERS REPETITIONS COUNT [MORE]");
     }
+    if (words[0].equals("echo")) {
+      spawn(Echo::serve).join();
+    }
     spawn(() -> measure(words)).join();
   }
 }

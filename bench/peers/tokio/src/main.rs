@@ -4,6 +4,7 @@
 //!     PROGRAM [--current-thread] WORKLOAD WORKERS REPETITIONS COUNT [MORE]
 
 mod crowds;
+mod echo;
 mod gap;
 mod kernels;
 mod measure;
@@ -68,6 +69,9 @@ async fn once(order: &Order, turns: u64) -> Repetition {
 }
 
 async fn measure(order: Order) {
+    if order.workload == "echo" {
+        echo::serve().await;
+    }
     let turns = measure::turns_lasting(order.more);
     if !order.workload.starts_with("parked_") {
         once(&order, turns).await; // the warm-up
@@ -80,9 +84,9 @@ async fn measure(order: Order) {
 
 fn runtime(current_thread: bool, workers: usize) -> Runtime {
     let built = if current_thread {
-        Builder::new_current_thread().enable_time().build()
+        Builder::new_current_thread().enable_all().build()
     } else {
-        Builder::new_multi_thread().worker_threads(workers).enable_time().build()
+        Builder::new_multi_thread().worker_threads(workers).enable_all().build()
     };
     built.unwrap_or_else(|error| end(1, &error.to_string()))
 }
