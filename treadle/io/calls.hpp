@@ -81,8 +81,8 @@ ssize_t sendfile(int to, int from, off_t* offset, std::size_t bytes, const wait_
 // stream socket, and into memory that can be written. The runtime may then receive more than it is
 // asked for: neither a plain recv(2), poll(2), FIONREAD, nor a duplicate of the descriptor sees
 // what it has taken, and a socket that is closed with bytes unread says FIN, not RST. From TCP a
-// read() of less than 1 KiB takes up to that, for the reads after it: a header and a body then cost
-// one system call, and so does each message of a size that is known. Where threads wait through
+// read() of less than 512 bytes takes up to that, for the reads after it: a header and a body then
+// cost one system call, and so does each message of a size that is known. Where threads wait through
 // io_uring (see runtime_options::socket_events) bytes are received before anybody reads, which
 // saves that call, too; a reset may then be a read's error but EPIPE for a write, and a thread with
 // a kernel thread of its own that reads the same socket may be told ETIMEDOUT for bytes that are on

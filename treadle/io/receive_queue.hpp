@@ -51,7 +51,7 @@ class receive_queue {
   bool is_long() const noexcept { return parts_ >= parts_max; }
 
   // The block of small reads; null until one was given. It stays with the object.
-  static constexpr std::size_t block_bytes = 1024;
+  static constexpr std::size_t block_bytes = 512;
   bool has_block() const noexcept { return block_ != nullptr; }
   void give_block(std::byte* made) noexcept { block_ = made; }
   // Into which a read from the socket goes when the queue is empty, and then how much came.
