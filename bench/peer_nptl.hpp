@@ -62,7 +62,7 @@ struct peer_nptl {
 
   static void join(thread& handle) { pthread_join(handle, nullptr); }
   static void yield() { sched_yield(); }
-  static void sleep(std::chrono::milliseconds span) { std::this_thread::sleep_for(span); }
+  static void sleep(std::chrono::microseconds span) { std::this_thread::sleep_for(span); }
 
   struct mutex {
     pthread_mutex_t native = PTHREAD_MUTEX_INITIALIZER;

@@ -24,6 +24,9 @@ def note(row):
     if "late_median_s" in row:
         words.append(f"late {seconds(row['late_median_s'])}, at most "
                      f"{seconds(row['late_worst_s'])}")
+    if "beyond_median_s" in row:
+        words.append(f"{seconds(row['beyond_median_s'])} beyond the longest timer, p99 "
+                     f"{seconds(row['beyond_p99_s'])}")
     if "make_ns" in row:
         words.append(f"made in {number(row['make_ns'])} ns")
     return "; ".join(words)

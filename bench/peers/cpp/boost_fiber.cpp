@@ -15,6 +15,8 @@ namespace {
 /// What both have beyond peer_boost_fiber. Start is how a fiber is made there.
 template <class Start>
 struct fibers : peer_boost_fiber {
+  static constexpr auto read_at = &pread;  // it has no I/O of its own
+
   template <class F>
   static thread spawn(F&& f) {
     return Start::start(boost::fibers::launch::post, std::forward<F>(f));

@@ -10,6 +10,8 @@ namespace treadle::bench {
 namespace {
 
 struct kernel_threads : peer_nptl {
+  static constexpr auto read_at = &pread;
+
   class baton {
    public:
     void wait(int who) {

@@ -30,6 +30,8 @@ void print(const repetition& one) {
   extra("longest_wait_s", one.longest_wait);
   extra("late_median_s", one.median_late);
   extra("late_worst_s", one.worst_late);
+  extra("beyond_median_s", one.beyond_median);
+  extra("beyond_p99_s", one.beyond_p99);
   std::printf("}\n");
 }
 

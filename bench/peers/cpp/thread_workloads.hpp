@@ -5,6 +5,7 @@
 //
 //   baton          wait(who) until it is one's turn, pass(to): a condition variable in its idiom
 //   scope          for up to 16 children
+//   read_at        pread(), or what the peer has in its place
 //   has_mutex, has_channels...   told by whether the type is there
 #pragma once
 
@@ -14,6 +15,7 @@
 #include "../../workloads.hpp"
 #include "gap_workloads.hpp"
 #include "kernels.hpp"
+#include "mixed_threads.hpp"
 #include "program.hpp"
 
 namespace treadle::bench {
@@ -121,6 +123,7 @@ std::function<repetition()> find_optional(const order& asked) {
       const auto turns = turns_lasting(static_cast<double>(asked.more));
       return [=] { return lock_by_64<P>(count, asked.more == 0 ? 0 : turns); };
     }
+    if (name == "mixed") return [=] { return mixed_by_threads<P>(count).run(); };
   }
   throw no_such_workload{};
 }

@@ -11,6 +11,10 @@ namespace treadle::bench {
 namespace {
 
 struct threads : peer_treadle<model::many_to_many> {
+  static ssize_t read_at(int file, void* to, std::size_t bytes, off_t offset) {
+    return io::pread(file, to, bytes, offset);
+  }
+
   class baton {
    public:
     void wait(int who) {

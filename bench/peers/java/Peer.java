@@ -70,6 +70,7 @@ final class Peer {
       case "skynet": return () -> Trees.skynetTree(count);
       case "queens": return () -> Kernels.placeQueens(count);
       case "matrix": return () -> Kernels.multiplyMatrices(count);
+      case "mixed": return () -> Mixed.run(count);
       case "sleepers": return () -> Crowds.sleep(count);
       default: throw end(STATUS_NO_SUCH_WORKLOAD, "has no workload " + name);
     }
