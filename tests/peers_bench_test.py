@@ -26,8 +26,8 @@ import figures  # noqa: E402
 import peer_table  # noqa: E402
 import workload_table  # noqa: E402
 
-HERE_ALWAYS = ("treadle", "treadle-tasks", "nptl", "boost.fiber")
-LEFT_OUT = ("has nothing of the kind", "fewer than 2 CPUs are allowed",
+HERE_ALWAYS = ("treadle", "treadle-m1", "treadle-tasks", "nptl", "boost.fiber")
+LEFT_OUT = ("has nothing of the kind", "has one worker only", "fewer than 2 CPUs are allowed",
             "the server and the load need a CPU each")
 
 

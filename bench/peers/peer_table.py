@@ -13,7 +13,7 @@ import shutil
 import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
-OURS = ("treadle", "treadle-tasks")
+OURS = ("treadle", "treadle-m1", "treadle-tasks")
 
 TREES = frozenset(("fib", "skynet", "queens", "matrix"))
 # No call of Java's library blocks in the kernel unseen, or has the kernel forget pages.
@@ -54,13 +54,13 @@ def program_of(build, name):
     return [program] if program.is_file() else None
 
 
-def built(name, package):
+def built(name, package, *arguments):
     """A program of the CMake build, there if its library was."""
     def make(build):
         command = program_of(build, name)
         if command is None:
             raise Missing(f"bench-peer-{name} is not built (Debian: {package})")
-        return command
+        return [*command, *arguments]
     return make
 
 
@@ -137,6 +137,8 @@ PEERS = [
          workers_most=1),
     Peer("treadle", "stackful", "threads, m:n, 256 KiB stacks with guards", "this tree",
          built("treadle", "libboost-context-dev"), lacks=frozenset()),
+    Peer("treadle-m1", "stackful", "the same threads, m:1", "this tree",
+         built("treadle", "libboost-context-dev", "--m:1"), workers_most=1),
     Peer("treadle-tasks", "stackless", "C++20 coroutines, m:n", "this tree",
          built("treadle-tasks", "libboost-context-dev")),
     Peer("nptl", "kernel", "pthreads, 256 KiB stacks with guards", "glibc",
