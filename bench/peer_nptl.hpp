@@ -14,7 +14,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <fstream>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -45,7 +47,9 @@ struct peer_nptl {
           return nullptr;
         },
         owned.get());
-    if (error != 0) throw std::system_error(error, std::generic_category(), "pthread_create");
+    if (error != 0) {
+      throw std::system_error(error, std::generic_category(), "pthread_create, " + limit());
+    }
     static_cast<void>(owned.release());  // the thread owns it now
     return handle;
   }
@@ -183,6 +187,13 @@ struct peer_nptl {
   }
 
  private:
+  /// What stops it first, as a rule.
+  static std::string limit() {
+    std::string most = "unknown";
+    std::ifstream("/proc/sys/kernel/pid_max") >> most;
+    return "kernel.pid_max is " + most;
+  }
+
   static inline pthread_attr_t joinable;
   static inline pthread_attr_t detached;
 };
