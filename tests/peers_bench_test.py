@@ -120,10 +120,17 @@ class Comparison(unittest.TestCase):
         self.assertEqual(self.regressions([row(**rate)], [row(value=500, **rate)]), [])
 
     def test_a_row_that_can_no_longer_be_measured_is_a_regression(self):
-        gone = {"workload": "yield", "workers": 1, "peer": "treadle", "value": None, "why": "hangs"}
+        gone = {"workload": "yield", "workers": 1, "peer": "treadle", "value": None, "why": "hangs",
+                "unit": "ns"}
         lines, found = compare.compare([row()], [gone], 0.1)
         self.assertEqual(len(found), 1)
         self.assertIn("hangs", lines[0])
+
+    def test_rows_that_say_nothing_about_each_other_are_not_compared(self):
+        for changed in ({"count": 500}, {"unit": "B", "f": None}, {"clock": "wall"}, {"value": 0}):
+            lines, found = compare.compare([row()], [row(**changed)], 0.1)
+            self.assertEqual(found, [])
+            self.assertIn("not compared", lines[0])
 
     def test_what_the_second_run_left_out_is_not(self):
         self.assertEqual(self.regressions([row()], [row(workload="fib")]), [])
@@ -139,16 +146,38 @@ class Refusals(unittest.TestCase):
         self.assertEqual(done.stdout, "")
         for text in expected:
             self.assertIn(text, done.stderr)
-        return done.stderr
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
 
     def test_unknown_names_are_refused_with_what_is_allowed(self):
-        said = self.refused(["--only", "yield,knitting"], "'knitting'", "allowed: switch, yield")
-        self.assertEqual(len(said.splitlines()), 1)
+        self.refused(["--only", "yield,knitting"], "'knitting'", "allowed: switch, yield")
         self.refused(["--among", "treadle,erlang"], "'erlang'", "tokio-current")
 
     def test_numbers_that_make_no_sense(self):
-        self.refused(["--rounds", "0"], "--rounds", "'0'")
-        self.refused(["--scale", "-1"], "--scale")
+        for option, given, allowed in (("--rounds", "0", "a whole number"),
+                                       ("--rounds", "1.5", "a whole number"),
+                                       ("--scale", "-1", "a number"), ("--noise", "-1", "a number"),
+                                       ("--noise", "nan", "a number")):
+            self.refused([option, given], f"{option} is '{given}'; allowed: {allowed} above 0")
+        self.refused(["--compare", "one.json"], "peers: --compare: expected 2 arguments")
+
+    def test_results_that_are_not_whole_are_not_compared(self):
+        whole = {"schema": 1, "date": "", "machine": {}, "peers": {}, "method": {}, "rows": [row()]}
+        with tempfile.TemporaryDirectory() as folder:
+            good, bad = pathlib.Path(folder, "good.json"), pathlib.Path(folder, "bad.json")
+            good.write_text(json.dumps(whole), encoding="utf-8")
+            self.assertEqual(peers("--compare", good, good).returncode, 0)
+            for changed, expected in (
+                    ({"schema": 2}, "was not written by"), ({"rows": "none"}, "was not written by"),
+                    ({"rows": [{"workload": "yield"}]}, "was not written by"),
+                    ({"rows": [row(samples=[])]}, "was not written by"),
+                    ({"rows": [row() | {"value": "fast"}]}, "was not written by"),
+                    ({"rows": []}, "has no rows"), ({"rows": [row("go")]}, "no row of Treadle's"),
+                    ({"rows": [row(workload="fib")]}, "no row of Treadle's")):
+                bad.write_text(json.dumps(whole | changed), encoding="utf-8")
+                if "Treadle" not in expected:  # in either place
+                    self.refused(["--compare", good, bad], str(bad), expected)
+                self.refused(["--compare", bad, good], str(bad), expected)
+            self.refused(["--compare", folder, good], f"{folder}: Is a directory")
 
     def test_files_that_are_missing_or_something_else(self):
         with tempfile.TemporaryDirectory() as folder:

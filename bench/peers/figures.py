@@ -68,8 +68,9 @@ def row_of(workload, workers, peer, count, found):
 
 
 def cost(row):
-    """What is smaller when it is better."""
-    return 1 / row["value"] if row["more_is_better"] else row["value"]
+    """What is smaller when it is better. Never 0: memory that was there already may be."""
+    value = max(row["value"], 1e-12)
+    return 1 / value if row["more_is_better"] else value
 
 
 def ties(one, other):
