@@ -6,6 +6,12 @@ set(treadle_peers ${PROJECT_SOURCE_DIR}/bench/peers/cpp)
 add_library(bench-peer-common STATIC EXCLUDE_FROM_ALL
   ${treadle_peers}/program.cpp ${PROJECT_SOURCE_DIR}/bench/measure.cpp)
 target_link_libraries(bench-peer-common PRIVATE treadle_options)
+# What --version says beside the library's own.
+string(TOUPPER "${CMAKE_BUILD_TYPE}" treadle_config)
+string(STRIP "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${treadle_config}}" treadle_flags)
+set(treadle_compiler "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} ${treadle_flags}")
+set_source_files_properties(${treadle_peers}/program.cpp PROPERTIES COMPILE_DEFINITIONS
+  "TREADLE_BENCH_COMPILER=\"${treadle_compiler}\"")
 add_custom_target(bench-peers)
 
 # treadle_bench_peer(NAME SOURCES... LINK LIBRARIES...)

@@ -41,6 +41,7 @@ class Peer:
     only: frozenset = None  # the workloads that it has; None: all but `lacks`
     lacks: frozenset = SWITCH
     workers_most: int = 2
+    compiler: str = None  # whose version belongs to the peer's, where its program does not say
 
     def why_not(self, workload, workers):
         """None, or why there is no row."""
@@ -155,11 +156,11 @@ PEERS = [
     Peer("go", "stackful", "GOMAXPROCS = workers, GC as it comes", "golang-go",
          make_go),
     Peer("java", "stackful", "virtual threads, parallelism = workers, three warm-ups; the rest as "
-         "it comes", "OpenJDK", make_java, lacks=SWITCH | NO_IN_JAVA),
+         "it comes", "OpenJDK", make_java, lacks=SWITCH | NO_IN_JAVA, compiler="javac"),
     Peer("tokio", "stackless", "multi_thread; release, lto, one codegen unit, panic = abort",
-         "crates.io", make_tokio()),
+         "crates.io", make_tokio(), compiler="rustc"),
     Peer("tokio-current", "stackless", "current_thread; else as tokio", "crates.io",
-         make_tokio("--current-thread"), workers_most=1),
+         make_tokio("--current-thread"), workers_most=1, compiler="rustc"),
 ]
 NAMES = [peer.name for peer in PEERS]
 
@@ -175,4 +176,9 @@ def ready(peer, build):
                           check=False)
     if said.returncode != 0:
         raise Missing(f"{command[0]} --version: {said.stderr.strip() or said.returncode}")
-    return command, said.stdout.strip()
+    version = said.stdout.strip()
+    if peer.compiler:
+        of_compiler = subprocess.run([peer.compiler, "--version"], capture_output=True, text=True,
+                                     check=False)
+        version += f"; {of_compiler.stdout.strip()}"
+    return command, version

@@ -1,6 +1,7 @@
 // The peer "boost.fiber": round robin and pooled_fixedsize_stack with one worker; with two work
-// stealing, and fixedsize_stack, for the pool may not be used by two kernel threads at once. Who
-// only parks has fixedsize_stack: the pool writes into each stack's first page, one more to pay for.
+// stealing, and fixedsize_stack, for the pool may not be used by two kernel threads at once. Fibers
+// that only park have fixedsize_stack, too: the pool writes into each stack's first page, which is
+// one more to pay for.
 //
 // The rest is bench/peer_boost_fiber.hpp: it has no semaphore, so that one is made of its mutex and
 // its condition variable; fork-join uses launch::dispatch, which runs the child at once.

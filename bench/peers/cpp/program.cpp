@@ -75,7 +75,8 @@ void report(const order& asked, const std::function<repetition()>& once, bool co
 int run_program(int argc, char** argv, std::string_view version,
                 void (*measure)(const order& asked)) {
   if (argc == 2 && std::string_view(argv[1]) == "--version") {
-    std::printf("%.*s\n", static_cast<int>(version.size()), version.data());
+    std::printf("%.*s; " TREADLE_BENCH_COMPILER "\n", static_cast<int>(version.size()),
+                version.data());
     return 0;
   }
   if (argc != 5 && argc != 6) {
