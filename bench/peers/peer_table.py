@@ -128,8 +128,8 @@ def make_java(build):
     folder = build / "peers" / "java"
     run_builder(["javac", "--release", str(JAVAC_LEAST[0]), "-Xlint:all", "-d", str(folder),
                  *map(str, sorted((HERE / "java").glob("*.java")))])
-    return [new[0], "-Djdk.virtualThreadScheduler.parallelism={workers}",
-            "-Djdk.virtualThreadScheduler.maxPoolSize={workers}", "-cp", str(folder), "Peer"]
+    return [new[0], "-Djdk.virtualThreadScheduler.parallelism={workers}", "-cp", str(folder),
+            "Peer"]
 
 
 PEERS = [
