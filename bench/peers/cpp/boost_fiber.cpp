@@ -30,14 +30,11 @@ struct fibers : peer_boost_fiber {
 
   class baton {
    public:
-    void wait(int who) {
-      std::unique_lock<mutex> held(lock_);
-      while (turn_ != who) changed_.wait(held);
-    }
-    void pass(int to) {
+    void pass(int who) {
       {
-        const std::lock_guard<mutex> held(lock_);
-        turn_ = to;
+        std::unique_lock<mutex> held(lock_);
+        while (turn_ != who) changed_.wait(held);
+        turn_ = 1 - who;
       }
       changed_.notify_one();
     }

@@ -83,11 +83,9 @@ struct state_threads {
 
   class baton {
    public:
-    void wait(int who) {
+    void pass(int who) {
       while (turn_ != who) st_cond_wait(changed_);
-    }
-    void pass(int to) {
-      turn_ = to;
+      turn_ = 1 - who;
       st_cond_signal(changed_);
     }
 

@@ -3,7 +3,8 @@
 // What bench/workloads.hpp has is taken from there, over the same adapters as `./do bench`; here is
 // what only this comparison has. Beyond bench/workloads.hpp a peer gives:
 //
-//   baton          wait(who) until it is one's turn, pass(to): a condition variable in its idiom
+//   baton          pass(who) waits until it is who's turn and makes it the other's: a condition
+//                  variable in the peer's idiom
 //   scope          for up to 16 children
 //   read_at        pread(), or what the peer has in its place
 //   has_mutex, has_channels...   told by whether the type is there
@@ -26,10 +27,7 @@ repetition hand_over_by_condition(long rounds) {
   typename P::baton baton;
   const stopwatch watch;
   const auto body = [&baton, rounds](int who) {
-    for (long round = 0; round < rounds; ++round) {
-      baton.wait(who);
-      baton.pass(1 - who);
-    }
+    for (long round = 0; round < rounds; ++round) baton.pass(who);
   };
   auto first = P::spawn([&body] { body(0); });
   auto second = P::spawn([&body] { body(1); });

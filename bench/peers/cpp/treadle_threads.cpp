@@ -22,14 +22,11 @@ struct threads : peer_treadle<Model> {
 
   class baton {
    public:
-    void wait(int who) {
-      treadle::unique_lock<mutex> held(lock_);
-      while (turn_ != who) changed_.wait(held);
-    }
-    void pass(int to) {
+    void pass(int who) {
       {
-        const treadle::lock_guard<mutex> held(lock_);
-        turn_ = to;
+        treadle::unique_lock<mutex> held(lock_);
+        while (turn_ != who) changed_.wait(held);
+        turn_ = 1 - who;
       }
       changed_.notify_one();
     }
