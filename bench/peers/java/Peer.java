@@ -1,10 +1,12 @@
+import java.util.Arrays;
 import java.util.concurrent.ThreadFactory;
 import java.util.function.Supplier;
 
 /**
  * The peer "java": virtual threads, with what java.util.concurrent offers for each workload. The
  * arguments and the output are those of bench/peers/cpp/program.hpp; how many workers there are is
- * said by -Djdk.virtualThreadScheduler.parallelism.
+ * said by -Djdk.virtualThreadScheduler.parallelism. With --fork-join before the arguments it is the
+ * peer "java-forkjoin", and -Djava.util.concurrent.ForkJoinPool.common.parallelism says it.
  */
 final class Peer {
   private static final int STATUS_WRONG = 1;
@@ -77,11 +79,14 @@ final class Peer {
   }
 
   /** As a virtual thread, so that no kernel thread of its own takes part. */
-  private static void measure(String[] words) {
+  private static void measure(String[] words, boolean forkJoin) {
     try {
       int more = words.length == 5 ? number("MORE", words[4], 0) : 0;
       int repetitions = number("REPETITIONS", words[2], 1);
-      Supplier<Repetition> once = find(words[0], number("COUNT", words[3], 1), more);
+      int count = number("COUNT", words[3], 1);
+      Supplier<Repetition> once =
+          forkJoin ? ForkJoin.find(words[0], count) : find(words[0], count, more);
+      if (once == null) throw end(STATUS_NO_SUCH_WORKLOAD, "has no workload " + words[0]);
       boolean cold = words[0].startsWith("parked_");
       for (int done = 0; !cold && done < WARM_UPS; ++done) once.get();
       for (int done = 0; done < repetitions; ++done) System.out.println(once.get().json());
@@ -92,7 +97,9 @@ final class Peer {
     }
   }
 
-  public static void main(String[] words) throws InterruptedException {
+  public static void main(String[] given) throws InterruptedException {
+    boolean forkJoin = given.length > 0 && given[0].equals("--fork-join");
+    String[] words = forkJoin ? Arrays.copyOfRange(given, 1, given.length) : given;
     if (words.length == 1 && words[0].equals("--version")) {
       System.out.println("Java " + System.getProperty("java.vm.version"));
       return;
@@ -103,6 +110,7 @@ final class Peer {
     if (words[0].equals("echo")) {
       spawn(Echo::serve).join();
     }
-    spawn(() -> measure(words)).join();
+    if (forkJoin) ForkJoin.run(() -> measure(words, true));
+    spawn(() -> measure(words, false)).join();
   }
 }
