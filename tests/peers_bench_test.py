@@ -6,6 +6,7 @@ fetched. Environment: TREADLE_BUILD_DIR, TREADLE_INSTRUMENTED, TREADLE_SOURCE_DI
 where the programs are not built.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -18,12 +19,13 @@ SKIPPED = 77
 SOURCE = pathlib.Path(os.environ["TREADLE_SOURCE_DIR"])
 BUILD = pathlib.Path(os.environ["TREADLE_BUILD_DIR"])
 FOLDER = SOURCE / "bench" / "peers"
-sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
+sys.path[:0] = [str(FOLDER), str(FOLDER.parent), str(FOLDER.parent / "servers")]
 sys.dont_write_bytecode = True
 
 import compare  # noqa: E402
 import figures  # noqa: E402
 import peer_table  # noqa: E402
+import rounds  # noqa: E402
 import workload_table  # noqa: E402
 
 HERE_ALWAYS = ("treadle", "treadle-m1", "treadle-tasks", "nptl", "boost.fiber")
@@ -84,6 +86,15 @@ class Arithmetic(unittest.TestCase):
                  row("go", 20, unit="Mop/s", more_is_better=True)]
         self.assertEqual(figures.best_of(rates)["peer"], "go")
         self.assertAlmostEqual(figures.verdict(workload_table.AHEAD, rates)["ratio"], 2)
+
+    def test_what_needs_more_memory_than_there_is_is_not_started(self):
+        workload = dataclasses.replace(workload_table.BY_NAME["parked_1m"],
+                                       gigabytes={"treadle": 1e9})
+        peer = next(each for each in peer_table.PEERS if each.name == "treadle")
+        # There is no command: to start one would fail.
+        found = rounds.Rounds({}, None, 1, 1.0).group(workload, 1, [peer])
+        self.assertIsNone(found[0]["value"])
+        self.assertIn("needs 1e+09 GB of memory", found[0]["why"])
 
     def test_every_workload_has_a_treadle_row_and_known_peers(self):
         for workload in workload_table.WORKLOADS:

@@ -71,7 +71,7 @@ def measure(options):
                and peer.name in commands]
     if not present:
         raise Usage("none of the peers is there")
-    rounds.warn_if_busy()
+    load_before = rounds.load_before()
     load = options.build / "bin" / "bench-peer-load"
     runner = rounds.Rounds(commands, load, options.rounds, options.scale)
     rows, result = [], None
@@ -85,7 +85,8 @@ def measure(options):
             rows += group
             result = {"schema": SCHEMA, "date": datetime.date.today().isoformat(),
                       "machine": machine(rows), "peers": described, "rows": rows,
-                      "method": {"rounds": options.rounds, "scale": options.scale}}
+                      "method": {"rounds": options.rounds, "scale": options.scale,
+                                 "load_before": load_before}}
             if options.json:  # also what there is so far: a run takes long, and may be broken off
                 write(options.json, json.dumps(result, indent=1) + "\n")
     if result is None:

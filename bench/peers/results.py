@@ -96,6 +96,8 @@ def merged(results):
         whole["date"] = max(whole["date"], more["date"])
         most = whole["method"].get("rounds_most", whole["method"]["rounds"])
         rounds_there = more["method"].get("rounds_most", more["method"]["rounds"])
+        loads = [each["method"].get("load_before", 0) for each in (whole, more)]
+        whole["method"]["load_before"] = max(loads)
         whole["method"]["rounds_most"] = max(most, rounds_there)
         whole["method"]["rounds"] = min(whole["method"]["rounds"], more["method"]["rounds"])
     whole["machine"] |= {"f_ns": units(whole["rows"])}
