@@ -158,8 +158,9 @@ PEERS = [
          built("onetbb", "libtbb-dev"), only=TREES | {"spawn_join", "bulk_spawn"}),
     Peer("go", "stackful", "GOMAXPROCS = workers, GC as it comes", "golang-go",
          make_go),
-    Peer("java", "stackful", "virtual threads, parallelism = workers, three warm-ups; the rest as "
-         "it comes", "OpenJDK", make_java("jdk.virtualThreadScheduler.parallelism"),
+    Peer("java", "stackful", "virtual threads, parallelism = workers, warm-ups for a second, at "
+         "least three; the rest as it comes", "OpenJDK",
+         make_java("jdk.virtualThreadScheduler.parallelism"),
          lacks=SWITCH | NO_IN_JAVA, compiler="javac"),
     Peer("java-forkjoin", "stackless", "RecursiveTask in the common pool; else as java", "OpenJDK",
          make_java("java.util.concurrent.ForkJoinPool.common.parallelism", "--fork-join"),

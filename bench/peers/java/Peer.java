@@ -12,8 +12,9 @@ final class Peer {
   private static final int STATUS_WRONG = 1;
   private static final int STATUS_USAGE = 2;
   private static final int STATUS_NO_SUCH_WORKLOAD = 3;
-  // The compiler of the virtual machine needs more than one to see what is hot.
-  private static final int WARM_UPS = 3;
+  // The compiler of the virtual machine needs more than one to see what is hot, and time of its own.
+  private static final int WARM_UPS_LEAST = 3;
+  private static final long WARM_UP_NANOSECONDS = 1_000_000_000;
 
   /** Thread.ofVirtual().factory(), by name: so a compiler from 17 on is enough to build this. */
   static final ThreadFactory VIRTUAL = virtualThreads();
@@ -78,6 +79,14 @@ final class Peer {
     }
   }
 
+  private static void warmUp(Supplier<Repetition> once) {
+    long begin = System.nanoTime();
+    for (int done = 0;
+        done < WARM_UPS_LEAST || System.nanoTime() - begin < WARM_UP_NANOSECONDS; ++done) {
+      once.get();
+    }
+  }
+
   /** As a virtual thread, so that no kernel thread of its own takes part. */
   private static void measure(String[] words, boolean forkJoin) {
     try {
@@ -87,8 +96,7 @@ final class Peer {
       Supplier<Repetition> once =
           forkJoin ? ForkJoin.find(words[0], count) : find(words[0], count, more);
       if (once == null) throw end(STATUS_NO_SUCH_WORKLOAD, "has no workload " + words[0]);
-      boolean cold = words[0].startsWith("parked_");
-      for (int done = 0; !cold && done < WARM_UPS; ++done) once.get();
+      if (!words[0].startsWith("parked_")) warmUp(once);
       for (int done = 0; done < repetitions; ++done) System.out.println(once.get().json());
       System.out.flush();
       Runtime.getRuntime().halt(0);
