@@ -14,8 +14,9 @@ namespace treadle::bench {
 
 /// One repetition: what it did and what it took. `bytes` is set by the memory workload only, the
 /// lateness, in seconds, by the sleepers only, the longest wait for a lock by mutex_64_* only, what
-/// another loop takes by parallel_for (a serial one) and rcu_read (an empty one) only; the unit f
-/// by the parent, when it has put repetitions beside each other.
+/// another loop takes by parallel_for (a serial one) and rcu_read (an empty one) only; what a
+/// request took beyond its longest timer by `mixed` of the peers only; the unit f by the parent,
+/// when it has put repetitions beside each other.
 struct repetition {
   double operations = 0;
   double cpu_seconds = 0;
@@ -25,6 +26,8 @@ struct repetition {
   double worst_late = 0;
   double serial_seconds = 0;
   double longest_wait = 0;
+  double beyond_median = 0;
+  double beyond_p99 = 0;
   double f_nanoseconds = 0;
 };
 

@@ -45,7 +45,7 @@ struct peer_boost_fiber {
 
   static void join(thread& handle) { handle.join(); }
   static void yield() { boost::this_fiber::yield(); }
-  static void sleep(std::chrono::milliseconds span) { boost::this_fiber::sleep_for(span); }
+  static void sleep(std::chrono::microseconds span) { boost::this_fiber::sleep_for(span); }
 
   using mutex = boost::fibers::mutex;
 

@@ -14,7 +14,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <fstream>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -45,7 +47,9 @@ struct peer_nptl {
           return nullptr;
         },
         owned.get());
-    if (error != 0) throw std::system_error(error, std::generic_category(), "pthread_create");
+    if (error != 0) {
+      throw std::system_error(error, std::generic_category(), "pthread_create, " + limit());
+    }
     static_cast<void>(owned.release());  // the thread owns it now
     return handle;
   }
@@ -62,7 +66,7 @@ struct peer_nptl {
 
   static void join(thread& handle) { pthread_join(handle, nullptr); }
   static void yield() { sched_yield(); }
-  static void sleep(std::chrono::milliseconds span) { std::this_thread::sleep_for(span); }
+  static void sleep(std::chrono::microseconds span) { std::this_thread::sleep_for(span); }
 
   struct mutex {
     pthread_mutex_t native = PTHREAD_MUTEX_INITIALIZER;
@@ -183,6 +187,13 @@ struct peer_nptl {
   }
 
  private:
+  /// What stops it first, as a rule.
+  static std::string limit() {
+    std::string most = "unknown";
+    std::ifstream("/proc/sys/kernel/pid_max") >> most;
+    return "kernel.pid_max is " + most;
+  }
+
   static inline pthread_attr_t joinable;
   static inline pthread_attr_t detached;
 };

@@ -37,7 +37,7 @@ struct peer_treadle {
 
   static void join(thread& handle) { handle.join(); }
   static void yield() { treadle::this_thread::yield(); }
-  static void sleep(std::chrono::milliseconds span) { treadle::this_thread::sleep_for(span); }
+  static void sleep(std::chrono::microseconds span) { treadle::this_thread::sleep_for(span); }
 
   struct semaphore : treadle::counting_semaphore<> {
     semaphore() : treadle::counting_semaphore<>(0) {}

@@ -6,6 +6,7 @@ fetched. Environment: TREADLE_BUILD_DIR, TREADLE_INSTRUMENTED, TREADLE_SOURCE_DI
 where the programs are not built.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -18,16 +19,18 @@ SKIPPED = 77
 SOURCE = pathlib.Path(os.environ["TREADLE_SOURCE_DIR"])
 BUILD = pathlib.Path(os.environ["TREADLE_BUILD_DIR"])
 FOLDER = SOURCE / "bench" / "peers"
-sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
+sys.path[:0] = [str(FOLDER), str(FOLDER.parent), str(FOLDER.parent / "servers")]
 sys.dont_write_bytecode = True
 
 import compare  # noqa: E402
 import figures  # noqa: E402
 import peer_table  # noqa: E402
+import rounds  # noqa: E402
 import workload_table  # noqa: E402
 
-HERE_ALWAYS = ("treadle", "treadle-tasks", "nptl", "boost.fiber")
-TOO_FEW_CPUS = ("fewer than 2 CPUs are allowed", "the server and the load need a CPU each")
+HERE_ALWAYS = ("treadle", "treadle-m1", "treadle-tasks", "nptl", "boost.fiber")
+LEFT_OUT = ("has nothing of the kind", "has one worker only", "fewer than 2 CPUs are allowed",
+            "the server and the load need a CPU each")
 
 
 def row(peer="treadle", value=100.0, spread=1.0, f=10.0, **more):
@@ -84,6 +87,15 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(figures.best_of(rates)["peer"], "go")
         self.assertAlmostEqual(figures.verdict(workload_table.AHEAD, rates)["ratio"], 2)
 
+    def test_what_needs_more_memory_than_there_is_is_not_started(self):
+        workload = dataclasses.replace(workload_table.BY_NAME["parked_1m"],
+                                       gigabytes={"treadle": 1e9})
+        peer = next(each for each in peer_table.PEERS if each.name == "treadle")
+        # There is no command: to start one would fail.
+        found = rounds.Rounds({}, None, 1, 1.0).group(workload, 1, [peer])
+        self.assertIsNone(found[0]["value"])
+        self.assertIn("needs 1e+09 GB of memory", found[0]["why"])
+
     def test_every_workload_has_a_treadle_row_and_known_peers(self):
         for workload in workload_table.WORKLOADS:
             self.assertTrue(workload.targets, workload.name)
@@ -119,10 +131,17 @@ class Comparison(unittest.TestCase):
         self.assertEqual(self.regressions([row(**rate)], [row(value=500, **rate)]), [])
 
     def test_a_row_that_can_no_longer_be_measured_is_a_regression(self):
-        gone = {"workload": "yield", "workers": 1, "peer": "treadle", "value": None, "why": "hangs"}
+        gone = {"workload": "yield", "workers": 1, "peer": "treadle", "value": None, "why": "hangs",
+                "unit": "ns"}
         lines, found = compare.compare([row()], [gone], 0.1)
         self.assertEqual(len(found), 1)
         self.assertIn("hangs", lines[0])
+
+    def test_rows_that_say_nothing_about_each_other_are_not_compared(self):
+        for changed in ({"count": 500}, {"unit": "B", "f": None}, {"clock": "wall"}, {"value": 0}):
+            lines, found = compare.compare([row()], [row(**changed)], 0.1)
+            self.assertEqual(found, [])
+            self.assertIn("not compared", lines[0])
 
     def test_what_the_second_run_left_out_is_not(self):
         self.assertEqual(self.regressions([row()], [row(workload="fib")]), [])
@@ -138,16 +157,38 @@ class Refusals(unittest.TestCase):
         self.assertEqual(done.stdout, "")
         for text in expected:
             self.assertIn(text, done.stderr)
-        return done.stderr
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
 
     def test_unknown_names_are_refused_with_what_is_allowed(self):
-        said = self.refused(["--only", "yield,knitting"], "'knitting'", "allowed: switch, yield")
-        self.assertEqual(len(said.splitlines()), 1)
+        self.refused(["--only", "yield,knitting"], "'knitting'", "allowed: switch, yield")
         self.refused(["--among", "treadle,erlang"], "'erlang'", "tokio-current")
 
     def test_numbers_that_make_no_sense(self):
-        self.refused(["--rounds", "0"], "--rounds", "'0'")
-        self.refused(["--scale", "-1"], "--scale")
+        for option, given, allowed in (("--rounds", "0", "a whole number"),
+                                       ("--rounds", "1.5", "a whole number"),
+                                       ("--scale", "-1", "a number"), ("--noise", "-1", "a number"),
+                                       ("--noise", "nan", "a number")):
+            self.refused([option, given], f"{option} is '{given}'; allowed: {allowed} above 0")
+        self.refused(["--compare", "one.json"], "peers: --compare: expected 2 arguments")
+
+    def test_results_that_are_not_whole_are_not_compared(self):
+        whole = {"schema": 1, "date": "", "machine": {}, "peers": {}, "method": {}, "rows": [row()]}
+        with tempfile.TemporaryDirectory() as folder:
+            good, bad = pathlib.Path(folder, "good.json"), pathlib.Path(folder, "bad.json")
+            good.write_text(json.dumps(whole), encoding="utf-8")
+            self.assertEqual(peers("--compare", good, good).returncode, 0)
+            for changed, expected in (
+                    ({"schema": 2}, "was not written by"), ({"rows": "none"}, "was not written by"),
+                    ({"rows": [{"workload": "yield"}]}, "was not written by"),
+                    ({"rows": [row(samples=[])]}, "was not written by"),
+                    ({"rows": [row() | {"value": "fast"}]}, "was not written by"),
+                    ({"rows": []}, "has no rows"), ({"rows": [row("go")]}, "no row of Treadle's"),
+                    ({"rows": [row(workload="fib")]}, "no row of Treadle's")):
+                bad.write_text(json.dumps(whole | changed), encoding="utf-8")
+                if "Treadle" not in expected:  # in either place
+                    self.refused(["--compare", good, bad], str(bad), expected)
+                self.refused(["--compare", bad, good], str(bad), expected)
+            self.refused(["--compare", folder, good], f"{folder}: Is a directory")
 
     def test_files_that_are_missing_or_something_else(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -198,7 +239,7 @@ class SmallRun(unittest.TestCase):
                     self.assertIn((workload.name, workers, peer), seen)
         for each in rows:
             if each["value"] is None:
-                self.assertIn(each["why"], ("has nothing of the kind", *TOO_FEW_CPUS))
+                self.assertIn(each["why"], LEFT_OUT)
                 continue
             self.assertGreater(len(each["samples"]), 0)
             self.assertGreater(each["count"], 0)
@@ -208,6 +249,8 @@ class SmallRun(unittest.TestCase):
                 self.assertGreater(each["f"], 0)
             if each["workload"].startswith("echo_"):
                 self.assertLessEqual(each["p50_s"], each["p999_s"])
+            if each["workload"] == "mixed":
+                self.assertLessEqual(each["beyond_median_s"], each["beyond_p99_s"])
             if each["workload"].startswith("mutex_64_"):
                 self.assertIn("longest_wait_s", each)
 

@@ -11,6 +11,7 @@ import statistics
 
 from figures import measured
 from peer_table import OURS
+from results import key
 
 
 def comparable(row):
@@ -20,8 +21,16 @@ def comparable(row):
     return row["value"], row["spread"], row["unit"]
 
 
-def key(row):
-    return row["workload"], row["workers"], row["peer"]
+def not_comparable(old, new):
+    """None, or why the two say nothing about each other."""
+    if old["unit"] != new["unit"] or old["more_is_better"] != new["more_is_better"]:
+        return f"in {old['unit']}, then in {new['unit']}"
+    if old["count"] != new["count"]:
+        return f"{old['count']} operations, then {new['count']}"
+    if old["clock"] != new["clock"]:
+        return f"{old['clock']} time, then {new['clock']} time"
+    # Of memory that was there already, in runs of a small scale.
+    return "nothing that could be measured" if min(old["value"], new["value"]) <= 0 else None
 
 
 def change_of(old, new, noise):
@@ -40,6 +49,13 @@ def change_of(old, new, noise):
     return worse, bound, state
 
 
+def in_common(old, new):
+    """Whether there is anything of ours to judge: also a row that has been lost is."""
+    touched = {(row["workload"], row["workers"]) for row in new}
+    return any(row["peer"] in OURS and (row["workload"], row["workers"]) in touched
+               for row in measured(old))
+
+
 def compare(old, new, noise):
     """(lines, regressions) for two lists of rows."""
     lines, regressions, drift = [], [], []
@@ -55,9 +71,8 @@ def compare(old, new, noise):
                 lines.append(f"{name:44} was measured and is not any more: {why}")
                 regressions.append(name)
             continue
-        if later["count"] != row["count"]:
-            lines.append(f"{name:44} not compared: {row['count']} operations, then "
-                         f"{later['count']}")
+        if why := not_comparable(row, later):
+            lines += [f"{name:44} not compared: {why}"] * ours
             continue
         worse, bound, state = change_of(row, later, noise)
         if not ours:

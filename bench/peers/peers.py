@@ -13,6 +13,7 @@ the arithmetic figures.py. Exit status: 0, 1 for a regression, 2 for what makes 
 import argparse
 import datetime
 import json
+import math
 import os
 import pathlib
 import platform
@@ -27,15 +28,11 @@ import report_html  # noqa: E402
 import report_text  # noqa: E402
 import rounds  # noqa: E402
 import workload_table  # noqa: E402
+from results import SCHEMA, Usage, check_writable, merged, read, units, write  # noqa: E402
 from table import processor, put_between  # noqa: E402  bench/table.py
 
 BEGIN = "<!-- peers -->"
 END = "<!-- end of peers -->"
-SCHEMA = 1
-
-
-class Usage(Exception):
-    """One line: what, its value, what is allowed."""
 
 
 def chosen(option, given, allowed):
@@ -49,23 +46,10 @@ def chosen(option, given, allowed):
     return [name for name in allowed if name in names]
 
 
-def read(path):
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Usage(f"{path}: {error.strerror}") from None
-    except ValueError:
-        raise Usage(f"{path} is not JSON") from None
-    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
-        raise Usage(f"{path} was not written by ./do bench --peers --json")
-    return result
-
-
 def machine(rows):
-    units = [row["f_ns"] for row in rows if row.get("f_ns")] or [0.0]
     return {"cpu": processor(), "cpus": len(os.sched_getaffinity(0)),
             "kernel": platform.release(), "libc": " ".join(platform.libc_ver()),
-            "f_ns": [min(units), max(units)]}
+            "f_ns": units(rows)}
 
 
 def measure(options):
@@ -87,7 +71,7 @@ def measure(options):
                and peer.name in commands]
     if not present:
         raise Usage("none of the peers is there")
-    rounds.warn_if_busy()
+    load_before = rounds.load_before()
     load = options.build / "bin" / "bench-peer-load"
     runner = rounds.Rounds(commands, load, options.rounds, options.scale)
     rows, result = [], None
@@ -101,7 +85,8 @@ def measure(options):
             rows += group
             result = {"schema": SCHEMA, "date": datetime.date.today().isoformat(),
                       "machine": machine(rows), "peers": described, "rows": rows,
-                      "method": {"rounds": options.rounds, "scale": options.scale}}
+                      "method": {"rounds": options.rounds, "scale": options.scale,
+                                 "load_before": load_before}}
             if options.json:  # also what there is so far: a run takes long, and may be broken off
                 write(options.json, json.dumps(result, indent=1) + "\n")
     if result is None:
@@ -109,65 +94,55 @@ def measure(options):
     return result
 
 
-def merged(results):
-    """Several runs on one machine as one; a later row replaces an earlier one."""
-    whole = results[0]
-    for more in results[1:]:
-        if more["machine"]["cpu"] != whole["machine"]["cpu"]:
-            raise Usage("--from takes results of one machine only")
-        whole["peers"] |= more["peers"]
-        rows = {compare.key(row): row for row in whole["rows"]}
-        rows |= {compare.key(row): row for row in more["rows"]}
-        whole["rows"] = list(rows.values())
-        whole["date"] = max(whole["date"], more["date"])
-        most = whole["method"].get("rounds_most", whole["method"]["rounds"])
-        rounds_there = more["method"].get("rounds_most", more["method"]["rounds"])
-        whole["method"]["rounds_most"] = max(most, rounds_there)
-        whole["method"]["rounds"] = min(whole["method"]["rounds"], more["method"]["rounds"])
-    whole["machine"] |= {"f_ns": machine(whole["rows"])["f_ns"]}
-    order = workload_table.NAMES.index
-    whole["rows"].sort(key=lambda row: (order(row["workload"]), row["workers"]))
-    whole["peers"] = {name: whole["peers"][name] for name in peer_table.NAMES
-                      if name in whole["peers"]}
-    return whole
-
-
 def judge(options):
     old, new = (read(path) for path in options.compare)
+    if not compare.in_common(old["rows"], new["rows"]):
+        raise Usage(f"{options.compare[0]} and {options.compare[1]} have no row of Treadle's in "
+                    "common")
     lines, regressions = compare.compare(old["rows"], new["rows"], options.noise)
     print("\n".join(lines))
     print(f"{len(regressions)} regressions beyond noise")
     return 1 if regressions else 0
 
 
-def positive(kind):
+def positive(kind, what):
     def parse(text):
-        value = kind(text)
-        if value <= 0:
-            raise ValueError
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"is '{text}'; allowed: {what} above 0")
         return value
-    parse.__name__ = f"positive {kind.__name__}"
     return parse
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message):
+        raise Usage(message.replace("argument ", "", 1).replace(": is '", " is '"))
+
+
 def parse(arguments):
-    options = argparse.ArgumentParser(prog="./do bench --peers", allow_abbrev=False,
-                                      description=__doc__.splitlines()[0])
+    options = Parser(prog="./do bench --peers", allow_abbrev=False,
+                     description=__doc__.splitlines()[0])
     options.add_argument("--build", type=pathlib.Path, help=argparse.SUPPRESS,
                          default=HERE.parent.parent / "build" / "release")
     options.add_argument("--peers", action="store_true", help=argparse.SUPPRESS)
     options.add_argument("--list", action="store_true", help="name peers and workloads, and stop")
     options.add_argument("--only", metavar="WORKLOADS", help="with commas between")
     options.add_argument("--among", metavar="PEERS", help="with commas between")
-    options.add_argument("--rounds", type=positive(int), default=5)
-    options.add_argument("--scale", type=positive(float), default=1.0, help="of all counts")
+    options.add_argument("--rounds", type=positive(int, "a whole number"), default=5)
+    options.add_argument("--scale", type=positive(float, "a number"), default=1.0,
+                         help="of all counts")
     options.add_argument("--json", type=pathlib.Path, metavar="FILE")
     options.add_argument("--report", type=pathlib.Path, metavar="FILE.html")
     options.add_argument("--into", type=pathlib.Path, metavar="DOC.md")
     options.add_argument("--from", type=pathlib.Path, metavar="FILE", action="append",
                          dest="sources", help="measure nothing: show what is in FILE")
     options.add_argument("--compare", type=pathlib.Path, nargs=2, metavar=("OLD", "NEW"))
-    options.add_argument("--noise", type=positive(float), default=0.10,
+    options.add_argument("--noise", type=positive(float, "a number"), default=0.10,
                          help="what counts as the same, at least (0.1: a tenth)")
     return options.parse_args(arguments)
 
@@ -178,21 +153,6 @@ def show_list():
     print()
     for workload in workload_table.WORKLOADS:
         print(f"{workload.name:20} {workload.what}")
-
-
-def write(path, text):
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Usage(f"cannot write {path}: {error.strerror}") from None
-
-
-def check_writable(path):
-    try:
-        with path.open("a", encoding="utf-8"):
-            pass
-    except OSError as error:
-        raise Usage(f"cannot write {path}: {error.strerror}") from None
 
 
 def run(options):

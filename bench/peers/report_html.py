@@ -4,7 +4,7 @@ import html
 import json
 import pathlib
 
-from figures import best_of, cost, groups, measured, number, ties
+from figures import best_of, cost, groups, measured, number, quartiles, seconds, ties
 from peer_table import OURS
 from report_text import heading, machine_line, note, value_text, verdict_text, verdicts
 from workload_table import BY_NAME
@@ -24,7 +24,7 @@ def escaped(text):
 
 def table(rows):
     best = best_of(rows)
-    lines = ["<table><thead><tr><th>peer<th>median<th>spread<th>of the best<th>operations<th>"
+    lines = ["<table><thead><tr><th>peer<th>median<th>spread<th>of the best<th>count<th>"
              "</tr></thead><tbody>"]
     for row in sorted(measured(rows), key=cost):
         times = f"{cost(row) / cost(best):.2f} x"
@@ -34,10 +34,12 @@ def table(rows):
         lines.append(f"<tr{ours}><td>{escaped(row['peer'])}<td>{escaped(value_text(row))}"
                      f"<td>{number(row['spread'])} {escaped(row['unit'])}<td>{times}"
                      f"<td>{row['count']:,}<td>{escaped(note(row))}</tr>")
+    absent = {}  # by reason
     for row in rows:
         if row.get("value") is None:
-            lines.append(f"<tr class=\"none\"><td>{escaped(row['peer'])}<td colspan=5>not run: "
-                         f"{escaped(row['why'])}</tr>")
+            absent.setdefault(row["why"], []).append(row["peer"])
+    lines += [f"<tr class=\"none\"><td colspan=6>not run: {escaped(', '.join(peers))}: "
+              f"{escaped(why)}</tr>" for why, peers in absent.items()]
     return "".join(lines) + "</tbody></table>"
 
 
@@ -50,6 +52,13 @@ def section(index, rows):
     return f"<section><h2>{escaped(heading(rows))}</h2>{chart}{judged}{table(rows)}</section>"
 
 
+def label(row, best):
+    """What stands beside a bar."""
+    text = (seconds(row["value"] * 1e-9) if row["unit"] == "ns"
+            else f"{number(row['value'])} {row['unit']}")
+    return text + (", tie" if row is not best and ties(row, best) else "")
+
+
 def plots(grouped):
     """What the script draws."""
     found = []
@@ -58,10 +67,12 @@ def plots(grouped):
         if not done:
             continue
         values = [row["value"] for row in done]
+        better = "more" if done[0]["more_is_better"] else "less"
         found.append({
-            "id": f"plot{index}", "unit": done[0]["unit"],
+            "id": f"plot{index}", "title": f"{done[0]['unit']}, {better} is better",
             "logarithmic": max(values) > 20 * min(values) > 0,
             "rows": [{"peer": row["peer"], "value": row["value"], "text": value_text(row),
+                      "label": label(row, done[0]), "quartiles": quartiles(row["samples"]),
                       "ours": row["peer"] in OURS} for row in done]})
     return found
 
@@ -73,7 +84,7 @@ def page(result):
                if rows[0]["workload"] in BY_NAME]
     peers = "".join(
         f"<tr><td>{escaped(name)}<td>{escaped(about['kind'])}<td>"
-        + (f"left out: {escaped(about['why'])}" if "why" in about else
+        + (f"-<td>left out: {escaped(about['why'])}" if "why" in about else
            f"{escaped(about['version'])}<td>{escaped(about['settings'])}") + "</tr>"
         for name, about in result["peers"].items())
     # "</" would end the script element that the data stands in.

@@ -1,5 +1,6 @@
 """The rows as text: a block for each workload on the screen, and the tables of a document."""
 
+import rounds
 from figures import best_of, cost, groups, measured, number, seconds, ties, verdict
 from peer_table import OURS
 from workload_table import BY_NAME
@@ -24,6 +25,9 @@ def note(row):
     if "late_median_s" in row:
         words.append(f"late {seconds(row['late_median_s'])}, at most "
                      f"{seconds(row['late_worst_s'])}")
+    if "beyond_median_s" in row:
+        words.append(f"{seconds(row['beyond_median_s'])} beyond the longest timer, p99 "
+                     f"{seconds(row['beyond_p99_s'])}")
     if "make_ns" in row:
         words.append(f"made in {number(row['make_ns'])} ns")
     return "; ".join(words)
@@ -79,11 +83,21 @@ def rounds_text(method):
     return str(least) if least == most else f"{least} to {most}"
 
 
+def run_text(method):
+    """What makes figures mean less."""
+    text = ""
+    if method.get("scale", 1.0) != 1.0:
+        text += f" Scale: {method['scale']:g} of all counts, which is for trying only."
+    if method.get("load_before", 0) > rounds.QUIET:
+        text += f" Load average before: {method['load_before']:.1f}; the machine was busy."
+    return text
+
+
 def machine_line(result):
     at = result["machine"]
     return (f"Machine: {at['cpu']}, {at['cpus']} CPUs, Linux {at['kernel']}, {at['libc']}.\n"
             f"f = {at['f_ns'][0]:.2f} to {at['f_ns'][1]:.2f} ns. Date: {result['date']}. "
-            f"Rounds: {rounds_text(result['method'])}.")
+            f"Rounds: {rounds_text(result['method'])}.{run_text(result['method'])}")
 
 
 def peer_lines(result):

@@ -6,6 +6,7 @@ all peers of a workload, and starts with another one each time; f is measured at
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from peer_table import with_workers
 
 TAKES_AT_MOST_S = 120  # a process
 F_TURNS = 1_000_000
+QUIET = 0.5  # guess: half a CPU busy for a minute is not quiet
 # Settings of the caller's that would change what is measured.
 FOREIGN = ("TREADLE_", "LD_", "GO", "JAVA_", "JDK_", "TOKIO_", "TBB_", "MALLOC_", "GLIBC_")
 
@@ -38,6 +40,10 @@ def ask(command, workload, workers, repetitions, count, more):
                               preexec_fn=lambda: os.sched_setaffinity(0, cpus))
     except subprocess.TimeoutExpired:
         raise Failed(f"takes longer than {TAKES_AT_MOST_S} s") from None
+    if done.returncode == -signal.SIGKILL:
+        raise Failed("was killed, as the kernel does when there is no memory left")
+    if done.returncode < 0:
+        raise Failed(f"ends by {signal.Signals(-done.returncode).name}")
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
         raise Failed(said[-1] if said else f"exit status {done.returncode}")
@@ -45,6 +51,14 @@ def ask(command, workload, workers, repetitions, count, more):
     if len(found) != repetitions:
         raise Failed(f"gives {len(found)} repetitions instead of {repetitions}")
     return found
+
+
+def available_gigabytes():
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        for line in lines:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024 / 1e9
+    return 0
 
 
 class Rounds:
@@ -81,6 +95,10 @@ class Rounds:
         """The rows of one workload with that many workers."""
         found = {peer.name: [] for peer in peers}
         why = {peer.name: peer.why_not(workload.name, workers) for peer in peers}
+        for peer, needed in workload.gigabytes.items():
+            there = available_gigabytes()
+            if peer in why and not why[peer] and needed * min(1.0, self.scale) > there:
+                why[peer] = f"needs {needed:g} GB of memory; {there:.0f} GB are available"
         counts = {peer.name: workload.count_of(peer.name, self.scale) for peer in peers}
         if len(os.sched_getaffinity(0)) < workers:
             why = dict.fromkeys(why, f"fewer than {workers} CPUs are allowed")
@@ -105,8 +123,10 @@ class Rounds:
         return row_of(workload, workers, peer.name, counts[peer.name], found[peer.name])
 
 
-def warn_if_busy():
+def load_before():
+    """The load average, with a warning where it is high."""
     load = os.getloadavg()[0]
-    if load > 0.5:  # guess: half a CPU busy for a minute is not quiet
+    if load > QUIET:
         print(f"warning: the load average is {load:.1f}; figures of a busy machine mislead",
               file=sys.stderr)
+    return load

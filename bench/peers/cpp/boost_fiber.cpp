@@ -1,5 +1,7 @@
 // The peer "boost.fiber": round robin and pooled_fixedsize_stack with one worker; with two work
-// stealing, and fixedsize_stack, for the pool may not be used by two kernel threads at once.
+// stealing, and fixedsize_stack, for the pool may not be used by two kernel threads at once. Fibers
+// that only park have fixedsize_stack, too: the pool writes into each stack's first page, which is
+// one more to pay for.
 //
 // The rest is bench/peer_boost_fiber.hpp: it has no semaphore, so that one is made of its mutex and
 // its condition variable; fork-join uses launch::dispatch, which runs the child at once.
@@ -15,6 +17,8 @@ namespace {
 /// What both have beyond peer_boost_fiber. Start is how a fiber is made there.
 template <class Start>
 struct fibers : peer_boost_fiber {
+  static constexpr auto read_at = &pread;  // it has no I/O of its own
+
   template <class F>
   static thread spawn(F&& f) {
     return Start::start(boost::fibers::launch::post, std::forward<F>(f));
@@ -26,14 +30,11 @@ struct fibers : peer_boost_fiber {
 
   class baton {
    public:
-    void wait(int who) {
-      std::unique_lock<mutex> held(lock_);
-      while (turn_ != who) changed_.wait(held);
-    }
-    void pass(int to) {
+    void pass(int who) {
       {
-        const std::lock_guard<mutex> held(lock_);
-        turn_ = to;
+        std::unique_lock<mutex> held(lock_);
+        while (turn_ != who) changed_.wait(held);
+        turn_ = 1 - who;
       }
       changed_.notify_one();
     }
@@ -79,7 +80,7 @@ struct pooled_fibers : fibers<from_pool> {
 };
 
 void measure(const order& asked) {
-  if (asked.workers == 1) {
+  if (asked.workers == 1 && !asked.workload.starts_with("parked_")) {
     measure_threads<pooled_fibers>(asked);
   } else {
     measure_threads<fibers<peer_boost_fiber>>(asked);

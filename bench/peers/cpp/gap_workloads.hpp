@@ -6,63 +6,21 @@
 // asks what happens to who does not.
 #pragma once
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <ctime>
 #include <functional>
+#include <memory>
 #include <string>
-#include <system_error>
 
 #include "../../measure.hpp"
 #include "program.hpp"
+#include "scratch_file.hpp"
 
 namespace treadle::bench {
-
-/// A file without a name in the folder one stands in.
-class scratch_file {
- public:
-  scratch_file() : descriptor_(open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)) {
-    if (descriptor_ < 0) fail("open with O_TMPFILE");
-  }
-  scratch_file(const scratch_file&) = delete;
-  scratch_file& operator=(const scratch_file&) = delete;
-  ~scratch_file() { close(descriptor_); }
-
-  void write_at(long offset) const {
-    static const std::array<char, 65536> bytes{};
-    if (pwrite(descriptor_, bytes.data(), bytes.size(), offset) != static_cast<long>(bytes.size()))
-      fail("pwrite");
-  }
-  void sync() const {
-    if (fsync(descriptor_) != 0) fail("fsync");
-  }
-  /// Reads one byte of each page, none of which is in memory.
-  void touch_cold_pages(std::size_t bytes) const {
-    sync();
-    posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED);
-    void* const mapped = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, descriptor_, 0);
-    if (mapped == MAP_FAILED) fail("mmap");
-    madvise(mapped, bytes, MADV_RANDOM);
-    const volatile char* const pages = static_cast<const char*>(mapped);
-    int sum = 0;
-    for (std::size_t at = 0; at < bytes; at += 4096) sum += pages[at];
-    static_cast<void>(sum);
-    munmap(mapped, bytes);
-  }
-
- private:
-  [[noreturn]] static void fail(const char* call) {
-    throw std::system_error(errno, std::generic_category(), call);
-  }
-  int descriptor_;
-};
 
 inline void block_for(long milliseconds) {
   const timespec span = {milliseconds / 1000, milliseconds % 1000 * 1'000'000};
@@ -80,15 +38,17 @@ inline std::function<void()> find_disturbance(const order& asked) {
   if (asked.workload == "gap_block") return [more] { block_for(more); };
   if (asked.workload == "gap_hog") return [more] { compute_for(more); };
   const auto file = std::make_shared<scratch_file>();
-  constexpr long chunk = 65536;
+  static constexpr std::array<std::byte, 65536> chunk{};
   if (asked.workload == "gap_fsync") {
     return [file] {
-      file->write_at(0);
+      file->write_at(0, chunk);
       file->sync();
     };
   }
   if (asked.workload != "gap_fault") throw no_such_workload{};
-  for (long offset = 0; offset < more; offset += chunk) file->write_at(offset);
+  for (long offset = 0; offset < more; offset += static_cast<long>(chunk.size())) {
+    file->write_at(offset, chunk);
+  }
   return [file, more] { file->touch_cold_pages(static_cast<std::size_t>(more)); };
 }
 

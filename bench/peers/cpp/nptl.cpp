@@ -10,16 +10,14 @@ namespace treadle::bench {
 namespace {
 
 struct kernel_threads : peer_nptl {
+  static constexpr auto read_at = &pread;
+
   class baton {
    public:
-    void wait(int who) {
+    void pass(int who) {
       pthread_mutex_lock(&lock_);
       while (turn_ != who) pthread_cond_wait(&changed_, &lock_);
-      pthread_mutex_unlock(&lock_);
-    }
-    void pass(int to) {
-      pthread_mutex_lock(&lock_);
-      turn_ = to;
+      turn_ = 1 - who;
       pthread_mutex_unlock(&lock_);
       pthread_cond_signal(&changed_);
     }

@@ -30,6 +30,8 @@ void print(const repetition& one) {
   extra("longest_wait_s", one.longest_wait);
   extra("late_median_s", one.median_late);
   extra("late_worst_s", one.worst_late);
+  extra("beyond_median_s", one.beyond_median);
+  extra("beyond_p99_s", one.beyond_p99);
   std::printf("}\n");
 }
 
@@ -73,7 +75,8 @@ void report(const order& asked, const std::function<repetition()>& once, bool co
 int run_program(int argc, char** argv, std::string_view version,
                 void (*measure)(const order& asked)) {
   if (argc == 2 && std::string_view(argv[1]) == "--version") {
-    std::printf("%.*s\n", static_cast<int>(version.size()), version.data());
+    std::printf("%.*s; " TREADLE_BENCH_COMPILER "\n", static_cast<int>(version.size()),
+                version.data());
     return 0;
   }
   if (argc != 5 && argc != 6) {

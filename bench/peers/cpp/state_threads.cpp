@@ -48,9 +48,16 @@ struct state_threads {
   }
   static void join(thread handle) { st_thread_join(handle, nullptr); }
   static void yield() { st_sleep(0); }
-  static void sleep(std::chrono::milliseconds span) {
-    st_usleep(static_cast<st_utime_t>(std::chrono::microseconds(span).count()));
+  static void sleep(std::chrono::microseconds span) {
+    // It counts from when its scheduler last looked at the clock, and so may wake early.
+    using clock = std::chrono::steady_clock;
+    const clock::time_point end = clock::now() + span;
+    for (auto left = clock::duration(span); left.count() > 0; left = end - clock::now()) {
+      const auto rounded_up = std::chrono::ceil<std::chrono::microseconds>(left);
+      st_usleep(static_cast<st_utime_t>(rounded_up.count()));
+    }
   }
+  static constexpr auto read_at = &pread;
 
   struct mutex {
     st_mutex_t native = st_mutex_new();
@@ -76,11 +83,9 @@ struct state_threads {
 
   class baton {
    public:
-    void wait(int who) {
+    void pass(int who) {
       while (turn_ != who) st_cond_wait(changed_);
-    }
-    void pass(int to) {
-      turn_ = to;
+      turn_ = 1 - who;
       st_cond_signal(changed_);
     }
 

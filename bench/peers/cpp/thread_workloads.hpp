@@ -3,8 +3,10 @@
 // What bench/workloads.hpp has is taken from there, over the same adapters as `./do bench`; here is
 // what only this comparison has. Beyond bench/workloads.hpp a peer gives:
 //
-//   baton          wait(who) until it is one's turn, pass(to): a condition variable in its idiom
+//   baton          pass(who) waits until it is who's turn and makes it the other's: a condition
+//                  variable in the peer's idiom
 //   scope          for up to 16 children
+//   read_at        pread(), or what the peer has in its place
 //   has_mutex, has_channels...   told by whether the type is there
 #pragma once
 
@@ -14,6 +16,7 @@
 #include "../../workloads.hpp"
 #include "gap_workloads.hpp"
 #include "kernels.hpp"
+#include "mixed_threads.hpp"
 #include "program.hpp"
 
 namespace treadle::bench {
@@ -24,10 +27,7 @@ repetition hand_over_by_condition(long rounds) {
   typename P::baton baton;
   const stopwatch watch;
   const auto body = [&baton, rounds](int who) {
-    for (long round = 0; round < rounds; ++round) {
-      baton.wait(who);
-      baton.pass(1 - who);
-    }
+    for (long round = 0; round < rounds; ++round) baton.pass(who);
   };
   auto first = P::spawn([&body] { body(0); });
   auto second = P::spawn([&body] { body(1); });
@@ -121,6 +121,7 @@ std::function<repetition()> find_optional(const order& asked) {
       const auto turns = turns_lasting(static_cast<double>(asked.more));
       return [=] { return lock_by_64<P>(count, asked.more == 0 ? 0 : turns); };
     }
+    if (name == "mixed") return [=] { return mixed_by_threads<P>(count).run(); };
   }
   throw no_such_workload{};
 }

@@ -10,6 +10,7 @@
 #include "echo_listener.hpp"
 #include "gap_workloads.hpp"
 #include "kernels.hpp"
+#include "mixed_tasks.hpp"
 #include "program.hpp"
 
 namespace treadle::bench {
@@ -359,6 +360,7 @@ std::function<repetition()> find(const order& asked) {
   if (name == "skynet") return [=] { return skynet_tree(n); };
   if (name == "queens") return [=] { return place_queens(n); };
   if (name == "matrix") return [=] { return multiply_matrices(n); };
+  if (name == "mixed") return [=] { return mixed_by_tasks(n).run(); };
   if (name == "sleepers") return [=] { return sleep_in_a_crowd(n); };
   if (name.starts_with("parked_")) return [=] { return park_many(n); };
   if (name.starts_with("mutex_64_")) {

@@ -1,4 +1,5 @@
-// The peer "treadle": threads, m:n. Its public API and nothing else.
+// The peer "treadle": threads, m:n; with --m:1 as the first argument the peer "treadle-m1". The
+// public API and nothing else.
 #include "../../peer_raw.hpp"
 #include "../../peer_treadle.hpp"
 #include "echo_listener.hpp"
@@ -6,21 +7,26 @@
 
 #include <array>
 #include <span>
+#include <string_view>
 
 namespace treadle::bench {
 namespace {
 
-struct threads : peer_treadle<model::many_to_many> {
+template <model Model>
+struct threads : peer_treadle<Model> {
+  using mutex = typename peer_treadle<Model>::mutex;
+
+  static ssize_t read_at(int file, void* to, std::size_t bytes, off_t offset) {
+    return io::pread(file, to, bytes, offset);
+  }
+
   class baton {
    public:
-    void wait(int who) {
-      treadle::unique_lock<mutex> held(lock_);
-      while (turn_ != who) changed_.wait(held);
-    }
-    void pass(int to) {
+    void pass(int who) {
       {
-        const treadle::lock_guard<mutex> held(lock_);
-        turn_ = to;
+        treadle::unique_lock<mutex> held(lock_);
+        while (turn_ != who) changed_.wait(held);
+        turn_ = 1 - who;
       }
       changed_.notify_one();
     }
@@ -52,18 +58,24 @@ void serve_echo() {
   }
 }
 
+template <model Model>
 void measure(const order& asked) {
-  if (asked.workload == "echo") threads::enter(asked.workers, 0, serve_echo);
+  using peer = threads<Model>;
+  if (asked.workload == "echo") peer::enter(asked.workers, 0, serve_echo);
   if (asked.workload == "switch") {
     report(asked, [&] { return switch_by_treadle(asked.count); });
   }
-  measure_threads<threads>(asked);
+  measure_threads<peer>(asked);
 }
 
 }  // namespace
 }  // namespace treadle::bench
 
 int main(int argc, char** argv) {
-  return treadle::bench::run_program(argc, argv, "Treadle " TREADLE_VERSION,
-                                     treadle::bench::measure);
+  using namespace treadle::bench;
+  constexpr auto many_to_one = treadle::model::many_to_one;
+  constexpr auto many_to_many = treadle::model::many_to_many;
+  const bool m_to_1 = argc > 1 && std::string_view(argv[1]) == "--m:1";
+  if (!m_to_1) return run_program(argc, argv, "Treadle " TREADLE_VERSION, measure<many_to_many>);
+  return run_program(argc - 1, argv + 1, "Treadle " TREADLE_VERSION, measure<many_to_one>);
 }

@@ -21,14 +21,16 @@ const (
 
 // repetition has the fields of repetition in bench/measure.hpp.
 type repetition struct {
-	Operations  float64 `json:"operations"`
-	WallS       float64 `json:"wall_s"`
-	CPUS        float64 `json:"cpu_s"`
-	Bytes       float64 `json:"bytes,omitempty"`
-	SerialS     float64 `json:"serial_s,omitempty"`
-	LongestWait float64 `json:"longest_wait_s,omitempty"`
-	LateMedian  float64 `json:"late_median_s,omitempty"`
-	LateWorst   float64 `json:"late_worst_s,omitempty"`
+	Operations   float64 `json:"operations"`
+	WallS        float64 `json:"wall_s"`
+	CPUS         float64 `json:"cpu_s"`
+	Bytes        float64 `json:"bytes,omitempty"`
+	SerialS      float64 `json:"serial_s,omitempty"`
+	LongestWait  float64 `json:"longest_wait_s,omitempty"`
+	LateMedian   float64 `json:"late_median_s,omitempty"`
+	LateWorst    float64 `json:"late_worst_s,omitempty"`
+	BeyondMedian float64 `json:"beyond_median_s,omitempty"`
+	BeyondP99    float64 `json:"beyond_p99_s,omitempty"`
 }
 
 func end(status int, what string) {
@@ -68,6 +70,8 @@ func find(name string, count, more int) func() repetition {
 		return func() repetition { return placeQueens(count) }
 	case "matrix":
 		return func() repetition { return multiplyMatrices(count) }
+	case "mixed":
+		return func() repetition { return mixed(count) }
 	case "sleepers":
 		return func() repetition { return sleepInACrowd(count) }
 	}

@@ -1,13 +1,14 @@
 import java.util.Arrays;
+import java.util.function.IntUnaryOperator;
 
 /** The algorithms and sizes of bench/peers/cpp/kernels.hpp. */
 final class Kernels {
-  private static final int QUEENS_FORKED_ROWS = 4;
-  private static final int MULTIPLY_LEAF = 32;
+  static final int QUEENS_FORKED_ROWS = 4;
+  static final int MULTIPLY_LEAF = 32;
 
   private Kernels() {}
 
-  private static int countQueensAlone(int size, int row, int columns, int left, int right) {
+  static int countQueensAlone(int size, int row, int columns, int left, int right) {
     if (row == size) return 1;
     int ways = 0;
     for (int column = 0; column < size; ++column) {
@@ -38,18 +39,26 @@ final class Kernels {
     return sum;
   }
 
+  interface Product {
+    void add(Square c, Square a, Square b);
+  }
+
   static Repetition placeQueens(int size) {
+    return placeQueens(size, n -> countQueens(n, 0, 0, 0, 0));
+  }
+
+  static Repetition placeQueens(int size, IntUnaryOperator inParallel) {
     Measure alone = Measure.start();
     int expected = countQueensAlone(size, 0, 0, 0, 0);
     Repetition serial = alone.stop(1);
     Measure watch = Measure.start();
-    int found = countQueens(size, 0, 0, 0, 0);
+    int found = inParallel.applyAsInt(size);
     Repetition result = watch.stop(1);
     if (found != expected) throw new IllegalStateException("the queens were counted wrong");
     return result.with("serial_s", serial.cpuSeconds);
   }
 
-  private static final class Square {
+  static final class Square {
     final double[] cells;
     final int from;
     final int size;
@@ -68,7 +77,7 @@ final class Kernels {
     }
   }
 
-  private static void multiplyAlone(Square c, Square a, Square b) {
+  static void multiplyAlone(Square c, Square a, Square b) {
     for (int i = 0; i < c.size; ++i) {
       int to = c.from + i * c.stride;
       for (int k = 0; k < c.size; ++k) {
@@ -112,6 +121,10 @@ final class Kernels {
   }
 
   static Repetition multiplyMatrices(int size) {
+    return multiplyMatrices(size, Kernels::multiply);
+  }
+
+  static Repetition multiplyMatrices(int size, Product inParallel) {
     if (size < MULTIPLY_LEAF || (size & (size - 1)) != 0) {
       throw new IllegalArgumentException("matrix needs a power of two from 32");
     }
@@ -129,7 +142,7 @@ final class Kernels {
     Repetition serial = alone.stop(1);
     double[] c = new double[size * size];
     Measure watch = Measure.start();
-    multiply(new Square(c, 0, size, size), left, right);
+    inParallel.add(new Square(c, 0, size, size), left, right);
     Repetition result = watch.stop(1);
     if (!Arrays.equals(c, expected)) throw new IllegalStateException("the product is wrong");
     return result.with("serial_s", serial.cpuSeconds);

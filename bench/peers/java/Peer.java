@@ -1,17 +1,20 @@
+import java.util.Arrays;
 import java.util.concurrent.ThreadFactory;
 import java.util.function.Supplier;
 
 /**
  * The peer "java": virtual threads, with what java.util.concurrent offers for each workload. The
  * arguments and the output are those of bench/peers/cpp/program.hpp; how many workers there are is
- * said by -Djdk.virtualThreadScheduler.parallelism.
+ * said by -Djdk.virtualThreadScheduler.parallelism. With --fork-join before the arguments it is the
+ * peer "java-forkjoin", and -Djava.util.concurrent.ForkJoinPool.common.parallelism says it.
  */
 final class Peer {
   private static final int STATUS_WRONG = 1;
   private static final int STATUS_USAGE = 2;
   private static final int STATUS_NO_SUCH_WORKLOAD = 3;
-  // The compiler of the virtual machine needs more than one to see what is hot.
-  private static final int WARM_UPS = 3;
+  // The compiler of the virtual machine needs more than one to see what is hot, and time of its own.
+  private static final int WARM_UPS_LEAST = 3;
+  private static final long WARM_UP_NANOSECONDS = 1_000_000_000;
 
   /** Thread.ofVirtual().factory(), by name: so a compiler from 17 on is enough to build this. */
   static final ThreadFactory VIRTUAL = virtualThreads();
@@ -70,19 +73,30 @@ final class Peer {
       case "skynet": return () -> Trees.skynetTree(count);
       case "queens": return () -> Kernels.placeQueens(count);
       case "matrix": return () -> Kernels.multiplyMatrices(count);
+      case "mixed": return () -> Mixed.run(count);
       case "sleepers": return () -> Crowds.sleep(count);
       default: throw end(STATUS_NO_SUCH_WORKLOAD, "has no workload " + name);
     }
   }
 
+  private static void warmUp(Supplier<Repetition> once) {
+    long begin = System.nanoTime();
+    for (int done = 0;
+        done < WARM_UPS_LEAST || System.nanoTime() - begin < WARM_UP_NANOSECONDS; ++done) {
+      once.get();
+    }
+  }
+
   /** As a virtual thread, so that no kernel thread of its own takes part. */
-  private static void measure(String[] words) {
+  private static void measure(String[] words, boolean forkJoin) {
     try {
       int more = words.length == 5 ? number("MORE", words[4], 0) : 0;
       int repetitions = number("REPETITIONS", words[2], 1);
-      Supplier<Repetition> once = find(words[0], number("COUNT", words[3], 1), more);
-      boolean cold = words[0].startsWith("parked_");
-      for (int done = 0; !cold && done < WARM_UPS; ++done) once.get();
+      int count = number("COUNT", words[3], 1);
+      Supplier<Repetition> once =
+          forkJoin ? ForkJoin.find(words[0], count) : find(words[0], count, more);
+      if (once == null) throw end(STATUS_NO_SUCH_WORKLOAD, "has no workload " + words[0]);
+      if (!words[0].startsWith("parked_")) warmUp(once);
       for (int done = 0; done < repetitions; ++done) System.out.println(once.get().json());
       System.out.flush();
       Runtime.getRuntime().halt(0);
@@ -91,7 +105,9 @@ final class Peer {
     }
   }
 
-  public static void main(String[] words) throws InterruptedException {
+  public static void main(String[] given) throws InterruptedException {
+    boolean forkJoin = given.length > 0 && given[0].equals("--fork-join");
+    String[] words = forkJoin ? Arrays.copyOfRange(given, 1, given.length) : given;
     if (words.length == 1 && words[0].equals("--version")) {
       System.out.println("Java " + System.getProperty("java.vm.version"));
       return;
@@ -102,6 +118,7 @@ final class Peer {
     if (words[0].equals("echo")) {
       spawn(Echo::serve).join();
     }
-    spawn(() -> measure(words)).join();
+    if (forkJoin) ForkJoin.run(() -> measure(words, true));
+    spawn(() -> measure(words, false)).join();
   }
 }

@@ -1,3 +1,5 @@
+import java.util.function.IntToLongFunction;
+
 /** Fork-join by threads: a child is started and joined. */
 final class Trees {
   private Trees() {}
@@ -11,8 +13,12 @@ final class Trees {
     return one[0] + two;
   }
 
-  /** fib(n) forks fib(n + 1) - 1 times. */
   static Repetition fibonacciTree(int n) {
+    return fibonacciTree(n, Trees::fib);
+  }
+
+  /** fib(n) forks fib(n + 1) - 1 times. */
+  static Repetition fibonacciTree(int n, IntToLongFunction tree) {
     long forks = 1;
     for (long before = 0, step = 0; step < n; ++step) {
       long next = forks + before;
@@ -20,7 +26,7 @@ final class Trees {
       forks = next;
     }
     Measure watch = Measure.start();
-    long value = fib(n);
+    long value = tree.applyAsLong(n);
     Repetition result = watch.stop(forks - 1);
     if (value < n - 1) throw new IllegalStateException("fib gave a wrong number");
     return result;
@@ -44,10 +50,14 @@ final class Trees {
   }
 
   static Repetition skynetTree(int leaves) {
+    return skynetTree(leaves, all -> skynet(0, all));
+  }
+
+  static Repetition skynetTree(int leaves, IntToLongFunction tree) {
     long spawned = 0;
     for (int row = leaves; row > 1; row /= 10) spawned += row;
     Measure watch = Measure.start();
-    long value = skynet(0, leaves);
+    long value = tree.applyAsLong(leaves);
     Repetition result = watch.stop(spawned);
     if (value != (long) leaves * (leaves - 1) / 2) {
       throw new IllegalStateException("skynet gave a wrong sum");

@@ -93,6 +93,8 @@ final class Waits {
     return result;
   }
 
+  private static long spent; // not volatile: a barrier would be part of the work inside
+
   private static Repetition lockBy64In(int each, long turns, double[] longest) {
     final int threads = 64;
     ReentrantLock lock = new ReentrantLock();
@@ -109,7 +111,7 @@ final class Waits {
               longest[0] = Math.max(longest[0], (System.nanoTime() - before) * 1e-9);
             }
             ++counted[0];
-            if (turns != 0) Measure.sink = Measure.spend(turns);
+            if (turns != 0) spent = Measure.spend(turns);
           } finally {
             lock.unlock();
           }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const CHUNK: usize = 65536;
 
-fn scratch_file(bytes: usize) -> File {
+pub fn scratch_file(bytes: usize) -> File {
     let mut options = File::options();
     options.read(true).write(true).custom_flags(libc::O_TMPFILE);
     let file = options.open(".").expect("open with O_TMPFILE");

@@ -8,6 +8,7 @@ mod echo;
 mod gap;
 mod kernels;
 mod measure;
+mod mixed;
 mod threads;
 mod trees;
 
@@ -60,6 +61,7 @@ async fn once(order: &Order, turns: u64) -> Repetition {
         "skynet" => trees::skynet_tree(count).await,
         "queens" => kernels::place_queens(count).await,
         "matrix" => kernels::multiply_matrices(count).await,
+        "mixed" => mixed::mixed(count).await,
         "sleepers" => crowds::sleep_in_a_crowd(count).await,
         name if name.starts_with("parked_") => crowds::park_many(count).await,
         name if name.starts_with("gap_") => gap::longest_gap(name, count, order.more).await,
