@@ -32,7 +32,7 @@ treadle_bench_peer(boost.fiber peers/cpp/boost_fiber.cpp LINK Boost::fiber)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   treadle_bench_peer(asio peers/cpp/asio.cpp LINK Boost::headers)
 endif()
-treadle_bench_peer(load peers/cpp/echo_load.cpp)
+treadle_bench_peer(load peers/cpp/load.cpp)
 
 find_package(TBB QUIET)
 if(TBB_FOUND)

@@ -41,6 +41,7 @@ class Peer:
     only: frozenset = None  # the workloads that it has; None: all but `lacks`
     lacks: frozenset = SWITCH
     workers_most: int = 2
+    warm_ups: int = 1  # of a server; other programs see to their own
 
     def why_not(self, workload, workers):
         """None, or why there is no row."""
@@ -153,7 +154,7 @@ PEERS = [
     Peer("go", "stackful", "GOMAXPROCS = workers, GC as it comes", "golang-go",
          make_go),
     Peer("java", "stackful", "virtual threads, parallelism = workers, three warm-ups; the rest as "
-         "it comes", "OpenJDK", make_java, lacks=SWITCH | NO_IN_JAVA),
+         "it comes", "OpenJDK", make_java, lacks=SWITCH | NO_IN_JAVA, warm_ups=3),
     Peer("tokio", "stackless", "multi_thread; release, lto, one codegen unit, panic = abort",
          "crates.io", make_tokio()),
     Peer("tokio-current", "stackless", "current_thread; else as tokio", "crates.io",

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-import echo
+import network
 from figures import row_of
 from peer_table import with_workers
 
@@ -50,7 +50,7 @@ def ask(command, workload, workers, repetitions, count, more):
 class Rounds:
     def __init__(self, commands, load, rounds, scale):
         self.commands = commands  # by peer
-        self.load = load  # of the echo servers
+        self.load = load  # of the servers
         self.rounds = rounds
         self.scale = scale
 
@@ -66,15 +66,15 @@ class Rounds:
     def ask(self, workload, workers, peer):
         """The repetitions of one peer, now."""
         command = self.commands[peer.name]
-        if not workload.name.startswith("echo_"):
+        if not workload.has_network:
             return ask(command, workload.name, workers, workload.repetitions,
                        workload.count_of(peer.name, self.scale), workload.more)
         if len(os.sched_getaffinity(0)) < 2:
             raise Failed("the server and the load need a CPU each")
         try:
-            return [echo.measure(with_workers(command, workers), [self.load], workload.more,
-                                 workload.count, self.scale, clean_environment())]
-        except echo.Refused as reason:
+            return [network.measure(with_workers(command, workers), [self.load], workload,
+                                    self.scale, clean_environment(), peer.warm_ups)]
+        except network.Refused as reason:
             raise Failed(str(reason)) from None
 
     def group(self, workload, workers, peers):

@@ -42,6 +42,10 @@ class Workload:
         return self.value[0]
 
     @property
+    def has_network(self):
+        return self.name.startswith(("echo_", "http_"))
+
+    @property
     def more_is_better(self):
         return self.value[1]
 

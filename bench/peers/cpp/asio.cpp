@@ -8,7 +8,7 @@
 
 #include <array>
 
-#include "echo_listener.hpp"
+#include "listener.hpp"
 #include "program.hpp"
 
 namespace treadle::bench {

@@ -3,7 +3,7 @@
 
 #include <gnu/libc-version.h>
 
-#include "echo_listener.hpp"
+#include "listener.hpp"
 #include "thread_workloads.hpp"
 
 namespace treadle::bench {

@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-#include "echo_listener.hpp"
+#include "listener.hpp"
 #include "thread_workloads.hpp"
 
 namespace treadle::bench {

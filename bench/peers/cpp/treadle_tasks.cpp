@@ -7,9 +7,9 @@
 #include <stdexcept>
 #include <vector>
 
-#include "echo_listener.hpp"
 #include "gap_workloads.hpp"
 #include "kernels.hpp"
+#include "listener.hpp"
 #include "program.hpp"
 
 namespace treadle::bench {

@@ -1,7 +1,7 @@
 // The peer "treadle": threads, m:n. Its public API and nothing else.
 #include "../../peer_raw.hpp"
 #include "../../peer_treadle.hpp"
-#include "echo_listener.hpp"
+#include "listener.hpp"
 #include "thread_workloads.hpp"
 
 #include <array>
