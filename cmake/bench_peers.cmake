@@ -22,8 +22,8 @@ endfunction()
 
 treadle_bench_peer(treadle peers/cpp/treadle_threads.cpp peer_raw.cpp
   LINK treadle_static Boost::context)
-treadle_bench_peer(treadle-tasks peers/cpp/treadle_tasks.cpp LINK treadle_static)
-treadle_bench_peer(nptl peers/cpp/nptl.cpp)
+treadle_bench_peer(treadle-tasks peers/cpp/treadle_tasks.cpp LINK treadle_static Boost::headers)
+treadle_bench_peer(nptl peers/cpp/nptl.cpp LINK Boost::headers)
 treadle_bench_peer(boost.context peers/cpp/boost_context.cpp peer_raw.cpp
   LINK treadle_static Boost::context)
 treadle_bench_peer(boost.fiber peers/cpp/boost_fiber.cpp LINK Boost::fiber)
@@ -32,6 +32,7 @@ treadle_bench_peer(boost.fiber peers/cpp/boost_fiber.cpp LINK Boost::fiber)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   treadle_bench_peer(asio peers/cpp/asio.cpp LINK Boost::headers)
 endif()
+treadle_bench_peer(asio-callbacks peers/cpp/asio_callbacks.cpp LINK Boost::headers)
 treadle_bench_peer(load peers/cpp/load.cpp)
 
 find_package(TBB QUIET)
@@ -43,5 +44,6 @@ find_path(TREADLE_ST_INCLUDE st.h)
 find_library(TREADLE_ST_LIBRARY st)
 mark_as_advanced(TREADLE_ST_INCLUDE TREADLE_ST_LIBRARY)
 if(TREADLE_ST_INCLUDE AND TREADLE_ST_LIBRARY)
-  treadle_bench_peer(state-threads peers/cpp/state_threads.cpp LINK ${TREADLE_ST_LIBRARY})
+  treadle_bench_peer(state-threads peers/cpp/state_threads.cpp
+    LINK ${TREADLE_ST_LIBRARY} Boost::headers)
 endif()

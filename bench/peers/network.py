@@ -57,14 +57,14 @@ def stop(process):
 
 
 def family(leader):
-    """The processes of a session. Source: proc(5), the fields of stat behind the name."""
+    """The living processes of a session. Source: proc(5), the fields of stat behind the name."""
     found = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(fields[3]) == leader:
+        if int(fields[3]) == leader and fields[0] != "Z":
             found.append(int(folder.name))
     return found
 
@@ -76,7 +76,7 @@ def cpu_seconds(processes):
 
 
 def measure(server, load, workload, scale, environment, warm_ups):
-    """`server` and `load` are commands, `workload` of workload_table.py. One repetition."""
+    """`server` and `load` are commands, `workload` is of workload_table.py. One repetition."""
     protocol = workload.name.partition("_")[0]
     connections, rate = workload.more, workload.count
     check_descriptors(connections)

@@ -73,7 +73,8 @@ class Rounds:
             raise Failed("the server and the load need a CPU each")
         try:
             return [network.measure(with_workers(command, workers), [self.load], workload,
-                                    self.scale, clean_environment(), peer.warm_ups)]
+                                    self.scale, clean_environment(),
+                                    workload.warm_ups.get(peer.name, 1))]
         except network.Refused as reason:
             raise Failed(str(reason)) from None
 

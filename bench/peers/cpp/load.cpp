@@ -84,7 +84,8 @@ int run(char** words) {
   }
   allow_many_descriptors();
   if (std::string_view(words[1]) == "echo") return run<echo_protocol>(asked);
-  throw std::runtime_error(std::string("PROTOCOL is '") + words[1] + "'; allowed: echo");
+  if (std::string_view(words[1]) == "http") return run<http_protocol>(asked);
+  throw std::runtime_error(std::string("PROTOCOL is '") + words[1] + "'; allowed: echo, http");
 }
 
 }  // namespace
