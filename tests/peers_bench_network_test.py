@@ -88,7 +88,7 @@ class Nginx(unittest.TestCase):
         if shutil.which("nginx", path="/usr/sbin"):
             self.assertRegex(done.stdout, r"^nginx [0-9.]+\n$")
         else:
-            self.assertIn("Debian: nginx-light", done.stderr)
+            self.assertIn("Debian: nginx", done.stderr)
             self.assertEqual(len(done.stderr.splitlines()), 1)
 
 

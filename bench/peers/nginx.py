@@ -57,7 +57,7 @@ def end(status, what):
 def find():
     """Debian's nginx is where an ordinary user's PATH does not look."""
     found = shutil.which("nginx", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
-    return found or end(STATUS_WRONG, "no nginx (Debian: nginx-light)")
+    return found or end(STATUS_WRONG, "no nginx (Debian: nginx)")
 
 
 def version(program):

@@ -162,7 +162,7 @@ PEERS = [
          "libboost-dev", built("asio-callbacks", "libboost-dev", "--bare"), only=HTTP,
          workers_most=1),
     Peer("nginx", "server", "one worker, return 200, no access log, keepalive_requests large; the "
-         "rest as it comes", "nginx-light", make_nginx, only=HTTP, workers_most=1),
+         "rest as it comes", "nginx", make_nginx, only=HTTP, workers_most=1),
     Peer("onetbb", "stackless", "task_group in a task_arena", "libtbb-dev",
          built("onetbb", "libtbb-dev"), only=TREES | {"spawn_join", "bulk_spawn"}),
     Peer("go", "stackful", "GOMAXPROCS = workers, GC as it comes", "golang-go",
