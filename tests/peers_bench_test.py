@@ -24,6 +24,7 @@ sys.dont_write_bytecode = True
 import compare  # noqa: E402
 import figures  # noqa: E402
 import peer_table  # noqa: E402
+import report_text  # noqa: E402
 import workload_table  # noqa: E402
 
 HERE_ALWAYS = ("treadle", "treadle-tasks", "nptl", "boost.fiber", "asio-callbacks", "asio-bare")
@@ -83,6 +84,12 @@ class Arithmetic(unittest.TestCase):
                  row("go", 20, unit="Mop/s", more_is_better=True)]
         self.assertEqual(figures.best_of(rates)["peer"], "go")
         self.assertAlmostEqual(figures.verdict(workload_table.AHEAD, rates)["ratio"], 2)
+
+    def test_a_server_that_could_not_keep_up_is_told(self):
+        times = {"p50_s": 1e-3, "p99_s": 2e-3, "p999_s": 3e-3}
+        self.assertNotIn("lack", report_text.note(row(unanswered_part=0.001, **times)))
+        self.assertIn("25% not sent for lack of answers",
+                      report_text.note(row(unanswered_part=0.25, **times)))
 
     def test_every_workload_has_a_treadle_row_and_known_peers(self):
         for workload in workload_table.WORKLOADS:

@@ -100,7 +100,9 @@ def measure(server, load, workload, scale, environment, warm_ups):
                 loading.stdin.write("go\n")
                 loading.stdin.flush()
                 result = json.loads(line_of(loading, "the load"))
-                return result | {"cpu_s": cpu_seconds(processes) - before}
+                part = result["unanswered"] / (result["operations"] + result["unanswered"])
+                return result | {"cpu_s": cpu_seconds(processes) - before,
+                                 "unanswered_part": part}
             finally:
                 stop(loading)
         finally:

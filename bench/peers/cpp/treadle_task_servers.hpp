@@ -1,6 +1,7 @@
 // The servers of the peer "treadle-tasks": a task for each connection.
 #pragma once
 
+#include <sys/socket.h>
 #include <treadle/treadle.hpp>
 
 #include <span>
@@ -18,12 +19,12 @@ task<> attend(int peer) {
   no_delay(peer);
   while (!session.ends()) {
     const std::span<char> room = session.room();
-    const ssize_t got = co_await co::read(peer, room.data(), room.size());
+    const ssize_t got = co_await co::recv(peer, room.data(), room.size(), 0);
     if (got <= 0) break;
     session.take(static_cast<std::size_t>(got));
     const std::string_view output = session.output();
     if (output.empty()) continue;
-    const ssize_t sent = co_await co::write(peer, output.data(), output.size());
+    const ssize_t sent = co_await co::send(peer, output.data(), output.size(), MSG_NOSIGNAL);
     if (sent != static_cast<ssize_t>(output.size())) break;
   }
   io::close(peer);
