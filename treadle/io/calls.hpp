@@ -82,11 +82,11 @@ ssize_t sendfile(int to, int from, off_t* offset, std::size_t bytes, const wait_
 // asked for: neither a plain recv(2), poll(2), FIONREAD, nor a duplicate of the descriptor sees
 // what it has taken, and a socket that is closed with bytes unread says FIN, not RST. From TCP a
 // read() of less than 512 bytes takes up to that, for the reads after it: a header and a body then
-// cost one system call, and so does each message of a size that is known. Where threads wait through
-// io_uring (see runtime_options::socket_events) bytes are received before anybody reads, which
-// saves that call, too; a reset may then be a read's error but EPIPE for a write, and a thread with
-// a kernel thread of its own that reads the same socket may be told ETIMEDOUT for bytes that are on
-// the way to it. 0, or -1: EBADF, ENOTSOCK, ENOMEM.
+// cost one system call, and so does each message of a size that is known. Where threads wait
+// through io_uring (see runtime_options::socket_events) bytes are received before anybody reads,
+// which saves that call, too; a reset may then be a read's error but EPIPE for a write, and a
+// thread with a kernel thread of its own that reads the same socket may be told ETIMEDOUT for bytes
+// that are on the way to it. 0, or -1: EBADF, ENOTSOCK, ENOMEM.
 int receive_ahead(int socket);
 
 // Ends the waits of other threads with EBADF, then closes; never fails with EINTR. Frees the blocks
