@@ -94,10 +94,11 @@ endforeach()
 
 # What waits for descriptors runs once more through io_uring, and through io_uring that receives
 # before it is asked. Where the kernel refuses it, each test is skipped and says why. 1:1 has none.
-set(treadle_uring_tests io sockets io_own_stop stop names_and_children own_stop_token)
+set(treadle_uring_tests io io_limits io_readiness sockets io_own_stop
+  stop names_and_children own_stop_token)
 foreach(name IN LISTS treadle_uring_tests)
   foreach(way IN ITEMS plain ahead)
-    if(way STREQUAL ahead AND NOT name MATCHES "^(io|sockets)$")
+    if(way STREQUAL ahead AND NOT name MATCHES "^(io|io_limits|io_readiness|sockets)$")
       continue()
     endif()
     add_test(NAME tests/conformance/${name}_test/uring/${way}
@@ -110,7 +111,7 @@ foreach(name IN LISTS treadle_uring_tests)
 endforeach()
 
 # And through epoll with sockets from which small reads take more than they were asked for.
-foreach(name IN ITEMS io sockets)
+foreach(name IN ITEMS io io_limits io_readiness sockets)
   add_test(NAME tests/conformance/${name}_test/epoll/ahead
     COMMAND ${treadle_watched} $<TARGET_FILE:conformance_${name}_test>)
   set_tests_properties(tests/conformance/${name}_test/epoll/ahead PROPERTIES

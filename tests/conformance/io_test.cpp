@@ -1,28 +1,33 @@
 // The calls of treadle/io.hpp, under every model: the same bytes, results and errors.
 #include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <memory>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <treadle/io.hpp>
 #include <treadle/thread.hpp>
 #include <vector>
 
+#include "tests/support/descriptor_pairs.hpp"
 #include "tests/support/models.hpp"
-#include "tests/support/receive_ahead.hpp"
 
 namespace treadle {
 namespace {
 
 using namespace std::chrono_literals;
 using testing_support::eventually;
-using testing_support::scaled;
+using testing_support::pipe_pair;
+using testing_support::socket_pair;
 
 template <class Configuration>
 class io_calls : public testing_support::in_model<Configuration> {};
@@ -30,39 +35,6 @@ TYPED_TEST_SUITE(io_calls, testing_support::every_model, testing_support::model_
 
 // errno, read in a function of its own: the thread may have moved.
 [[gnu::noinline]] int last_error() { return errno; }
-
-struct pipe_pair {
-  explicit pipe_pair(int flags = 0) { EXPECT_EQ(::pipe2(ends, O_CLOEXEC | flags), 0); }
-  ~pipe_pair() {
-    close_reader();
-    close_writer();
-  }
-  void close_reader() { drop(0); }
-  void close_writer() { drop(1); }
-  int reader() const { return ends[0]; }
-  int writer() const { return ends[1]; }
-  void drop(int which) {
-    if (ends[which] >= 0) io::close(ends[which]);
-    ends[which] = -1;
-  }
-  int ends[2] = {-1, -1};
-};
-
-struct socket_pair {
-  explicit socket_pair(int type = SOCK_STREAM) {
-    EXPECT_EQ(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends), 0);
-    for (const int end : ends) testing_support::maybe_receive_ahead(end);
-  }
-  ~socket_pair() {
-    drop(0);
-    drop(1);
-  }
-  void drop(int which) {
-    if (ends[which] >= 0) io::close(ends[which]);
-    ends[which] = -1;
-  }
-  int ends[2] = {-1, -1};
-};
 
 TYPED_TEST(io_calls, reader_of_a_pipe_waits_for_the_writer) {
   this->in([] {
@@ -159,156 +131,6 @@ TYPED_TEST(io_calls, messages_of_a_datagram_socket_keep_their_borders) {
   });
 }
 
-TYPED_TEST(io_calls, deadline_that_has_passed_only_looks) {
-  this->in([] {
-    socket_pair pair;
-    char got = 0;
-    for (int i = 0; i < 3; ++i) {
-      EXPECT_EQ(io::read(pair.ends[0], &got, 1, 0ms), -1);
-      EXPECT_EQ(last_error(), ETIMEDOUT);
-      EXPECT_EQ(io::read(pair.ends[0], &got, 1, -5s), -1);
-      EXPECT_EQ(last_error(), ETIMEDOUT);
-      EXPECT_EQ(io::read(pair.ends[0], &got, 1, std::chrono::steady_clock::now() - 1h), -1);
-      EXPECT_EQ(last_error(), ETIMEDOUT);
-      // What is there is taken, whatever the poller knows of it.
-      EXPECT_EQ(io::write(pair.ends[1], "x", 1, 0ms), 1);
-      EXPECT_EQ(io::read(pair.ends[0], &got, 1, 0ms), 1);
-    }
-  });
-}
-
-TYPED_TEST(io_calls, deadline_ends_a_wait) {
-  this->in([] {
-    socket_pair pair;
-    pipe_pair pipe;
-    char got = 0;
-    const auto before = std::chrono::steady_clock::now();
-    EXPECT_EQ(io::read(pair.ends[0], &got, 1, 3ms), -1);
-    EXPECT_EQ(last_error(), ETIMEDOUT);
-    EXPECT_EQ(io::read(pipe.reader(), &got, 1, 3ms), -1);
-    EXPECT_EQ(last_error(), ETIMEDOUT);
-    EXPECT_GE(std::chrono::steady_clock::now() - before, 6ms);
-    // Infinite spans do not overflow.
-    thread writer([&] { EXPECT_EQ(io::write(pair.ends[1], "y", 1), 1); });
-    EXPECT_EQ(io::read(pair.ends[0], &got, 1, std::chrono::hours::max()), 1);
-    writer.join();
-  });
-}
-
-TYPED_TEST(io_calls, stop_ends_a_wait_and_is_seen_before_data) {
-  this->in([] {
-    socket_pair pair;
-    std::stop_source source;
-    std::atomic<int> ended{0};
-    thread reader([&] {
-      char got = 0;
-      EXPECT_EQ(io::read(pair.ends[0], &got, 1, source.get_token()), -1);
-      EXPECT_EQ(last_error(), ECANCELED);
-      ended = 1;
-    });
-    for (int i = 0; i < 10; ++i) this_thread::yield();
-    EXPECT_EQ(ended.load(), 0);
-    source.request_stop();
-    reader.join();
-    EXPECT_EQ(io::write(pair.ends[1], "x", 1), 1);
-    char got = 0;
-    EXPECT_EQ(io::read(pair.ends[0], &got, 1, source.get_token()), -1);
-    EXPECT_EQ(last_error(), ECANCELED);
-    EXPECT_EQ(io::read(pair.ends[0], &got, 1), 1);
-  });
-}
-
-// Exactly one of the byte and the stop is reported, and a byte that was not is still there.
-TYPED_TEST(io_calls, stop_against_completion_has_one_winner) {
-  this->in([] {
-    socket_pair pair;
-    const std::size_t rounds = scaled(4000, TestFixture::own_kernel_threads);
-    for (std::size_t round = 0; round < rounds; ++round) {
-      std::stop_source source;
-      std::atomic<bool> go{false};
-      thread stopper([&] {
-        eventually([&] { return go.load(); });
-        source.request_stop();
-      });
-      thread writer([&] {
-        eventually([&] { return go.load(); });
-        EXPECT_EQ(io::write(pair.ends[1], "x", 1), 1);
-      });
-      go = round % 2 == 0;
-      thread late([&] { go = true; });
-      char got = 0;
-      const ssize_t result = io::read(pair.ends[0], &got, 1, source.get_token());
-      const int error = last_error();
-      stopper.join();
-      writer.join();
-      late.join();
-      if (result == 1) {
-        ASSERT_EQ(got, 'x');
-      } else {
-        ASSERT_EQ(result, -1);
-        ASSERT_EQ(error, ECANCELED);
-        ASSERT_EQ(io::read(pair.ends[0], &got, 1), 1);
-      }
-      ASSERT_EQ(io::read(pair.ends[0], &got, 1, 0ms), -1);
-    }
-  });
-}
-
-TYPED_TEST(io_calls, close_ends_the_waits_of_others) {
-  this->in([] {
-    for (int round = 0; round < 50; ++round) {
-      // Lower than the socket's: a descriptor that the runtime has for a moment gets this number.
-      const int hole = ::dup(STDIN_FILENO);
-      auto pair = std::make_unique<socket_pair>();
-      ::close(hole);
-      std::atomic<int> started{0};
-      std::vector<thread> waiting;
-      for (int i = 0; i < 20; ++i) {
-        waiting.emplace_back([&] {
-          char got = 0;
-          ++started;
-          EXPECT_EQ(io::read(pair->ends[0], &got, 1), -1);
-          EXPECT_EQ(last_error(), EBADF);
-        });
-      }
-      // Half of the rounds close while threads are on their way into the wait.
-      eventually([&] { return started.load() == 20; });
-      if (round % 2 == 0) {
-        for (int i = 0; i < 10; ++i) this_thread::yield();
-      }
-      EXPECT_EQ(io::close(pair->ends[0]), 0);
-      for (thread& one : waiting) one.join();
-      pair->ends[0] = -1;
-    }
-  });
-}
-
-TYPED_TEST(io_calls, number_of_a_closed_descriptor_is_used_again) {
-  this->in([] {
-    for (int round = 0; round < 100; ++round) {
-      // Alternately a pipe and a socket, so that what was learned would be wrong.
-      char got = 0;
-      if (round % 2 == 0) {
-        pipe_pair pipe;
-        EXPECT_EQ(io::read(pipe.reader(), &got, 1, 0ms), -1);
-        EXPECT_EQ(last_error(), ETIMEDOUT);
-        thread reader([&] { EXPECT_EQ(io::read(pipe.reader(), &got, 1), 1); });
-        this_thread::yield();
-        EXPECT_EQ(io::write(pipe.writer(), "x", 1), 1);
-        reader.join();
-      } else {
-        socket_pair pair;
-        EXPECT_EQ(io::read(pair.ends[0], &got, 1, 0ms), -1);
-        EXPECT_EQ(last_error(), ETIMEDOUT);
-        thread reader([&] { EXPECT_EQ(io::read(pair.ends[0], &got, 1), 1); });
-        this_thread::yield();
-        EXPECT_EQ(io::write(pair.ends[1], "x", 1), 1);
-        reader.join();
-      }
-    }
-  });
-}
-
 TYPED_TEST(io_calls, descriptor_that_is_none_is_an_error) {
   this->in([] {
     char byte = 0;
@@ -399,113 +221,6 @@ TYPED_TEST(io_calls, foreign_kernel_thread_calls_them_too) {
   std::this_thread::sleep_for(5ms);  // so that the stop mostly meets a thread that waits
   source.request_stop();
   foreign.join();
-}
-
-TYPED_TEST(io_calls, poll_tells_which_of_several_is_ready) {
-  this->in([] {
-    constexpr int pairs = 8;
-    socket_pair all[pairs];
-    pollfd asked[pairs + 1];
-    for (int i = 0; i < pairs; ++i) asked[i] = {all[i].ends[0], POLLIN, 0};
-    asked[pairs] = {-1, POLLIN, 7};
-    EXPECT_EQ(io::poll(asked, pairs + 1, 1ms), 0);
-    EXPECT_EQ(asked[pairs].revents, 0);
-    for (int round = 0; round < 40; ++round) {
-      const int chosen = round % pairs;
-      thread writer([&] { EXPECT_EQ(io::write(all[chosen].ends[1], "x", 1), 1); });
-      EXPECT_EQ(io::poll(asked, pairs + 1), 1);
-      for (int i = 0; i < pairs; ++i) EXPECT_EQ(asked[i].revents, i == chosen ? POLLIN : 0);
-      writer.join();
-      char byte = 0;
-      EXPECT_EQ(io::read(all[chosen].ends[0], &byte, 1), 1);
-    }
-    EXPECT_EQ(io::poll(all[0].ends[0], POLLIN | POLLOUT), POLLOUT);
-    EXPECT_EQ(io::poll(9999, POLLIN), POLLNVAL);
-  });
-}
-
-TYPED_TEST(io_calls, poll_sees_a_close_and_a_stop) {
-  this->in([] {
-    {
-      // Now the runtime has what it polls with: else that could get a number that is closed below.
-      socket_pair first;
-      EXPECT_EQ(io::poll(first.ends[0], POLLIN, 1ms), 0);
-    }
-    for (int round = 0; round < 20; ++round) {
-      socket_pair pairs[6];
-      pollfd asked[6];
-      for (int i = 0; i < 6; ++i) asked[i] = {pairs[i].ends[0], POLLIN, 0};
-      std::stop_source source;
-      thread waiting([&] {
-        EXPECT_EQ(io::poll(asked, 6), 1);
-        EXPECT_EQ(asked[3].revents, POLLNVAL);
-        pollfd one{pairs[0].ends[0], POLLIN, 0};
-        EXPECT_EQ(io::poll(&one, 1, source.get_token()), -1);
-        EXPECT_EQ(last_error(), ECANCELED);
-      });
-      for (int i = 0; i < round; ++i) this_thread::yield();
-      pairs[3].drop(0);
-      for (int i = 0; i < round; ++i) this_thread::yield();
-      source.request_stop();
-      waiting.join();
-    }
-  });
-}
-
-TYPED_TEST(io_calls, readers_and_writers_wait_on_one_descriptor) {
-  this->in([] {
-    socket_pair pair;
-    constexpr int threads = 8;
-    const std::size_t each = scaled(20'000, TestFixture::own_kernel_threads);
-    std::atomic<std::size_t> got{0};
-    std::vector<thread> all;
-    for (int i = 0; i < threads; ++i) {
-      all.emplace_back([&] {
-        const std::string bytes(97, 'b');
-        for (std::size_t sent = 0; sent < each; sent += bytes.size()) {
-          EXPECT_EQ(io::write(pair.ends[1], bytes.data(), bytes.size()), 97);
-        }
-      });
-      all.emplace_back([&] {
-        char bytes[53];
-        for (;;) {
-          const ssize_t count = io::read(pair.ends[0], bytes, sizeof(bytes));
-          ASSERT_GE(count, 0);
-          if (count == 0) break;
-          got += static_cast<std::size_t>(count);
-        }
-      });
-    }
-    for (int i = 0; i < threads; ++i) all[static_cast<std::size_t>(2 * i)].join();
-    pair.drop(1);
-    for (int i = 0; i < threads; ++i) all[static_cast<std::size_t>(2 * i + 1)].join();
-    EXPECT_EQ(got.load(), threads * ((each + 96) / 97) * 97);
-  });
-}
-
-TYPED_TEST(io_calls, one_thread_that_computes_leaves_events_to_others) {
-  // With one worker it gives way, with several it need not.
-  this->in([] {
-    pipe_pair pipe;
-    std::atomic<bool> done{false};
-    thread reader([&] {
-      char byte = 0;
-      for (int i = 0; i < 100; ++i) EXPECT_EQ(io::read(pipe.reader(), &byte, 1), 1);
-      done = true;
-    });
-    std::thread foreign([&] {
-      for (int i = 0; i < 100; ++i) {
-        EXPECT_EQ(::write(pipe.writer(), "x", 1), 1);
-        std::this_thread::sleep_for(100us);
-      }
-    });
-    const bool gives_way = TestFixture::kind == model::many_to_one || TypeParam::width == 1;
-    while (!done.load()) {
-      if (gives_way) this_thread::yield();
-    }
-    reader.join();
-    foreign.join();
-  });
 }
 
 TYPED_TEST(io_calls, splice_and_sendfile_move_all) {
