@@ -21,7 +21,8 @@ help() {
                               build and run the benchmarks (release) beside their peers
   bench --peers [--only NAMES] [--among PEERS] [--rounds N] [--json FILE] [--report FILE.html]
                               the same work by Treadle and by all peers that the machine has: NPTL,
-                              Boost.Fiber, State Threads, oneTBB, Asio, Go, Java, Tokio; see --list
+                              Boost.Fiber, State Threads, oneTBB, Asio, nginx, Go, Java, Tokio;
+                              see --list
   bench --compare OLD.json NEW.json [--noise X]
                               two such results; exit status 1 where Treadle became worse
   servers [--connections N,M] [--seconds N] [--rounds N] [--json FILE]
@@ -101,8 +102,10 @@ packages_programs='
   zstd                   a program to run'
 packages_peers='
   python3                bench/peers/peers.py
+  libboost-dev           Boost.Beast, the parser of the HTTP servers; peer: Boost.Asio
   libtbb-dev             peer: oneTBB
-  libst-dev              peer: State Threads'
+  libst-dev              peer: State Threads
+  nginx                  peer: nginx (Debian also starts it as a service of its own)'
 
 setup() {
   local group wanted='' installed missing=() name reason

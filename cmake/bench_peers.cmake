@@ -41,8 +41,8 @@ treadle_bench_archive(treadle_boost_fiber boost_fiber Boost::fiber)
 
 treadle_bench_peer(treadle peers/cpp/treadle_threads.cpp peer_raw.cpp
   LINK treadle_static Boost::context)
-treadle_bench_peer(treadle-tasks peers/cpp/treadle_tasks.cpp LINK treadle_static)
-treadle_bench_peer(nptl peers/cpp/nptl.cpp)
+treadle_bench_peer(treadle-tasks peers/cpp/treadle_tasks.cpp LINK treadle_static Boost::headers)
+treadle_bench_peer(nptl peers/cpp/nptl.cpp LINK Boost::headers)
 treadle_bench_peer(boost.context peers/cpp/boost_context.cpp peer_raw.cpp
   LINK treadle_static ${treadle_boost_context} Boost::headers)
 treadle_bench_peer(boost.fiber peers/cpp/boost_fiber.cpp
@@ -52,7 +52,8 @@ treadle_bench_peer(boost.fiber peers/cpp/boost_fiber.cpp
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   treadle_bench_peer(asio peers/cpp/asio.cpp LINK Boost::headers)
 endif()
-treadle_bench_peer(load peers/cpp/echo_load.cpp)
+treadle_bench_peer(asio-callbacks peers/cpp/asio_callbacks.cpp LINK Boost::headers)
+treadle_bench_peer(load peers/cpp/load.cpp)
 
 find_package(TBB QUIET)
 if(TBB_FOUND)
@@ -64,7 +65,8 @@ find_library(TREADLE_ST_LIBRARY st)
 mark_as_advanced(TREADLE_ST_INCLUDE TREADLE_ST_LIBRARY)
 if(TREADLE_ST_INCLUDE AND TREADLE_ST_LIBRARY)
   treadle_bench_archive(treadle_state_threads st ${TREADLE_ST_LIBRARY})
-  treadle_bench_peer(state-threads peers/cpp/state_threads.cpp LINK ${treadle_state_threads})
+  treadle_bench_peer(state-threads peers/cpp/state_threads.cpp LINK ${treadle_state_threads}
+    Boost::headers)
   # Its assembly does not say that it needs no executable stack.
   target_link_options(bench-peer-state-threads PRIVATE -Wl,-z,noexecstack)
 endif()

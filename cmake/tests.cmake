@@ -109,6 +109,15 @@ foreach(name IN LISTS treadle_uring_tests)
   endforeach()
 endforeach()
 
+# And through epoll with sockets from which small reads take more than they were asked for.
+foreach(name IN ITEMS io sockets)
+  add_test(NAME tests/conformance/${name}_test/epoll/ahead
+    COMMAND ${treadle_watched} $<TARGET_FILE:conformance_${name}_test>)
+  set_tests_properties(tests/conformance/${name}_test/epoll/ahead PROPERTIES
+    TIMEOUT ${treadle_test_timeout} LABELS conformance
+    ENVIRONMENT "GTEST_BRIEF=1;TREADLE_TEST_RECEIVE=ahead")
+endforeach()
+
 # Where the kernel refuses membarrier, readers have fences of their own.
 foreach(name IN ITEMS rcu hazard_pointer)
   add_test(NAME tests/conformance/${name}_test/own_fences

@@ -112,7 +112,9 @@ class condition_variable_any {
   static bool wait_before(sync::raw_condition& room, Lock& lock, base::deadline until) {
     sync::raw_condition::node node(core::current_thread(), !until.is_never());
     const opened<Lock> open(room, node, lock);
-    return room.wait(node, until);
+    if (!until.is_never()) return room.wait(node, until);
+    room.wait_for_ever(node);
+    return true;
   }
   template <class Lock, class Predicate>
   static bool wait_before(sync::raw_condition& room, Lock& lock, base::deadline until,

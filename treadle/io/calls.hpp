@@ -78,13 +78,15 @@ ssize_t splice(int from, off_t* from_offset, int to, off_t* to_offset, std::size
 ssize_t sendfile(int to, int from, off_t* offset, std::size_t bytes, const wait_limit& limit = {});
 
 // A promise, until close() or forget(): only calls of this header, in this process, read from the
-// stream socket, and into memory that can be written. Where threads wait through io_uring (see
-// runtime_options::socket_events) the runtime may then receive before it is asked, which saves a
-// system call for each read(): neither a plain recv(2), poll(2), FIONREAD, nor a duplicate of the
-// descriptor sees what it has taken. A socket that is closed with bytes unread then says FIN, not
-// RST, and a reset may be a read's error but EPIPE for a write. A thread with a kernel thread of
-// its own that reads the same socket may be told ETIMEDOUT for bytes that are on the way to it.
-// Elsewhere nothing changes. 0, or -1: EBADF, ENOTSOCK, ENOMEM.
+// stream socket, and into memory that can be written. The runtime may then receive more than it is
+// asked for: neither a plain recv(2), poll(2), FIONREAD, nor a duplicate of the descriptor sees
+// what it has taken, and a socket that is closed with bytes unread says FIN, not RST. From TCP a
+// read() of less than 512 bytes takes up to that, for the reads after it: a header and a body then
+// cost one system call, and so does each message of a size that is known. Where threads wait
+// through io_uring (see runtime_options::socket_events) bytes are received before anybody reads,
+// which saves that call, too; a reset may then be a read's error but EPIPE for a write, and a
+// thread with a kernel thread of its own that reads the same socket may be told ETIMEDOUT for bytes
+// that are on the way to it. 0, or -1: EBADF, ENOTSOCK, ENOMEM.
 int receive_ahead(int socket);
 
 // Ends the waits of other threads with EBADF, then closes; never fails with EINTR. Frees the blocks

@@ -53,13 +53,6 @@ int prepare_listener(const call_target& target) noexcept {
   return make_never_block(target);
 }
 
-// Whether the calling thread waits through a ring.
-bool is_served_by_ring() noexcept {
-  const core::poller* events = core::current_thread().scheduler->events;
-  // Every runtime's poller is a descriptor_poller: treadle/runtime.cpp.
-  return events != nullptr && static_cast<const descriptor_poller*>(events)->holds_files();
-}
-
 // connect() without waiting; 0 or -errno.
 ssize_t connect_once(int socket, const sockaddr* address, socklen_t bytes) noexcept {
   const int flags = ::fcntl(socket, F_GETFL);
@@ -149,7 +142,7 @@ int receive_ahead(int socket) {
   int type = 0;
   socklen_t bytes = sizeof(type);
   if (::getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &bytes) != 0) return -1;
-  if (type != SOCK_STREAM || !is_served_by_ring()) return 0;
+  if (type != SOCK_STREAM) return 0;
   receive_queue* queue = receive_queue::make();
   if (queue == nullptr) return static_cast<int>(fail(ENOMEM));
   descriptor& which = *target.which;

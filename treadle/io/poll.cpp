@@ -35,24 +35,6 @@ class some_of {
 
 constexpr short reading = POLLIN | POLLRDNORM;
 
-// As poll(2) that does not wait, with what was received ahead. Result or -errno.
-ssize_t ask(pollfd* descriptors, nfds_t count) noexcept {
-  ssize_t found;
-  do {
-    found = as_result(::poll(descriptors, count, 0));
-  } while (found == -EINTR);
-  if (found < 0) return found;
-  for (nfds_t i = 0; i < count; ++i) {
-    pollfd& one = descriptors[i];
-    call_target target;
-    if ((one.events & reading) == 0 || one.fd < 0 || target.open(one.fd) != 0) continue;
-    if (!has_received(*target.which)) continue;
-    if (one.revents == 0) ++found;
-    one.revents = static_cast<short>(one.revents | (one.events & reading));
-  }
-  return found;
-}
-
 // What a ring has received counts: also what has not been told yet. For the last look, as who goes
 // on waiting is told.
 void settle(const pollfd* descriptors, nfds_t count) noexcept {
@@ -155,7 +137,7 @@ class poll_group {
   }
 
   int look() noexcept {
-    ssize_t found = ask(asked_, count_);
+    ssize_t found = poll_now(asked_, count_);
     if (found < 0) return static_cast<int>(found);
     // One that was closed meanwhile may be another descriptor now.
     for (nfds_t i = 0; i < count_; ++i) {
@@ -187,7 +169,7 @@ bool is_ready_now(int number, std::uint32_t wanted) noexcept {
   const int events = wanted == descriptor::readable ? POLLIN | POLLRDHUP : POLLOUT;
   pollfd asked{number, static_cast<short>(events), 0};
   settle(&asked, 1);
-  return ask(&asked, 1) > 0;
+  return poll_now(&asked, 1) > 0;
 }
 
 int wait_ready(int number, std::uint32_t wanted, const wait_limit& limit) noexcept {
@@ -210,10 +192,27 @@ int wait_ready(int number, std::uint32_t wanted, const wait_limit& limit) noexce
 
 }  // namespace
 
+ssize_t poll_now(pollfd* descriptors, nfds_t count) noexcept {
+  ssize_t found;
+  do {
+    found = as_result(::poll(descriptors, count, 0));
+  } while (found == -EINTR);
+  if (found < 0) return found;
+  for (nfds_t i = 0; i < count; ++i) {
+    pollfd& one = descriptors[i];
+    call_target target;
+    if ((one.events & reading) == 0 || one.fd < 0 || target.open(one.fd) != 0) continue;
+    if (!has_received(*target.which)) continue;
+    if (one.revents == 0) ++found;
+    one.revents = static_cast<short>(one.revents | (one.events & reading));
+  }
+  return found;
+}
+
 int poll(pollfd* descriptors, nfds_t count, const wait_limit& limit) {
   if (is_stopped(limit)) return static_cast<int>(fail(ECANCELED));
   // The common case: something is there already. Also the kernel's own checks.
-  const auto found = static_cast<int>(ask(descriptors, count));
+  const auto found = static_cast<int>(poll_now(descriptors, count));
   if (found != 0) return found > 0 ? found : static_cast<int>(fail(-found));
   poll_group group(descriptors, count);
   if (group.failed()) return static_cast<int>(fail(ENOMEM));

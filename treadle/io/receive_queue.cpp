@@ -60,7 +60,9 @@ void receive_queue::release(receive_queue* one) noexcept {
     const std::uint16_t index = std::exchange(one->first_, one->buffers_->about(one->first_).next);
     one->buffers_->put_back(index);
   }
+  std::byte* const block = one->block_;
   *one = receive_queue();
+  one->block_ = block;
   const base::guard hold(unused.lock);
   one->next_unused_ = unused.first;
   unused.first = one;
@@ -78,7 +80,17 @@ void receive_queue::put(receive_buffers& from, std::uint16_t index, std::size_t 
   ++parts_;
 }
 
+ssize_t receive_queue::take_from_block(const iovec* parts, int count, std::size_t bytes,
+                                       bool peeks) noexcept {
+  const auto left = static_cast<std::size_t>(end_ - begin_);
+  const std::size_t now = bytes < left ? bytes : left;
+  if (parts != nullptr) parts_writer(parts, count).write(block_ + begin_, now);
+  if (!peeks) begin_ = static_cast<std::uint16_t>(begin_ + now);
+  return static_cast<ssize_t>(now);
+}
+
 ssize_t receive_queue::take(const iovec* parts, int count, std::size_t bytes, bool peeks) noexcept {
+  if (begin_ != end_) return take_from_block(parts, count, bytes, peeks);
   if (first_ == receive_buffers::none) {
     if (error_ == 0) return -EAGAIN;
     return -(peeks ? error_ : std::exchange(error_, 0));

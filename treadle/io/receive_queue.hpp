@@ -1,7 +1,11 @@
-// What io_uring has received for a socket before anybody asked: it comes before all that is still
-// in the kernel.
+// What was received for a socket before anybody asked: it comes before all that is still in the
+// kernel.
 //
 // Only for sockets of which the program has said, by receive_ahead(), that nobody else reads them.
+// Where a ring receives, these are its buffers. Elsewhere a read that asks for little takes all
+// that is there, up to a small block, and leaves the rest here: so one read empties the socket and
+// knows that it did, where reads of just as much as comes must each ask once more. Never both at a
+// time: the ring begins, and reads go to the socket, only when nothing is left here.
 // Everything here is guarded by the descriptor's lock. While `armed_by` is set that ring may
 // receive more at any time: nobody else reads from the socket then, else the order were lost. Once
 // the ring has said that it is over, and the queue is empty, reading from the socket itself goes on
@@ -40,9 +44,22 @@ class receive_queue {
   bool is_armed() const noexcept { return armed_by != nullptr; }
   bool is_with_ring() const noexcept { return armed_by != nullptr || guarded_by != nullptr; }
 
-  bool is_empty() const noexcept { return first_ == receive_buffers::none && error_ == 0; }
+  bool is_empty() const noexcept {
+    return first_ == receive_buffers::none && begin_ == end_ && error_ == 0;
+  }
   // Beyond it the ring is told to stop, so that the peer feels that nobody reads.
   bool is_long() const noexcept { return parts_ >= parts_max; }
+
+  // The block of small reads; null until one was given. It stays with the object.
+  static constexpr std::size_t block_bytes = 512;
+  bool has_block() const noexcept { return block_ != nullptr; }
+  void give_block(std::byte* made) noexcept { block_ = made; }
+  // Into which a read from the socket goes when the queue is empty, and then how much came.
+  std::byte* block() noexcept { return block_; }
+  void fill_block(std::size_t bytes) noexcept {
+    begin_ = 0;
+    end_ = static_cast<std::uint16_t>(bytes);
+  }
 
   void put(receive_buffers& from, std::uint16_t index, std::size_t bytes) noexcept;
   void put_error(int error) noexcept { error_ = error; }
@@ -55,11 +72,16 @@ class receive_queue {
   // Guess: 32 KiB, half of what a connection usually has in the kernel.
   static constexpr unsigned parts_max = 16;
 
+  ssize_t take_from_block(const iovec* parts, int count, std::size_t bytes, bool peeks) noexcept;
+
   receive_buffers* buffers_ = nullptr;  // of all that is queued
   std::uint16_t first_ = receive_buffers::none;
   std::uint16_t last_ = receive_buffers::none;
   unsigned parts_ = 0;
   int error_ = 0;
+  std::uint16_t begin_ = 0;  // of what is left in the block
+  std::uint16_t end_ = 0;
+  std::byte* block_ = nullptr;
   receive_queue* next_unused_ = nullptr;
 };
 

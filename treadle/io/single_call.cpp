@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <climits>
+#include <memory>
+#include <new>
 
 #include "treadle/io/files.hpp"
 #include "treadle/io/own_errno.hpp"
@@ -46,12 +48,13 @@ bool is_ready(int number, short events) noexcept {
   return ::poll(&asked, 1, 0) != 0;
 }
 
-ssize_t receive(int number, const iovec* parts, int count) noexcept {
-  if (count == 1) return kernel_recv(number, parts->iov_base, parts->iov_len, MSG_DONTWAIT);
+ssize_t receive(int number, const iovec* parts, int count, int flags = 0) noexcept {
+  flags |= MSG_DONTWAIT;
+  if (count == 1) return kernel_recv(number, parts->iov_base, parts->iov_len, flags);
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts);
   message.msg_iovlen = static_cast<std::size_t>(count);
-  return as_result(::recvmsg(number, &message, MSG_DONTWAIT));
+  return as_result(::recvmsg(number, &message, flags));
 }
 
 std::size_t bytes_of(const iovec* parts, int count) noexcept {
@@ -60,27 +63,73 @@ std::size_t bytes_of(const iovec* parts, int count) noexcept {
   return sum;
 }
 
-// Of a socket that is received from ahead: the queue first. The lock is held also over the kernel's
-// own call: else what is received meanwhile, and read by the next call, could be older.
-ssize_t receive_in_order(const call_target& target, const iovec* parts, int count,
-                         int flags) noexcept {
+// With the lock held and nothing in the queue. A read of little takes more than it was asked for,
+// if it can, so that it mostly empties the socket; `wants_block` if it could not and should.
+ssize_t receive_generously(const call_target& target, std::uint32_t seen, const iovec* parts,
+                           int count, bool& wants_block) noexcept {
+  descriptor& which = *target.which;
+  receive_queue& ahead = *which.ahead;
+  const std::size_t asked = bytes_of(parts, count);
+  const bool is_small = asked != 0 && asked < receive_queue::block_bytes;
+  ssize_t result;
+  if (is_small && ahead.has_block()) {
+    result = kernel_recv(target.number, ahead.block(), receive_queue::block_bytes, MSG_DONTWAIT);
+    if (result <= 0) return result;
+    ahead.fill_block(static_cast<std::size_t>(result));
+    if (static_cast<std::size_t>(result) < receive_queue::block_bytes) which.note_drained(seen);
+    return ahead.take(parts, count, asked, false);
+  }
+  result = receive(target.number, parts, count);
+  if (result <= 0) return result;
+  if (static_cast<std::size_t>(result) < asked) {
+    which.note_drained(seen);
+  } else {
+    wants_block = is_small;
+  }
+  return result;
+}
+
+// Without a lock, for the next read. Without memory reads go on as they did.
+void give_block(const call_target& target) noexcept {
+  std::unique_ptr<std::byte[]> made(new (std::nothrow) std::byte[receive_queue::block_bytes]);
   descriptor& which = *target.which;
   const base::guard hold(which.lock);
-  // relaxed, both: under the lock
-  if (which.lifetime.load(base::relaxed) != target.lifetime) return -EBADF;
-  if (which.ahead != nullptr && (flags & (MSG_OOB | MSG_ERRQUEUE)) == 0) {
-    const bool drops = (flags & MSG_TRUNC) != 0 && which.is_tcp.load(base::relaxed);
-    const ssize_t result = which.ahead->take(drops ? nullptr : parts, count, bytes_of(parts, count),
-                                             (flags & MSG_PEEK) != 0);
-    if (result != -EAGAIN || which.ahead->is_armed()) return result;
+  // relaxed: under the lock
+  const bool is_same = which.lifetime.load(base::relaxed) == target.lifetime;
+  if (is_same && which.ahead != nullptr && !which.ahead->has_block()) {
+    which.ahead->give_block(made.release());
   }
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(parts);
-  message.msg_iovlen = static_cast<std::size_t>(count);
-  if (count == 1) {
-    return kernel_recv(target.number, parts->iov_base, parts->iov_len, flags | MSG_DONTWAIT);
+}
+
+// Of a socket that is received from ahead: the queue first. The lock is held also over the kernel's
+// own call: else what is received meanwhile, and read by the next call, could be older.
+ssize_t receive_in_order(const call_target& target, std::uint32_t seen, const iovec* parts,
+                         int count, int flags) noexcept {
+  descriptor& which = *target.which;
+  bool wants_block = false;
+  bool tells_others = false;
+  ssize_t result;
+  {
+    const base::guard hold(which.lock);
+    // relaxed, here and below: under the lock
+    if (which.lifetime.load(base::relaxed) != target.lifetime) return -EBADF;
+    if (which.ahead != nullptr && (flags & (MSG_OOB | MSG_ERRQUEUE)) == 0) {
+      const bool drops = (flags & MSG_TRUNC) != 0 && which.is_tcp.load(base::relaxed);
+      result = which.ahead->take(drops ? nullptr : parts, count, bytes_of(parts, count),
+                                 (flags & MSG_PEEK) != 0);
+      if (result != -EAGAIN || which.ahead->is_armed()) return result;
+    }
+    if (which.ahead != nullptr && flags == 0 && which.is_tcp.load(base::relaxed)) {
+      result = receive_generously(target, seen, parts, count, wants_block);
+      // The socket may be empty, and say nothing to who waits for what is left.
+      tells_others = !which.ahead->is_empty() && which.first != nullptr;
+    } else {
+      result = receive(target.number, parts, count, flags);
+    }
   }
-  return as_result(::recvmsg(target.number, &message, flags | MSG_DONTWAIT));
+  if (wants_block) give_block(target);
+  if (tells_others) which.deliver(target.lifetime, descriptor::readable);
+  return result;
 }
 
 ssize_t send(int number, const iovec* parts, int count) noexcept {
@@ -108,7 +157,8 @@ ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* pa
   descriptor& which = *target.which;
   const int number = target.number;
   // relaxed: said before the call
-  if (which.receives_ahead.load(base::relaxed)) return receive_in_order(target, parts, count, 0);
+  if (which.receives_ahead.load(base::relaxed))
+    return receive_in_order(target, seen, parts, count, 0);
   call_kind kind = known(which);
   if (kind == call_kind::socket || kind == call_kind::unknown) {
     const ssize_t result = receive(number, parts, count);
@@ -162,7 +212,7 @@ ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer
                      int flags) noexcept {
   if (target.which->receives_ahead.load(base::relaxed)) {  // relaxed: said before the call
     const iovec part{buffer, bytes};
-    return receive_in_order(target, &part, 1, flags);
+    return receive_in_order(target, seen, &part, 1, flags);
   }
   const ssize_t result = kernel_recv(target.number, buffer, bytes, flags | MSG_DONTWAIT);
   if (result >= 0) {

@@ -5,6 +5,7 @@
 // Source of the two-step form, try and wait: epoll(7), "Do I need to continuously read/write".
 #pragma once
 
+#include <poll.h>
 #include <sys/types.h>
 
 #include <cerrno>
@@ -43,6 +44,9 @@ struct call_target {
 // With a null poller nobody but a close will end the wait. Nothing was looked at yet.
 [[nodiscard]] int enlist(const call_target& target, descriptor_waiter& node,
                          core::poller* events) noexcept;
+
+// As poll(2) that does not wait, with what was received ahead. Result or -errno.
+[[nodiscard]] ssize_t poll_now(pollfd* descriptors, nfds_t count) noexcept;
 
 // Before the descriptor's file is closed, or forgotten: the poller no longer holds it open, if it
 // did, and nobody makes it do so again. May park.

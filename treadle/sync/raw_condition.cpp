@@ -4,6 +4,7 @@
 
 namespace treadle::sync {
 
+template class wait_word<condition_ground>;
 template class basic_condition<condition_ground>;
 
 }  // namespace treadle::sync

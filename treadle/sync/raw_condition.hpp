@@ -7,24 +7,28 @@
 // do not touch it again once they were notified. Those with one may be about to leave when the
 // notification comes, and look under the lock who was first: so they count themselves, and the
 // destructor waits until they have looked.
+// It is a wait_word without permits: a notification that nobody waits for is gone.
 // Source of the counting: glibc's pthread_cond_destroy.
 #pragma once
 
 #include <cstdint>
 
 #include "treadle/base/check.hpp"
-#include "treadle/sync/ground.hpp"
+#include "treadle/base/indirect_return.hpp"
+#include "treadle/sync/wait_word.hpp"
 
 namespace treadle::sync {
 
 using condition_ground = ground<core::wait_reason::condition>;
 
 template <class Ground>
-class basic_condition {
+class basic_condition : wait_word<Ground> {
+  using base_word = wait_word<Ground>;
+
  public:
   using alarm = typename Ground::alarm;
 
-  constexpr basic_condition() noexcept = default;
+  constexpr basic_condition() noexcept : base_word(0) {}
   ~basic_condition() {
     // acquire: pairs with the last leaver
     while (leavers_.load(base::acquire) != 0 && !base::process_is_ending()) Ground::give_way();
@@ -33,46 +37,60 @@ class basic_condition {
   basic_condition& operator=(const basic_condition&) = delete;
 
   // Brought by a waiting thread; `limited` when it will wait with a deadline or an alarm.
-  struct node : waiter {
-    node(core::thread& waiting, bool has_limit) noexcept : waiter(waiting), limited(has_limit) {}
+  struct node : base_word::node {
+    node(core::thread& waiting, bool has_limit) noexcept
+        : base_word::node(waiting), limited(has_limit) {}
     const bool limited;
   };
 
   // Before unlocking the mutex.
-  void enlist(node& mine) noexcept;
+  void enlist(node& mine) noexcept {
+    // relaxed: who destroys us has seen, through the waiter's mutex, that it waits
+    if (mine.limited) leavers_.fetch_add(1, base::relaxed);
+    // There are no permits to take.
+    if (!swap_if_alone(0, lone_word(mine))) static_cast<void>(base_word::take_or_enlist(mine));
+  }
   // After unlocking it. False on time-out or stop, and then the node is out of the list.
-  bool wait(node& mine, base::deadline until, const alarm* stop = nullptr) noexcept;
+  TREADLE_INDIRECT_RETURN bool wait(node& mine, base::deadline until,
+                                    const alarm* stop = nullptr) noexcept;
+  // The same without a limit.
+  TREADLE_INDIRECT_RETURN void wait_for_ever(node& mine) noexcept;
   // Instead of wait(): takes the node out. A notification that it got goes to the next waiter.
   void retract(node& mine) noexcept;
 
-  // The parts of wait(), for tasks. False for a node that a notifier has taken and will still
-  // touch.
-  bool take_out(node& mine) noexcept;
+  // The parts of wait(), for tasks.
+  using base_word::take_out;
   // The end of a wait, notified or not.
   void finish(const node& mine) noexcept {
     // release: pairs with the destructor; the last touch
     if (mine.limited) leavers_.fetch_sub(1, base::release);
   }
 
-  void notify_one() noexcept;
-  void notify_all() noexcept {
+  void notify_one() noexcept {
     // relaxed: a notifier that must see a waiter is ordered after it by the waiter's mutex
-    if (waiting_.load(base::relaxed)) notify_all_listed();
+    const std::uint64_t seen = word_.load(base::relaxed);
+    if (seen == 0) return;
+    if (is(seen, lone) && swap_if_alone(seen, 0)) return Ground::grant(lone_node(seen));
+    notify(1);
+  }
+  void notify_all() noexcept {
+    if (word_.load(base::relaxed) != 0) notify(most);  // relaxed: as above
   }
 
  private:
-  void notify_all_listed() noexcept;
-  bool leave(node& mine) noexcept;
+  using base_word::busy, base_word::listed, base_word::lone;
+  using base_word::is, base_word::leave, base_word::lone_node, base_word::lone_word;
+  using base_word::swap_if_alone, base_word::waiters_, base_word::word_;
 
-  typename Ground::list_lock lock_;
-  // Written under lock_.
-  typename Ground::template flag<bool> waiting_{false};
+  static constexpr std::int64_t most = INT64_MAX;
+
+  void notify(std::int64_t count) noexcept;
+
   // Atomic: limited waiters that may still touch us.
   typename Ground::template atomic<std::uint32_t> leavers_{0};
-  // Guarded by lock_.
-  wait_list list_;
 };
 
+extern template class wait_word<condition_ground>;
 extern template class basic_condition<condition_ground>;
 using raw_condition = basic_condition<condition_ground>;
 

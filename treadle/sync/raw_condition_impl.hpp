@@ -3,35 +3,9 @@
 #pragma once
 
 #include "treadle/sync/raw_condition.hpp"
+#include "treadle/sync/wait_word_impl.hpp"
 
 namespace treadle::sync {
-
-template <class Ground>
-void basic_condition<Ground>::enlist(node& mine) noexcept {
-  const base::guard<typename Ground::list_lock> hold(lock_);
-  // relaxed: who destroys us has seen, through the waiter's mutex, that it waits
-  if (mine.limited) leavers_.fetch_add(1, base::relaxed);
-  list_.push_back(mine);
-  waiting_.store(true, base::relaxed);  // relaxed: see notify_all()
-}
-
-template <class Ground>
-bool basic_condition<Ground>::take_out(node& mine) noexcept {
-  const base::guard<typename Ground::list_lock> hold(lock_);
-  if (mine.popped) return false;
-  list_.remove(mine);
-  waiting_.store(!list_.empty(), base::relaxed);  // relaxed: see notify_all()
-  return true;
-}
-
-// True when the node has left the list, false when it was granted after all.
-template <class Ground>
-bool basic_condition<Ground>::leave(node& mine) noexcept {
-  if (take_out(mine)) return true;
-  // The grant is on its way.
-  Ground::wait(mine, base::deadline::never());
-  return false;
-}
 
 template <class Ground>
 bool basic_condition<Ground>::wait(node& mine, base::deadline until, const alarm* stop) noexcept {
@@ -41,32 +15,39 @@ bool basic_condition<Ground>::wait(node& mine, base::deadline until, const alarm
 }
 
 template <class Ground>
+void basic_condition<Ground>::wait_for_ever(node& mine) noexcept {
+  Ground::wait(mine, base::deadline::never());
+}
+
+template <class Ground>
 void basic_condition<Ground>::retract(node& mine) noexcept {
   if (!leave(mine)) notify_one();
   finish(mine);
 }
 
 template <class Ground>
-void basic_condition<Ground>::notify_one() noexcept {
-  if (!waiting_.load(base::relaxed)) return;  // relaxed: see notify_all()
-  waiter* first = nullptr;
-  {
-    const base::guard<typename Ground::list_lock> hold(lock_);
-    first = list_.pop_front();
-    waiting_.store(!list_.empty(), base::relaxed);
+void basic_condition<Ground>::notify(std::int64_t count) noexcept {
+  const base::counted_as_lock counted_here;
+  typename Ground::pause pause;
+  std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
+  for (;;) {
+    if (seen == 0) return;
+    if (is(seen, busy)) {
+      pause.once();
+      seen = word_.load(base::relaxed);
+    } else if (is(seen, lone)) {
+      // The last touch of the condition. acquire: the node
+      if (word_.compare_exchange_weak(seen, 0, base::acquire, base::relaxed)) {
+        return Ground::grant(lone_node(seen));
+      }
+    } else if (word_.compare_exchange_weak(seen, busy, base::acquire, base::relaxed)) {
+      break;  // acquire: the list is as the last holder left it
+    }
   }
-  if (first != nullptr) Ground::grant(*first);
-}
-
-template <class Ground>
-void basic_condition<Ground>::notify_all_listed() noexcept {
-  waiter* all = nullptr;
-  {
-    const base::guard<typename Ground::list_lock> hold(lock_);
-    all = list_.pop_all();
-    waiting_.store(false, base::relaxed);
-  }
-  wait_list::grant_all(all, [](waiter& one) noexcept { Ground::grant(one); });
+  waiter* const chain = waiters_.pop_some(count);
+  // The last touch of the condition; release: pairs with the next holder's acquire
+  word_.store(waiters_.empty() ? 0 : std::uint64_t{listed}, base::release);
+  wait_list::grant_all(chain, [](waiter& each) noexcept { Ground::grant(each); });
 }
 
 }  // namespace treadle::sync

@@ -4,6 +4,7 @@
 
 namespace treadle::sync {
 
+template class wait_word<semaphore_ground>;
 template class basic_semaphore<semaphore_ground>;
 
 }  // namespace treadle::sync

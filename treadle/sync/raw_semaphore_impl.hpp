@@ -4,6 +4,7 @@
 
 #include "treadle/base/check.hpp"
 #include "treadle/sync/raw_semaphore.hpp"
+#include "treadle/sync/wait_word_impl.hpp"
 
 namespace treadle::sync {
 
@@ -44,70 +45,6 @@ bool basic_semaphore<Ground>::acquire_stoppably(const base::wait_limit& limit) n
 }
 
 template <class Ground>
-[[gnu::noinline]] bool basic_semaphore<Ground>::take_or_enlist(node& mine) noexcept {
-  const base::counted_as_lock counted_here;
-  typename Ground::pause pause;
-  std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
-  for (;;) {
-    if (is(seen, busy)) {
-      pause.once();
-      seen = word_.load(base::relaxed);
-    } else if (is(seen, counted)) {
-      const bool free = seen != 0;
-      // acq_rel: acquire pairs with release(), release publishes the node
-      if (word_.compare_exchange_weak(seen, free ? seen - one : lone_word(mine), base::acq_rel,
-                                      base::relaxed)) {
-        return free;
-      }
-    } else if (word_.compare_exchange_weak(seen, busy, base::acquire, base::relaxed)) {
-      // acquire: the list and the lone node are those that the last holder left
-      if (is(seen, lone)) {
-        lone_node(seen).in_list = true;
-        waiters_.push_back(lone_node(seen));
-      }
-      mine.in_list = true;
-      waiters_.push_back(mine);
-      word_.store(listed, base::release);  // pairs with the next holder's acquire
-      return false;
-    }
-  }
-}
-
-// After a time-out or a stop: true when the node has left, false when it was granted after all.
-template <class Ground>
-[[gnu::noinline]] bool basic_semaphore<Ground>::leave(node& mine) noexcept {
-  if (take_out(mine)) return true;
-  // The grant is on its way.
-  Ground::wait(mine, base::deadline::never());
-  return false;
-}
-
-template <class Ground>
-bool basic_semaphore<Ground>::take_out(node& mine) noexcept {
-  const base::counted_as_lock counted_here;
-  typename Ground::pause pause;
-  std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
-  for (;;) {
-    if (is(seen, busy)) {
-      pause.once();
-      seen = word_.load(base::relaxed);
-    } else if (seen == lone_word(mine)) {
-      // relaxed: nobody has touched the node
-      if (word_.compare_exchange_weak(seen, 0, base::relaxed, base::relaxed)) return true;
-    } else if (word_.compare_exchange_weak(seen, busy, base::acquire, base::relaxed)) {
-      break;  // acquire: as in take_or_enlist()
-    }
-  }
-  if (!mine.in_list || mine.popped) {
-    word_.store(seen, base::release);  // as it was
-    return false;
-  }
-  waiters_.remove(mine);
-  word_.store(waiters_.empty() ? counted : listed, base::release);  // pairs with the next holder
-  return true;
-}
-
-template <class Ground>
 void basic_semaphore<Ground>::release_slowly(std::int64_t count) noexcept {
   const base::counted_as_lock counted_here;
   typename Ground::pause pause;
@@ -140,12 +77,7 @@ void basic_semaphore<Ground>::release_slowly(std::int64_t count) noexcept {
 // With the word `busy`, and the list not empty.
 template <class Ground>
 void basic_semaphore<Ground>::grant_listed(std::int64_t count) noexcept {
-  wait_list granted;
-  while (count > 0 && !waiters_.empty()) {
-    granted.push_back(*waiters_.pop_front());
-    --count;
-  }
-  waiter* const chain = granted.pop_all();  // while `busy` still keeps leave() from looking
+  waiter* const chain = waiters_.pop_some(count);  // while `busy` still keeps leave() from looking
   // The last touch of the semaphore; release: pairs with acquire and with the next holder
   const std::uint64_t left = static_cast<std::uint64_t>(count) * one;
   word_.store(waiters_.empty() ? left : std::uint64_t{listed}, base::release);

@@ -5,6 +5,8 @@
 // granter reads the thread from the node before it grants: once granted, the node may be gone.
 #pragma once
 
+#include <cstdint>
+
 #include "treadle/base/atomic.hpp"
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/sched/stop_alarm.hpp"
@@ -35,7 +37,8 @@ struct waiter {
   bool wait(core::wait_reason why, base::deadline until) noexcept {
     core::scheduler_port& scheduler = *who->scheduler;
     if (until.is_never()) {
-      if (!is_granted()) wait_at_once(why);
+      // A loop only to look again: a tail call would come back past TREADLE_INDIRECT_RETURN.
+      while (!is_granted()) wait_at_once(why);
       return true;
     }
     while (!is_granted()) {
@@ -103,7 +106,22 @@ class wait_list {
     return all;
   }
 
-  // Grants all nodes of a chain from pop_all(); with no lock held.
+  // The same of the first `count`, which loses their number.
+  waiter* pop_some(std::int64_t& count) noexcept {
+    waiter* const chain = first_;
+    waiter* last = nullptr;
+    for (; count > 0 && first_ != nullptr; --count) {
+      last = first_;
+      last->popped = true;
+      first_ = last->next;
+    }
+    if (last == nullptr) return nullptr;
+    last->next = nullptr;
+    (first_ != nullptr ? first_->previous : last_) = nullptr;
+    return chain;
+  }
+
+  // Grants all nodes of such a chain; with no lock held.
   template <class Grant>
   static void grant_all(waiter* chain, Grant grant) noexcept {
     while (chain != nullptr) {

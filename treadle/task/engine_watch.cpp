@@ -14,8 +14,9 @@
 namespace treadle::tasks {
 namespace {
 
-// Guess: two slices of preemption. A task that computes for longer should be a thread.
-constexpr std::chrono::nanoseconds watch_interval = std::chrono::milliseconds(20);
+// A task that keeps its carrier is written off after one to two of these: within the 10 ms that a
+// thread has for its slice. Guess: half of that, 200 looks a second.
+constexpr std::chrono::nanoseconds watch_interval = std::chrono::milliseconds(5);
 // relaxed: a guess. One that is merely ready waits for a processor as all threads do.
 bool is_at_work(const core::thread& carrier) noexcept {
   const core::situation now = carrier.now.load(base::relaxed);

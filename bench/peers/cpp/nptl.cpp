@@ -3,7 +3,9 @@
 
 #include <gnu/libc-version.h>
 
-#include "echo_listener.hpp"
+#include "echo_session.hpp"
+#include "http_session.hpp"
+#include "listener.hpp"
 #include "thread_workloads.hpp"
 
 namespace treadle::bench {
@@ -44,26 +46,35 @@ struct kernel_threads : peer_nptl {
   };
 };
 
-void echo(int peer) {
-  std::array<char, echo_bytes> message;
+template <class Session>
+void attend(int peer) {
+  Session session;
   no_delay(peer);
-  for (;;) {
-    const ssize_t got = read(peer, message.data(), message.size());
-    if (got <= 0 || write(peer, message.data(), static_cast<std::size_t>(got)) != got) break;
+  while (!session.ends()) {
+    const std::span<char> room = session.room();
+    const ssize_t got = read(peer, room.data(), room.size());
+    if (got <= 0) break;
+    session.take(static_cast<std::size_t>(got));
+    const std::string_view output = session.output();
+    if (output.empty()) continue;
+    const ssize_t sent = write(peer, output.data(), output.size());
+    if (sent != static_cast<ssize_t>(output.size())) break;
   }
   close(peer);
 }
 
-void serve_echo() {
+template <class Session>
+void serve() {
   const int door = listen_and_say();
   for (;;) {
     const int peer = accept4(door, nullptr, nullptr, SOCK_CLOEXEC);
-    if (peer >= 0) kernel_threads::spawn_detached([peer] { echo(peer); });
+    if (peer >= 0) kernel_threads::spawn_detached([peer] { attend<Session>(peer); });
   }
 }
 
 void measure(const order& asked) {
-  if (asked.workload == "echo") kernel_threads::enter(asked.workers, 0, serve_echo);
+  if (asked.workload == "echo") kernel_threads::enter(asked.workers, 0, serve<echo_session>);
+  if (asked.workload == "http") kernel_threads::enter(asked.workers, 0, serve<http_session>);
   measure_threads<kernel_threads>(asked);
 }
 

@@ -7,11 +7,11 @@
 #include <stdexcept>
 #include <vector>
 
-#include "echo_listener.hpp"
 #include "gap_workloads.hpp"
 #include "kernels.hpp"
 #include "mixed_tasks.hpp"
 #include "program.hpp"
+#include "treadle_task_servers.hpp"
 
 namespace treadle::bench {
 namespace {
@@ -326,25 +326,6 @@ repetition longest_gap_of_tasks(long times, const std::function<void()>& disturb
   return result;
 }
 
-task<> echo(int peer) {
-  std::array<char, echo_bytes> message;
-  no_delay(peer);
-  for (;;) {
-    const ssize_t got = co_await co::read(peer, message.data(), message.size());
-    if (got <= 0) break;
-    const ssize_t sent = co_await co::write(peer, message.data(), static_cast<std::size_t>(got));
-    if (sent < 0) break;
-  }
-  io::close(peer);
-}
-
-task<> serve_echo(int door) {
-  for (;;) {
-    const ssize_t peer = co_await co::accept(door);
-    if (peer >= 0) spawn(echo(static_cast<int>(peer))).detach();
-  }
-}
-
 std::function<repetition()> find(const order& asked) {
   const std::string& name = asked.workload;
   const long n = asked.count;
@@ -380,13 +361,13 @@ std::function<repetition()> find(const order& asked) {
 
 // As in bench/peer_treadle.hpp: the runtime is never destroyed.
 void measure(const order& asked) {
-  const bool serves = asked.workload == "echo";
+  const bool serves = is_server(asked.workload);
   const std::function<repetition()> once = serves ? nullptr : find(asked);
   runtime_options options;
   options.model = model::many_to_many;
   options.width = asked.workers;
   auto* const made = new runtime(options);
-  if (serves) made->run([] { block_on(serve_echo(listen_and_say())); });
+  if (serves) made->run([&] { serve_by_tasks(asked.workload); });
   made->run([&] { report(asked, once, asked.workload.starts_with("parked_")); });
 }
 

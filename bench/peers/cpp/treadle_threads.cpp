@@ -2,7 +2,9 @@
 // public API and nothing else.
 #include "../../peer_raw.hpp"
 #include "../../peer_treadle.hpp"
-#include "echo_listener.hpp"
+#include "echo_session.hpp"
+#include "http_session.hpp"
+#include "listener.hpp"
 #include "thread_workloads.hpp"
 
 #include <array>
@@ -38,30 +40,38 @@ struct threads : peer_treadle<Model> {
   };
 };
 
-void echo(io::socket peer) {
-  std::array<std::byte, echo_bytes> message;
+template <class Session>
+void attend(io::socket peer) {
+  Session session;
   try {
     peer.receive_ahead();
-    while (const std::size_t got = peer.read(message)) {
-      peer.write_all(std::span(message).first(got));
+    while (!session.ends()) {
+      const std::size_t got = peer.read(std::as_writable_bytes(session.room()));
+      if (got == 0) break;
+      session.take(got);
+      peer.write_all(session.output());
     }
   } catch (const std::system_error&) {
     // The peer is gone.
   }
 }
 
-void serve_echo() {
+template <class Session>
+void serve() {
   io::listener door = io::listener::open("127.0.0.1", 0);
   say_port(door.port());
   for (;;) {
-    treadle::thread([peer = door.accept()]() mutable { echo(std::move(peer)); }).detach();
+    treadle::thread([peer = door.accept()]() mutable {
+      attend<Session>(std::move(peer));
+    }).detach();
   }
 }
 
 template <model Model>
 void measure(const order& asked) {
   using peer = threads<Model>;
-  if (asked.workload == "echo") peer::enter(asked.workers, 0, serve_echo);
+  if (asked.workload == "echo") peer::enter(asked.workers, 0, serve<echo_session>);
+  if (asked.workload == "http") peer::enter(asked.workers, 0, serve<http_session>);
   if (asked.workload == "switch") {
     report(asked, [&] { return switch_by_treadle(asked.count); });
   }

@@ -107,6 +107,9 @@ func main() {
 	if os.Args[1] == "echo" {
 		serveEcho()
 	}
+	if os.Args[1] == "http" {
+		serveHTTP()
+	}
 	once := find(os.Args[1], number("COUNT", os.Args[4], 1), more)
 	if !strings.HasPrefix(os.Args[1], "parked_") {
 		once() // the warm-up

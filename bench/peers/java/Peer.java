@@ -118,6 +118,10 @@ final class Peer {
     if (words[0].equals("echo")) {
       spawn(Echo::serve).join();
     }
+    if (words[0].equals("http")) {
+      Http.serve(); // by its own kernel thread, which keeps the process
+      return;
+    }
     if (forkJoin) ForkJoin.run(() -> measure(words, true));
     spawn(() -> measure(words, false)).join();
   }

@@ -6,6 +6,7 @@
 mod crowds;
 mod echo;
 mod gap;
+mod http;
 mod kernels;
 mod measure;
 mod mixed;
@@ -42,9 +43,13 @@ fn number(name: &str, text: &str, least: u64) -> u64 {
     }
 }
 
+fn locked(name: &str) -> &'static str {
+    let after = LOCKED.split(&format!("name = \"{name}\"\nversion = \"")).nth(1);
+    after.and_then(|text| text.split('"').next()).unwrap_or("unknown")
+}
+
 fn version() -> String {
-    let after = LOCKED.split("name = \"tokio\"\nversion = \"").nth(1);
-    format!("Tokio {}", after.and_then(|text| text.split('"').next()).unwrap_or("unknown"))
+    format!("Tokio {}, hyper {}", locked("tokio"), locked("hyper"))
 }
 
 async fn once(order: &Order, turns: u64) -> Repetition {
@@ -73,6 +78,9 @@ async fn once(order: &Order, turns: u64) -> Repetition {
 async fn measure(order: Order) {
     if order.workload == "echo" {
         echo::serve().await;
+    }
+    if order.workload == "http" {
+        http::serve().await;
     }
     let turns = measure::turns_lasting(order.more);
     if !order.workload.starts_with("parked_") {

@@ -1,5 +1,5 @@
-// What the echo servers of peers without a listener of their own share: a bound socket, and the
-// line that says where. A server runs until it is killed.
+// What the servers of peers without a listener of their own share: a bound socket, and the line
+// that says where. A server runs until it is killed.
 #pragma once
 
 #include <arpa/inet.h>
@@ -8,13 +8,10 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <cstdio>
 #include <system_error>
 
 namespace treadle::bench {
-
-inline constexpr std::size_t echo_bytes = 64;
 
 inline void say_port(int port) {
   std::printf("{\"port\": %d}\n", port);
