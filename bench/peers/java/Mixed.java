@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.locks.ReentrantLock;
 
 /** The requests of bench/peers/cpp/mixed.hpp. */
@@ -22,6 +23,8 @@ final class Mixed {
   private final int[] next = new int[ENTRIES];
   private final long[] seen = new long[ENTRIES]; // guarded by lock
   private final int[] ends = new int[ENTRIES];
+  // Direct, so that nothing is copied, and used again, as making one is dear.
+  private final ConcurrentLinkedDeque<ByteBuffer> buffers = new ConcurrentLinkedDeque<>();
   private final FileChannel file;
   private final double[] beyond;
 
@@ -52,11 +55,16 @@ final class Mixed {
   }
 
   private long read(int key) throws IOException {
-    ByteBuffer buffer = ByteBuffer.allocate(BLOCK_BYTES).order(ByteOrder.LITTLE_ENDIAN);
-    if (file.read(buffer, (long) block(key) * BLOCK_BYTES) != BLOCK_BYTES) {
+    ByteBuffer buffer = buffers.pollFirst();
+    if (buffer == null) {
+      buffer = ByteBuffer.allocateDirect(BLOCK_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    }
+    if (file.read(buffer.clear(), (long) block(key) * BLOCK_BYTES) != BLOCK_BYTES) {
       throw new IOException("a block was not read");
     }
-    return buffer.getLong(0) + buffer.getLong(BLOCK_BYTES - 8);
+    long sum = buffer.getLong(0) + buffer.getLong(BLOCK_BYTES - 8);
+    buffers.addFirst(buffer);
+    return sum;
   }
 
   private long answer(int key) {
