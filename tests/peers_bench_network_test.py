@@ -49,6 +49,12 @@ class Processes(unittest.TestCase):
         self.assertGreaterEqual(network.cpu_seconds(found), 0.04)
         network.stop(server)
 
+    def test_sleeps_are_counted(self):
+        server = start("for i in 1 2 3 4 5; do sleep 0.01; done; echo done; sleep 1000")
+        server.stdout.readline()
+        self.assertGreaterEqual(network.sleeps([server.pid]), 5)
+        network.stop(server)
+
     def test_what_a_process_says_at_its_end_is_the_reason(self):
         server = start("echo why >&2")
         with self.assertRaisesRegex(network.Refused, "^the server: why$"):

@@ -39,6 +39,7 @@ def value_of(workload, clock, repetition):
 # Extra fields of a repetition: in the row, and whether the worst counts (else the median).
 EXTRAS = {"p50_s": False, "p99_s": False, "p999_s": False, "longest_wait_s": True,
           "late_median_s": False, "late_worst_s": True, "unanswered_part": False,
+          "sleeps_each": False,
           "beyond_median_s": False, "beyond_p99_s": False}
 
 

@@ -8,6 +8,7 @@ has had an answer and the same load has run for a while, and after.
 import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import subprocess
@@ -75,6 +76,19 @@ def cpu_seconds(processes):
     return sum(time.clock_gettime((~process << 3) | 2) for process in processes)
 
 
+def sleeps(processes):
+    """How often their kernel threads have waited in the kernel. Source: proc(5), status."""
+    total = 0
+    for process in processes:
+        for task in pathlib.Path(f"/proc/{process}/task").iterdir():
+            try:
+                said = (task / "status").read_text(encoding="utf-8")
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended just now
+            total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)$", said, re.MULTILINE)[1])
+    return total
+
+
 def measure(server, load, workload, scale, environment, warm_ups):
     """`server` and `load` are commands, `workload` is of workload_table.py. One repetition."""
     protocol = workload.name.partition("_")[0]
@@ -96,13 +110,15 @@ def measure(server, load, workload, scale, environment, warm_ups):
             try:
                 line_of(loading, "the load")
                 processes = family(serving.pid)
-                before = cpu_seconds(processes)
+                slept, before = sleeps(processes), cpu_seconds(processes)
                 loading.stdin.write("go\n")
                 loading.stdin.flush()
                 result = json.loads(line_of(loading, "the load"))
-                part = result["unanswered"] / (result["operations"] + result["unanswered"])
-                return result | {"cpu_s": cpu_seconds(processes) - before,
-                                 "unanswered_part": part}
+                result["cpu_s"] = cpu_seconds(processes) - before
+                result["sleeps_each"] = (sleeps(processes) - slept) / result["operations"]
+                result["unanswered_part"] = (
+                    result["unanswered"] / (result["operations"] + result["unanswered"]))
+                return result
             finally:
                 stop(loading)
         finally:

@@ -23,6 +23,8 @@ def note(row):
     if "p50_s" in row:
         words.append(f"answer after {seconds(row['p50_s'])}, p99 {seconds(row['p99_s'])}, p99.9 "
                      f"{seconds(row['p999_s'])}")
+    if "sleeps_each" in row:
+        words.append(f"{row['sleeps_each']:.2f} sleeps each")
     if row.get("unanswered_part", 0) >= UNANSWERED_LEAST:
         words.append(f"{row['unanswered_part']:.0%} not sent for lack of answers")
     if "late_median_s" in row:

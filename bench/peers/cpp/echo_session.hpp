@@ -1,6 +1,7 @@
 // What a server does with what comes on a connection, whatever runs it: room() is where the next
 // bytes go, take(count) looks at them, output() is then to be written, ends() says that the
 // connection is over behind it. Here: the same bytes back. http_session.hpp has the same four.
+// 1 KiB, as in the examples of Asio and Tokio: a server does not know how long messages are.
 #pragma once
 
 #include <array>
@@ -18,7 +19,7 @@ class echo_session {
   static bool ends() { return false; }
 
  private:
-  std::array<char, 64> message_;  // not zeroed: whoever reads fills it
+  std::array<char, 1024> message_;  // not zeroed: whoever reads fills it
   std::size_t count_ = 0;
 };
 

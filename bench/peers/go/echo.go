@@ -19,7 +19,7 @@ func serveEcho() {
 
 func echo(peer net.Conn) {
 	defer peer.Close()
-	message := make([]byte, 64)
+	message := make([]byte, 1024)
 	for {
 		got, err := peer.Read(message)
 		if err != nil {

@@ -11,7 +11,7 @@ final class Echo {
   private Echo() {}
 
   private static void echo(Socket peer) {
-    byte[] message = new byte[64];
+    byte[] message = new byte[1024];
     try (peer) {
       peer.setTcpNoDelay(true);
       InputStream in = peer.getInputStream();

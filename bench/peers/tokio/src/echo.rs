@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 async fn echo(mut peer: TcpStream) -> std::io::Result<()> {
     peer.set_nodelay(true)?;
-    let mut message = [0; 64];
+    let mut message = [0; 1024];
     loop {
         let got = peer.read(&mut message).await?;
         if got == 0 {
