@@ -44,7 +44,6 @@ template <class Session>
 void attend(io::socket peer) {
   Session session;
   try {
-    peer.receive_ahead();
     while (!session.ends()) {
       const std::size_t got = peer.read(std::as_writable_bytes(session.room()));
       if (got == 0) break;
