@@ -54,8 +54,14 @@ std::function<repetition()> find_tasks(const order& asked) {
   if (name == "bulk_spawn") return [=] { return run_all_then_wait(count); };
   if (name == "fib") return [=] { return fibonacci_tree<tbb_tasks>(count); };
   if (name == "skynet") return [=] { return skynet_tree<tbb_tasks>(count); };
-  if (name == "queens") return [=] { return queens<tbb_tasks>(count); };
-  if (name == "matrix") return [=] { return multiply_matrices<tbb_tasks>(count); };
+  if (name == "queens") {
+    return [=, alone = seconds_for_queens_alone(count)] { return queens<tbb_tasks>(count, alone); };
+  }
+  if (name == "matrix") {
+    return [=, alone = seconds_for_matrices_alone(count)] {
+      return multiply_matrices<tbb_tasks>(count, alone);
+    };
+  }
   throw no_such_workload{};
 }
 
