@@ -21,6 +21,10 @@ constexpr std::int64_t hurried_nanoseconds = 2'000'000;
 constexpr std::int64_t alone_nanoseconds = 1'000'000;  // the same without standbys
 // Nobody waits yet. Guess: who begins to just after a look should wait for a slice in all.
 constexpr std::int64_t steady_nanoseconds = 5'000'000;
+// All have napped between any two looks for a while, and nobody was found blocked or computing for
+// long. Sourced: the longest pause of Go's sysmon is 10 ms. Guess: for a while.
+constexpr std::int64_t restful_nanoseconds = 8'000'000;
+constexpr std::int64_t restful_after_nanoseconds = 250'000'000;
 // A thread is seen to run for the first time up to a hurried look late, in the middle half of it;
 // also the least time that it must have been seen to run before its slice can end.
 constexpr std::int64_t seen_late_nanoseconds = hurried_nanoseconds / 2;
@@ -206,25 +210,37 @@ void* many_to_many::vigil::monitor_main(void* argument) {
 void many_to_many::vigil::monitor() noexcept {
   const bool without_standbys = all.report_.level < activation_level::proc;
   unsigned idle_looks = 0;
+  std::int64_t busy_at = base::monotonic_now();
+  std::uint64_t reliefs = 0;
   while (!closing.load(base::seq_cst)) {
     const std::uint32_t rung = bell.load(base::seq_cst);
     const std::int64_t now = base::monotonic_now();
     pace fastest = pace::idle;
     next_slice_over = base::deadline::never().nanoseconds();
+    all_nap = true;
+    any_waits = false;
     for (unsigned i = 0; i < all.width_; ++i) {
       const pace one = look_at(posts[i], now);
       if (one > fastest) fastest = one;
     }
     if (all.report_.preempts && fastest != pace::idle) look_at_guests();
     idle_looks = fastest == pace::idle ? idle_looks + 1 : 0;
+    const std::uint64_t relieved = all.reliefs_.load(base::relaxed);  // relaxed: a statistic
+    if (!all_nap || relieved != reliefs) busy_at = now;
+    reliefs = relieved;
     if (idle_looks > idle_looks_max) {
       sleep_till_stirred();
       idle_looks = 0;
+      // What begins after a long pause may be anything.
+      const std::int64_t stirred_at = base::monotonic_now();
+      if (stirred_at - now > restful_after_nanoseconds) busy_at = stirred_at;
       continue;
     }
-    const std::int64_t span = fastest == pace::steady ? steady_nanoseconds
-                              : without_standbys      ? alone_nanoseconds
-                                                      : hurried_nanoseconds;
+    const bool restful = !any_waits && now - busy_at > restful_after_nanoseconds;
+    const std::int64_t span = restful                   ? restful_nanoseconds
+                              : fastest == pace::steady ? steady_nanoseconds
+                              : without_standbys        ? alone_nanoseconds
+                                                        : hurried_nanoseconds;
     const std::int64_t next = next_slice_over < now + span ? next_slice_over : now + span;
     if (!closing.load(base::seq_cst)) base::futex_wait(bell, rung, base::deadline::at(next));
   }
@@ -243,11 +259,16 @@ void many_to_many::vigil::sleep_till_stirred() noexcept {
 many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t now) noexcept {
   processor& which = *one.of;
   const claim::seen seen = which.claim.look();
-  if (all.idle_.is_asleep(which.index)) {
+  const std::uint64_t sleeps = which.sleeps.get();
+  const bool has_napped = one.slept || sleeps != one.sleeps;
+  one.sleeps = sleeps;
+  one.slept = all.idle_.is_asleep(which.index);
+  if (one.slept) {
     // Only a waker that found no time to go on leaves this to us.
     if (seen.state() == hold::released && all.has_work(which)) all.take_released(which, seen);
     return pace::idle;
   }
+  all_nap = all_nap && has_napped;
   bool hurried = false;
   // relaxed: a guess; the standby is in the futex or not
   if (one.runs && one.awake.load(base::relaxed) == 0) {
@@ -267,6 +288,7 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   }
   const bool waiting = all.somebody_waits(which, now + hurried_nanoseconds);
   hurried = hurried || waiting;
+  any_waits = any_waits || waiting;
   const pace result = hurried ? pace::hurried : pace::steady;
   if (seen.state() == hold::released && seen.reserve() == 0) all.adopt_orphans();
   if (seen.state() != hold::held) return result;
@@ -278,6 +300,7 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   const bool unseen =
       watches && !holder.probe.is_open() && waiting && now - one.since >= unseen_nanoseconds;
   if (holder.probe.is_blocked() || unseen) {
+    all_nap = false;
     const bool alerted = which.alerted.load(base::relaxed);  // relaxed: a guess
     if (all.has_work(which) || now != one.since) {
       const bool again = alerted && one.alerted && now != one.since;
@@ -288,6 +311,7 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   }
   one.alerted = false;
   if (waiting && all.report_.preempts) {
+    all_nap = all_nap && now - one.since < seen_late_nanoseconds;
     const std::int64_t due = one.since + arms_after();
     if (now >= due) {
       all.arm_slice_timer(holder, seen.word, ticks);

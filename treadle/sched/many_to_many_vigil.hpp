@@ -8,7 +8,8 @@
 // runs and the worker is not blocked, the worker has moved: it follows. It is parked while its
 // processor is idle or released; the monitor wakes it, which costs the worker nothing.
 // The monitor looks at all processors every so often, for what a starved standby does not see, and
-// sleeps while all are idle.
+// sleeps while all are idle. Where they nap again and again, as a server's do, and nothing blocks,
+// it looks more seldom: a look costs a server as much as a request (docs/performance.md).
 // Included by the many_to_many sources only.
 #pragma once
 
@@ -48,6 +49,8 @@ struct many_to_many::vigil {
     std::uint64_t word = 0;
     unsigned ticks = 0;
     std::int64_t since = 0;
+    std::uint64_t sleeps = 0;
+    bool slept = false;
     bool alerted = false;
     // Atomic. A futex: 0 parked.
     base::atomic<std::uint32_t> awake{0};
@@ -82,7 +85,11 @@ struct many_to_many::vigil {
   bool monitor_runs = false;
   // Monitor only.
   std::uint32_t next_guest = 0;
-  std::int64_t next_slice_over = 0;  // when the next hog must be stopped, by this round's looks
+  // By this round's looks: when the next hog must be stopped; whether every processor has napped
+  // since the last round, and nothing had to be done for any; whether a thread waits for one.
+  std::int64_t next_slice_over = 0;
+  bool all_nap = false;
+  bool any_waits = false;
   base::atomic<bool> closing{false};
   base::atomic<std::uint32_t> bell{0};     // the monitor's futex
   base::atomic<std::uint32_t> dormant{0};  // a futex; 1: the monitor sleeps without limit
