@@ -3,9 +3,9 @@
 //
 // Opened and closed by that kernel thread itself, asked by any; mended by one other, where the
 // thread could not open it. Two ways: the head of a perf ring that the kernel writes a record into
-// at every switch from and to the thread (5 ns to ask, some 50 ns more a switch), or
-// /proc/self/task/T/syscall (a microsecond). The answer is about the past: whoever acts on it asks
-// again.
+// at every switch from and to the thread (5 ns to ask, some 800 ns more a switch), or
+// /proc/self/task/T/syscall (a microsecond to ask, a descriptor). The answer is about the past:
+// whoever acts on it asks again.
 // The ring is mapped read-only: the kernel then overwrites old records, and the last one, which is
 // eight bytes long, lies just below the head.
 // Rejected: perf's own wake-ups (14 us a switch), per-thread CPU clocks (they lag while a thread

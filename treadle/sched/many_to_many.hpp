@@ -231,6 +231,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   outcome leave_released(processor& which, claim::seen now, crew_member& me) noexcept;
   bool somebody_waits(processor& which, std::int64_t soon) const noexcept;
   bool somebody_queues(processor& which, std::int64_t soon) const noexcept;
+  bool has_timer_before(processor& which, std::int64_t soon) const noexcept;
   activation_report find_level() noexcept;
 
   // Preemption (many_to_many_preempt.cpp).

@@ -29,10 +29,13 @@ bool many_to_many::somebody_waits(processor& which, std::int64_t soon) const noe
 bool many_to_many::somebody_queues(processor& which, std::int64_t soon) const noexcept {
   return which.ring.size() != 0 || which.next.look() != nullptr ||
          which.parents.oldest() != nullptr || !injected_.looks_empty() || !levels_.looks_empty() ||
-         // seq_cst: as in earliest_timer()
-         which.timers.earliest.load(base::seq_cst) <= soon ||
-         guest_timers_.earliest.load(base::seq_cst) <= soon ||
-         (events != nullptr && events->in_use());
+         has_timer_before(which, soon) || (events != nullptr && events->in_use());
+}
+
+bool many_to_many::has_timer_before(processor& which, std::int64_t soon) const noexcept {
+  // seq_cst, both: as in earliest_timer()
+  return which.timers.earliest.load(base::seq_cst) <= soon ||
+         guest_timers_.earliest.load(base::seq_cst) <= soon;
 }
 
 bool many_to_many::regain(worker& on) noexcept {

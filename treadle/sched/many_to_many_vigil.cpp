@@ -21,9 +21,9 @@ constexpr std::int64_t hurried_nanoseconds = 2'000'000;
 constexpr std::int64_t alone_nanoseconds = 1'000'000;  // the same without standbys
 // Nobody waits yet. Guess: who begins to just after a look should wait for a slice in all.
 constexpr std::int64_t steady_nanoseconds = 5'000'000;
-// All have napped between any two looks for a while, and nobody was found blocked or computing for
-// long. Sourced: the longest pause of Go's sysmon is 10 ms. Guess: for a while.
-constexpr std::int64_t restful_nanoseconds = 8'000'000;
+// All have napped between any two looks for a while, nobody sleeps for a short time only, and nobody
+// was found blocked or computing for long. Guess, both: half of the longest pause of Go's sysmon.
+constexpr std::int64_t restful_nanoseconds = 4'000'000;
 constexpr std::int64_t restful_after_nanoseconds = 250'000'000;
 // A thread is seen to run for the first time up to a hurried look late, in the middle half of it;
 // also the least time that it must have been seen to run before its slice can end.
@@ -84,19 +84,15 @@ activation_report many_to_many::find_level() noexcept {
     found.why_not_better = "the kernel refuses membarrier()";
     return found;
   }
-  const bool only_proc = settings_.highest == activation_level::proc;
   blocked_probe tried;
   const auto open = [&](activation_level best) noexcept {
     return tried.open(best, ::gettid(), close_own_);
   };
-  // The first ring of a machine takes 11 ms, in which the kernel changes its scheduler's code. A
-  // standby, which asks at each switch, has it for that; the monitor, every other millisecond, can
-  // do with the file.
+  // A ring is for those who ask for it, or have no file: see decision 0034. The first ring of a
+  // machine takes 11 ms besides, in which the kernel changes its scheduler's code.
   const bool wants_file = settings_.highest <= activation_level::proc;
   activation_level probe = open(wants_file ? activation_level::proc : activation_level::perf);
-  if (probe == activation_level::off && settings_.highest == activation_level::monitor) {
-    probe = open(activation_level::perf);
-  }
+  if (probe == activation_level::off && wants_file) probe = open(activation_level::perf);
   const bool knows_cpu = tried.cpu() >= 0;
   tried.close();
   if (probe == activation_level::off) {
@@ -112,9 +108,7 @@ activation_report many_to_many::find_level() noexcept {
   } else if (!knows_cpu) {
     found.level = activation_level::monitor;
     found.why_not_better = "libc registers no rseq area: where a worker runs is unknown";
-  } else if (only_proc) {
-    found.why_not_better = "limited by the activation setting";
-  } else if (probe == activation_level::proc) {
+  } else if (probe < settings_.highest) {
     found.why_not_better = "perf_event_open() is refused (kernel.perf_event_paranoid above 2?)";
   }
   return found;
@@ -264,6 +258,8 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   one.sleeps = sleeps;
   one.slept = all.idle_.is_asleep(which.index);
   if (one.slept) {
+    // Who sleeps for so short a time waits for whatever is begun in between, too.
+    any_waits = any_waits || all.has_timer_before(which, now + hurried_nanoseconds);
     // Only a waker that found no time to go on leaves this to us.
     if (seen.state() == hold::released && all.has_work(which)) all.take_released(which, seen);
     return pace::idle;
