@@ -66,8 +66,9 @@ class [[nodiscard]] all_awaiter {
     tasks::engine& home = *group_.home;
     void* const frames[] = {tasks::fork_in(
         group_, children_[I], treadle::detail::task_access::frame(std::get<I>(tasks_)))...};
+    tasks::carrier& mine = tasks::current_carrier();
     for (std::size_t i = sizeof...(Ts) - 1; i > 0; --i) {
-      tasks::offer(home, children_[i], frames[i]);
+      tasks::offer(home, mine, children_[i], frames[i]);
     }
     return tasks::jump_to(std::coroutine_handle<>::from_address(frames[0]));
   }
@@ -92,17 +93,14 @@ class [[nodiscard]] vector_awaiter {
     const tasks::line& own = caller.promise().own_line();
     tasks::begin_group(group_, tasks_.size(), caller, own, stop_ != nullptr ? stop_ : own.stop());
     tasks::engine& home = *group_.home;
-    for (std::size_t i = 0; i < tasks_.size(); ++i) {
-      tasks::fork_in(group_, children_[i], treadle::detail::task_access::frame(tasks_[i]));
-    }
-    void* const first = treadle::detail::task_access::frame(tasks_[0]).address();
+    tasks::carrier& mine = tasks::current_carrier();
     for (std::size_t i = tasks_.size() - 1; i > 0; --i) {
-      tasks::offer(home, children_[i], treadle::detail::task_access::frame(tasks_[i]).address());
+      tasks::offer(home, mine, children_[i], fork(i));
     }
-    return tasks::jump_to(std::coroutine_handle<>::from_address(first));
+    return tasks::jump_to(std::coroutine_handle<>::from_address(fork(0)));
   }
   std::vector<part<T>> await_resume() {
-    tasks::free_records(children_);
+    tasks::free_records(children_.all());
     std::vector<part<T>> results;
     results.reserve(tasks_.size());
     for (auto& each : tasks_) {
@@ -112,10 +110,14 @@ class [[nodiscard]] vector_awaiter {
   }
 
  private:
+  void* fork(std::size_t i) noexcept {
+    return tasks::fork_in(group_, children_[i], treadle::detail::task_access::frame(tasks_[i]));
+  }
+
   std::vector<task<T>> tasks_;
   const std::stop_token* stop_;
   tasks::fork_group group_;
-  std::vector<tasks::fork_line> children_;
+  tasks::fork_lines children_;
 };
 
 }  // namespace detail

@@ -84,9 +84,9 @@ class engine {
   // The same for one that is no coroutine, and goes on for a while.
   static void end_at_once(core::thread& record) noexcept;
 
-  // For code of tasks. Offers a suspended frame to all carriers; false when there is no room.
-  bool fork(void* frame) noexcept {
-    carrier& mine = current_carrier();
+  // For code of tasks, on `mine`, its carrier. Offers a suspended frame to all carriers; false when
+  // there is no room.
+  bool fork(carrier& mine, void* frame) noexcept {
     if (!mine.forks_.push(frame)) return false;
     if (idle_.load(base::relaxed) != 0) [[unlikely]]  // relaxed: see the file head
       wake_one();

@@ -34,12 +34,34 @@ void* fork_in(fork_group& group, fork_line& own, std::coroutine_handle<Promise> 
   return child.address();
 }
 
-// Offers one to all carriers. It may run and end at once: only the first child, which is jumped
-// into, keeps the group here.
-inline void offer(engine& home, fork_line& own, void* frame) noexcept {
-  if (!home.fork(frame)) [[unlikely]]
+// Offers one to all carriers, from `mine`, on which the parent runs. It may run and end at once:
+// only the first child, which is jumped into, keeps the group here.
+inline void offer(engine& home, carrier& mine, fork_line& own, void* frame) noexcept {
+  if (!home.fork(mine, frame)) [[unlikely]]
     home.queue_fork(own.record, frame);
 }
+
+// The lines of as many children as there turn out to be: one block of memory of the worker's.
+class fork_lines {
+ public:
+  explicit fork_lines(std::size_t children)
+      : size_(children),
+        first_(children != 0 ? new (allocate_frame(bytes())) fork_line[children] : nullptr) {}
+  fork_lines(const fork_lines&) = delete;
+  fork_lines& operator=(const fork_lines&) = delete;
+  ~fork_lines() {
+    if (first_ != nullptr) free_frame(first_, bytes());
+  }
+
+  fork_line& operator[](std::size_t i) noexcept { return first_[i]; }
+  std::span<fork_line> all() noexcept { return {first_, size_}; }
+
+ private:
+  std::size_t bytes() const noexcept { return size_ * sizeof(fork_line); }
+
+  const std::size_t size_;
+  fork_line* const first_;
+};
 
 // After the group has ended.
 inline void free_records(std::span<fork_line> children) noexcept {

@@ -94,7 +94,8 @@ class promise_base {
  private:
   enum : std::uintptr_t { is_fork = 1, is_spawned = 2, tags = 3 };
 
-  void end_spawned(core::closure_function end_unjoined, void* frame) noexcept {
+  // Not inlined: the other ends would save its registers.
+  [[gnu::noinline]] void end_spawned(core::closure_function end_unjoined, void* frame) noexcept {
     core::thread& record = line_.record();
     delete line_.stop();
     record.begin_with(end_unjoined, {{reinterpret_cast<std::uintptr_t>(frame), 0}});
