@@ -21,8 +21,9 @@ constexpr std::int64_t hurried_nanoseconds = 2'000'000;
 constexpr std::int64_t alone_nanoseconds = 1'000'000;  // the same without standbys
 // Nobody waits yet. Guess: who begins to just after a look should wait for a slice in all.
 constexpr std::int64_t steady_nanoseconds = 5'000'000;
-// All have napped between any two looks for a while, nobody sleeps for a short time only, and nobody
-// was found blocked or computing for long. Guess, both: half of the longest pause of Go's sysmon.
+// All have napped between any two looks for a while, nobody sleeps for a short time only, and none
+// was found blocked or computing for long. Sourced: the pauses of Go's sysmon end at 10 ms, and a
+// guess: somebody may wait for half of that.
 constexpr std::int64_t restful_nanoseconds = 4'000'000;
 constexpr std::int64_t restful_after_nanoseconds = 250'000'000;
 // A thread is seen to run for the first time up to a hurried look late, in the middle half of it;
