@@ -92,6 +92,46 @@ TEST(TurnsOfOne, WhoGivesWayWaitsForOneNewcomer) {
 }
 
 // All loops go on, and so does who gives way.
+// Who was woken by the thread that ran before goes first, also where timers of many others have
+// expired meanwhile: a lock may be kept for it. Now and then the ring's head goes before it.
+TEST(TurnsOfOne, WhoWasWokenIsNotPassedByExpiredTimers) {
+  constexpr int rounds = 600;  // timers are looked at every 64th turn: some rounds end at one
+  constexpr int sleepers = 4;
+  runtime_options wanted;
+  wanted.model = model::many_to_many;
+  wanted.width = 1;
+  runtime one(wanted);
+  one.run([] {
+    int most_before = 0;
+    for (int round = 0; round < rounds; ++round) {
+      const auto wake_up = std::chrono::steady_clock::now() + std::chrono::microseconds(300);
+      counting_semaphore<1> call(0);
+      bool called = false;
+      bool answered = false;
+      int before = 0;
+      std::vector<thread> threads;
+      threads.emplace_back([&] {
+        call.acquire();
+        answered = true;
+      });
+      for (int i = 0; i < sleepers; ++i) {
+        threads.emplace_back([&] {
+          this_thread::sleep_until(wake_up);
+          if (called && !answered) ++before;
+        });
+      }
+      this_thread::yield();
+      while (std::chrono::steady_clock::now() < wake_up) {
+      }
+      called = true;
+      call.release();
+      for (thread& each : threads) each.join();
+      most_before = std::max(most_before, before);
+    }
+    EXPECT_LE(most_before, 1);
+  });
+}
+
 TEST_P(Turns, EverybodyGoesOn) {
   if (!preempts()) GTEST_SKIP() << runtime_.activation().why_not_preempting;
   runtime_.run([&] {

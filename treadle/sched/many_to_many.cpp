@@ -106,9 +106,11 @@ thread* many_to_many::look_around(processor& mine, unsigned turn) noexcept {
   return found != nullptr ? found : pick_local(mine);
 }
 
-// What a busy processor would otherwise never see.
+// What a busy processor would otherwise never see. Who was woken last stays in front of it: a lock
+// may be kept for it, and it would be behind all that was ready before.
 void many_to_many::look_for_news(processor& mine) noexcept {
   memory_.give_up_surplus(mine);
+  thread* const first = alone_ ? mine.next.take_alone() : mine.next.take();
   if (mine.timers.earliest.load(base::relaxed) != timer_queue::no_deadline) {  // relaxed: ours
     fire(mine.timers, base::monotonic_now());
   }
@@ -116,6 +118,9 @@ void many_to_many::look_for_news(processor& mine) noexcept {
   if (guest_timers_.earliest.load(base::relaxed) != timer_queue::no_deadline) [[unlikely]]
     fire(guest_timers_, base::monotonic_now());
   idle_.look_in(mine.index);
+  if (first == nullptr) return;
+  thread* const displaced = alone_ ? mine.next.put_alone(first) : mine.next.put(first);
+  if (displaced != nullptr) ready_last_shared(mine, *displaced);
 }
 
 // The ring's head before the next slot; the queue for all before both.

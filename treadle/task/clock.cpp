@@ -54,6 +54,10 @@ bool clock::try_to_arm(timer& node, base::deadline until, std::int64_t now) noex
     node.deadline = until.nanoseconds();
     wheel_.insert(&node, now);
     ++armed_;
+    // relaxed, both: under the lock; who reads it without is not the only one to look
+    if (until.nanoseconds() < earliest_.load(base::relaxed)) {
+      earliest_.store(until.nanoseconds(), base::relaxed);
+    }
     if (until.nanoseconds() < sleeps_until_) {
       sleeps_until_ = until.nanoseconds();
       late = keeper_;
@@ -70,19 +74,30 @@ void clock::disarm(timer& node) noexcept {
   --armed_;
 }
 
-// How many of `out` are to be unparked; `next` is the earliest deadline that is left.
-std::size_t clock::pop_expired(core::thread** out, std::size_t room, std::int64_t& next) noexcept {
+// How many of `out` are to be unparked.
+std::size_t clock::pop_expired(expired& out, bool sleeps_next) noexcept {
   const base::guard hold(lock_);
   const std::int64_t now = base::monotonic_now();
   std::size_t count = 0;
   base::timer_node* node = nullptr;
-  while (count < room && (node = wheel_.pop_expired(now)) != nullptr) {
+  while (count < at_once && (node = wheel_.pop_expired(now)) != nullptr) {
     --armed_;
     auto& due = static_cast<timer&>(*node);
-    if (core::thread* const expired = due.expire(due)) out[count++] = expired;
+    if (core::thread* const woken = due.expire(due)) out[count++] = woken;
   }
-  sleeps_until_ = next = wheel_.earliest();
+  const std::int64_t next = wheel_.earliest();
+  earliest_.store(next, base::relaxed);  // relaxed: under the lock
+  if (sleeps_next) sleeps_until_ = next;
   return count;
+}
+
+bool clock::fire() noexcept {
+  const std::int64_t earliest = earliest_.load(base::relaxed);  // relaxed: the thread looks, too
+  if (earliest == never || earliest > base::monotonic_now()) return false;
+  expired due;
+  const std::size_t count = pop_expired(due, false);
+  for (std::size_t i = 0; i < count; ++i) core::scheduler_port::unpark(*due[i]);
+  return count != 0;
 }
 
 bool clock::is_over() noexcept {
@@ -94,17 +109,19 @@ bool clock::is_over() noexcept {
 }
 
 void clock::keep() noexcept {
-  // Guess: as for the processors' timers.
-  constexpr std::size_t at_once = 32;
-  core::thread* due[at_once];
+  expired due;
   {
     const base::guard hold(lock_);
     keeper_ = &core::current_thread();
   }
   while (!is_over()) {
-    std::int64_t next = never;
-    const std::size_t count = pop_expired(due, at_once, next);
+    const std::size_t count = pop_expired(due, true);
     for (std::size_t i = 0; i < count; ++i) core::scheduler_port::unpark(*due[i]);
+    std::int64_t next;
+    {
+      const base::guard hold(lock_);
+      next = sleeps_until_;
+    }
     if (count == at_once) {
       home_.yield();
     } else if (next == never) {

@@ -1,5 +1,7 @@
 // The timers of tasks: a wheel, and one thread of the runtime that sleeps until the earliest.
 //
+// Carriers at work look at the wheel themselves, now and then and before they rest: the thread
+// would wait for its turn behind them, and they for what it wakes.
 // A task that waits with a deadline brings a node in its frame. When the time has come the clock
 // calls the node's `expire` with the lock held, which takes the task out of what it waits for and
 // says whether it did; then the task is unparked, without the lock. A task disarms its node before
@@ -36,10 +38,17 @@ class clock {
   // When it returns, `expire` is not running and will not run.
   void disarm(timer& node) noexcept;
 
+  // From a carrier between two tasks: wakes some of those whose time has come. False when there are
+  // none.
+  bool fire() noexcept;
+
  private:
   void keep() noexcept;
   bool try_to_arm(timer& node, base::deadline until, std::int64_t now) noexcept;
-  std::size_t pop_expired(core::thread** out, std::size_t room, std::int64_t& next) noexcept;
+  // Guess: as for the processors' timers.
+  static constexpr std::size_t at_once = 32;
+  using expired = core::thread* [at_once];
+  std::size_t pop_expired(expired& out, bool sleeps_next) noexcept;
   bool is_over() noexcept;
 
   // Fixed after start.
@@ -48,9 +57,11 @@ class clock {
   base::atomic<bool> is_open_{false};
 
   base::spin_lock lock_;
+  // Atomic, written under lock_: no timer is due before it.
+  base::atomic<std::int64_t> earliest_{queue::timer_wheel::no_deadline};
   // Guarded by lock_.
   core::thread* keeper_ = nullptr;
-  std::int64_t sleeps_until_ = 0;
+  std::int64_t sleeps_until_ = 0;  // the thread, at most
   std::size_t armed_ = 0;
   bool ends_ = false;
   bool is_starting_ = false;

@@ -119,6 +119,7 @@ bool engine::step(carrier& mine) noexcept {
   core::thread* record = nullptr;
   void* frame = nullptr;
   if (turn % look_interval == 0) [[unlikely]] {
+    clock_.fire();
     record = take_injected(mine);
     if (record == nullptr) record = mine.ready_.pop();
   }
@@ -127,7 +128,7 @@ bool engine::step(carrier& mine) noexcept {
     record = mine.ready_.pop();
     if (record == nullptr) record = take_injected(mine);
     if (record == nullptr) record = steal(mine, frame);
-    if (record == nullptr && frame == nullptr) return false;
+    if (record == nullptr && frame == nullptr) return clock_.fire();
   }
   // relaxed: see the file head
   if (idle_.load(base::relaxed) != 0 && mine.ready_.size() != 0) [[unlikely]]
