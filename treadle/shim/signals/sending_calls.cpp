@@ -19,15 +19,22 @@ struct sending {
   const siginfo_t* info;
 };
 
+// Each thread's number stands for the process, too.
+bool is_process(int number) noexcept {
+  if (number == this_process()) return true;
+  const base::guard hold(threads().lock);
+  return threads().find(number) != nullptr;
+}
+
 bool read_sending(const saved_call& call, sending& out) noexcept {
   const auto argument = [&call](int i) { return static_cast<int>(call.arguments[i]); };
   switch (call.number) {
     case SYS_kill:
       out = {-1, argument(1), nullptr};
-      return argument(0) == this_process();
+      return is_process(argument(0));
     case SYS_rt_sigqueueinfo:
       out = {-1, argument(1), reinterpret_cast<const siginfo_t*>(call.arguments[2])};
-      return argument(0) == this_process();
+      return is_process(argument(0));
     case SYS_tkill:
       out = {argument(0), argument(1), nullptr};
       return true;
