@@ -16,6 +16,7 @@
 #include "treadle/shim/stats.hpp"
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/threads/threads.hpp"
+#include "treadle/shim/threads/traits.hpp"
 
 namespace treadle::shim {
 namespace {
@@ -39,6 +40,7 @@ void become_native(const program_thread& self) noexcept {
   leave_to_kernel();
   give_back_to_program();
   kernel_call(SYS_sigaltstack, &self.alternate, nullptr);
+  give_traits_to_child(self.traits);
   set_mask(self.mask.load(base::relaxed), nullptr);  // relaxed: our own
 }
 
