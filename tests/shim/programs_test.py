@@ -13,7 +13,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from shim_run import Failures, MODELS, PROGRAMS, need_shim, run, under  # noqa: E402
 
-WAYS = ("return", "exit", "_exit", "abort", "segv", "fpe", "term", "kill", "pipe", "exec")
+WAYS = ("return", "exit", "_exit", "abort", "segv", "fpe", "term", "kill", "pipe", "exec",
+        "last", "last_raw", "last_raw_thread")
 
 
 def main():

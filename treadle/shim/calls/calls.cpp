@@ -55,7 +55,6 @@ long serve_handler_end(saved_call& call) noexcept {
   return serve_end_of_handler(call);
 }
 
-long serve_exit_of_thread(saved_call& call) noexcept { serve_exit(call); }
 long serve_exit_of_process(saved_call& call) noexcept { serve_exit_group(call); }
 
 // Sourced: the numbers are those of x86-64; the largest that we know is clone3's.
@@ -74,7 +73,7 @@ struct call_table {
     of[SYS_clone] = of[SYS_clone3] = serve_clone;
     of[SYS_fork] = of[SYS_vfork] = serve_fork;
     of[SYS_execve] = of[SYS_execveat] = serve_exec;
-    of[SYS_exit] = serve_exit_of_thread;
+    of[SYS_exit] = serve_exit;
     of[SYS_exit_group] = serve_exit_of_process;
     of[SYS_nanosleep] = of[SYS_clock_nanosleep] = serve_sleep;
     add_identity();

@@ -15,6 +15,7 @@
 #include "treadle/shim/signals/sending.hpp"
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/threads/futexes.hpp"
+#include "treadle/shim/threads/last_thread.hpp"
 #include "treadle/shim/threads/robust.hpp"
 #include "treadle/shim/threads/wanted_task.hpp"
 #include "treadle/thread.hpp"
@@ -111,7 +112,15 @@ long serve_trapped_clone(saved_call& call) noexcept {
   return made;
 }
 
-void serve_exit(saved_call& call) noexcept {
+long serve_exit(saved_call& call) noexcept {
+  switch (act_as_last(call)) {
+    case last_act::not_last:
+      break;
+    case last_act::goes_on:
+      return 0;
+    case last_act::ends:
+      serve_exit_group(call);
+  }
   program_thread& self = *call.caller;
   leave_robust_locks(self);
   leave_signals(self);
