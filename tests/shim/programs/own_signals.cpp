@@ -4,6 +4,7 @@
 #include <mqueue.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,7 +56,7 @@ void by_descriptor() {
   done("by a descriptor");
 }
 
-void by_queue() {
+mqd_t open_queue() {
   char name[64];
   std::snprintf(name, sizeof(name), "/treadle-own-signals-%d", getpid());
   mq_attr shape{};
@@ -64,6 +65,11 @@ void by_queue() {
   const mqd_t queue = mq_open(name, O_CREAT | O_EXCL | O_RDWR, 0600, &shape);
   CHECK(queue != static_cast<mqd_t>(-1));
   mq_unlink(name);
+  return queue;
+}
+
+void by_queue() {
+  const mqd_t queue = open_queue();
   sigevent wanted{};
   wanted.sigev_notify = SIGEV_SIGNAL;
   wanted.sigev_signo = SIGUSR1;
@@ -77,6 +83,28 @@ void by_queue() {
   seen = 0;
   mq_close(queue);
   done("by a message queue");
+}
+
+// With SA_RESTART, as signal() has it, a signal does not end the wait for a message.
+void begun_again() {
+  const mqd_t queue = open_queue();
+  char message[8] = {};
+  const pid_t parent = getpid();
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    for (int i = 0; i < 20; ++i) {
+      kill(parent, SIGUSR1);
+      usleep(1000);
+    }
+    _exit(mq_send(queue, message, sizeof(message), 0));
+  }
+  CHECK(mq_receive(queue, message, sizeof(message), nullptr) == 8);
+  int status = -1;
+  CHECK(waitpid(child, &status, 0) == child && status == 0 && seen > 0);
+  seen = 0;
+  mq_close(queue);
+  done("begun again");
 }
 
 void note_overrun(int, siginfo_t* info, void*) { overrun = info->si_overrun; }
@@ -154,6 +182,7 @@ int main() {
   to_the_group();
   by_descriptor();
   by_queue();
+  begun_again();
   overruns();
   alternate_stacks();
   return 0;

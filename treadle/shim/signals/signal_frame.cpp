@@ -47,6 +47,9 @@ bool begins_again(const saved_call& call, std::int64_t number) noexcept {
     case SYS_sendmsg:
     case SYS_flock:
     case SYS_fcntl:
+    case SYS_mq_timedsend:
+    case SYS_mq_timedreceive:
+    case SYS_getrandom:
       return true;
     default:
       return false;
