@@ -13,15 +13,17 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from shim_run import Failures, MODELS, PROGRAMS, need_shim, run, under  # noqa: E402
 
-WAYS = ("return", "exit", "_exit", "abort", "segv", "fpe", "term", "kill", "pipe", "exec")
+WAYS = ("return", "exit", "_exit", "abort", "segv", "fpe", "term", "kill", "pipe", "exec",
+        "last", "last_raw", "last_raw_thread")
 
 
 def main():
     need_shim()
     failures = Failures()
-    cases = [(name,) for name in ("basics", "both_sides", "crowds", "execs", "locks", "processes",
-                                  "queued", "rings", "shared_signals", "signal_descriptors",
-                                  "signals", "storms", "traits", "untouched")]
+    cases = [(name,) for name in ("basics", "both_sides", "crowds", "execs", "locks",
+                                  "own_signals", "processes", "queued", "rings",
+                                  "shared_signals", "signal_descriptors", "signals", "storms",
+                                  "traits", "untouched")]
     cases += [("privileges", what) for what in ("drop", "twice")]
     cases += [("ends", way) for way in WAYS] + [("ends", way, "thread") for way in WAYS]
     for case in cases:

@@ -1,6 +1,7 @@
 // How a process with threads ends: `ends WAY`.
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <string>
@@ -39,12 +40,48 @@ void* end_here(void*) {
   return nullptr;
 }
 
+// The process ends with its last thread: with `first` that is main, else a thread that has waited
+// for main's end. Both may leave by libc or past it.
+pthread_t first_thread;
+
+void at_end() {
+  // A handler runs before the call is over only where the signal is not blocked.
+  CHECK(raise(SIGUSR1) == 0);
+  done("end");
+}
+
+void leave() {
+  if (way == "last_raw") syscall(SYS_exit, 5);
+  pthread_exit(nullptr);
+}
+
+void* outlive(void*) {
+  join(first_thread);
+  if (way == "last_raw_thread") syscall(SYS_exit, 7);
+  return nullptr;
+}
+
+void end_last(bool is_first) {
+  signal(SIGUSR1, [](int) { done("open to signals"); });
+  std::atexit(&at_end);
+  join(start(nothing));
+  first_thread = pthread_self();
+  if (is_first) leave();
+  pthread_attr_t detached;
+  pthread_attr_init(&detached);
+  pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+  pthread_t other;
+  CHECK(pthread_create(&other, &detached, outlive, nullptr) == 0);
+  leave();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   way = argc > 1 ? argv[1] : "return";
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
+  if (way.rfind("last", 0) == 0) end_last(argc < 3);
   join(start(nothing));
   if (argc > 2) {
     join(start(end_here));
@@ -52,6 +89,5 @@ int main(int argc, char** argv) {
     start(wait_long);
     end();
   }
-  if (way == "last") pthread_exit(nullptr);
   return 6;
 }

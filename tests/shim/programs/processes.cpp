@@ -1,12 +1,15 @@
 // Children of a process with threads, pipes between threads and processes.
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <initializer_list>
 
 #include "tests/shim/programs/check.hpp"
 
@@ -126,6 +129,24 @@ void forks() {
   done("fork");
 }
 
+// A child with a stack and memory of its own comes back on that stack.
+alignas(16) char stack_of_child[64 * 1024];
+int on_own_stack(void* argument) {
+  char here = 'c';
+  CHECK(&here > stack_of_child && &here < stack_of_child + sizeof(stack_of_child));
+  return static_cast<int>(as_number(argument)) + (getppid() == getpid() ? 1 : 0);
+}
+
+void clones() {
+  for (const long status : {3L, 4L}) {
+    const pid_t child =
+        clone(&on_own_stack, stack_of_child + sizeof(stack_of_child), SIGCHLD, as_result(status));
+    CHECK(child > 0);
+    CHECK(status_of(child) == status);
+  }
+  done("clone");
+}
+
 pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 long sum = 0;
@@ -174,12 +195,14 @@ void spawns() {
 }  // namespace
 
 int main() {
+  clones();  // also before there are threads
   join(start(nothing));
   pipes();
   writes_that_wait();
   polls();
   sockets();
   forks();
+  clones();
   threads_of_a_child();
   spawns();
   return 0;

@@ -79,6 +79,32 @@ void awaited_in_turn() {
   done("awaited one by one");
 }
 
+// kill() with a thread's number is kill() with the process's: who takes it is another matter.
+std::atomic<pid_t> named{0};
+sem_t heard;
+void* have_number(void*) {
+  named = gettid();
+  while (sem_wait(&heard) != 0) CHECK(errno == EINTR);
+  return nullptr;
+}
+
+void sent_to_a_number() {
+  CHECK(sem_init(&heard, 0, 0) == 0);
+  const pthread_t other = start(have_number);
+  while (named.load() == 0) usleep(100);
+  const sigset_t set = only();
+  sigval value;
+  value.sival_int = 3;
+  siginfo_t info;
+  CHECK(kill(named, number) == 0);
+  CHECK(sigwaitinfo(&set, &info) == number && info.si_code == SI_USER);
+  CHECK(sigqueue(named, number, value) == 0);
+  CHECK(sigwaitinfo(&set, &info) == number && info.si_value.sival_int == 3);
+  sem_post(&heard);
+  join(other);
+  done("sent to a thread's number");
+}
+
 std::atomic<int> taken{0};
 void note(int) { taken.fetch_add(1); }
 
@@ -141,6 +167,7 @@ void awaited_by_many() {
 
 int main() {
   change(SIG_BLOCK);
+  sent_to_a_number();
   awaited_amid_others();
   awaited_in_turn();
   awaited_by_many();

@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -162,6 +163,40 @@ void niceness() {
   done("nice values");
 }
 
+// What a thread has, its children have.
+void* make_child(void* which) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(as_number(which), &one);
+  sched_param parameter{};
+  CHECK(pthread_setname_np(pthread_self(), "maker") == 0);
+  CHECK(pthread_setaffinity_np(pthread_self(), sizeof one, &one) == 0);
+  CHECK(pthread_setschedparam(pthread_self(), SCHED_BATCH, &parameter) == 0);
+  CHECK(setpriority(PRIO_PROCESS, 0, 7) == 0);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    char name[16] = {};
+    cpu_set_t found;
+    CHECK(prctl(PR_GET_NAME, name) == 0 && std::strcmp(name, "maker") == 0);
+    CHECK(sched_getaffinity(0, sizeof found, &found) == 0 && CPU_EQUAL(&found, &one));
+    CHECK(sched_getscheduler(0) == SCHED_BATCH && getpriority(PRIO_PROCESS, 0) == 7);
+    _exit(0);
+  }
+  int status = -1;
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+  return nullptr;
+}
+
+void heirs() {
+  cpu_set_t all;
+  CHECK(sched_getaffinity(0, sizeof all, &all) == 0);
+  long last = CPU_SETSIZE - 1;
+  while (!CPU_ISSET(static_cast<unsigned>(last), &all)) --last;
+  join(start(make_child, last));
+  done("children");
+}
+
 long milliseconds(clockid_t of) {
   timespec now{};
   if (clock_gettime(of, &now) != 0) return -1;
@@ -218,6 +253,7 @@ int main() {
   classes();
   cpus();
   niceness();
+  heirs();
   cpu_time();
   return 0;
 }

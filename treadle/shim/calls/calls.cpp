@@ -55,7 +55,6 @@ long serve_handler_end(saved_call& call) noexcept {
   return serve_end_of_handler(call);
 }
 
-long serve_exit_of_thread(saved_call& call) noexcept { serve_exit(call); }
 long serve_exit_of_process(saved_call& call) noexcept { serve_exit_group(call); }
 
 // Sourced: the numbers are those of x86-64; the largest that we know is clone3's.
@@ -74,7 +73,7 @@ struct call_table {
     of[SYS_clone] = of[SYS_clone3] = serve_clone;
     of[SYS_fork] = of[SYS_vfork] = serve_fork;
     of[SYS_execve] = of[SYS_execveat] = serve_exec;
-    of[SYS_exit] = serve_exit_of_thread;
+    of[SYS_exit] = serve_exit;
     of[SYS_exit_group] = serve_exit_of_process;
     of[SYS_nanosleep] = of[SYS_clock_nanosleep] = serve_sleep;
     add_identity();
@@ -90,13 +89,13 @@ struct call_table {
                               SYS_rt_sigpending, SYS_sigaltstack}) {
       stays[staying] = true;
     }
-    for (const int blocking :
-         {SYS_creat,      SYS_flock,        SYS_fsync,           SYS_fdatasync,       SYS_sync,
-          SYS_syncfs,     SYS_connect,      SYS_semop,           SYS_semtimedop,      SYS_msgsnd,
-          SYS_msgrcv,     SYS_mq_timedsend, SYS_mq_timedreceive, SYS_io_getevents,    SYS_splice,
-          SYS_sendfile,   SYS_tee,          SYS_copy_file_range, SYS_sync_file_range, SYS_getrandom,
-          SYS_sendmmsg,   SYS_recvmmsg,     SYS_ioctl,           SYS_preadv2,         SYS_pwritev2,
-          SYS_futex_waitv}) {
+    for (
+        const int blocking :
+        {SYS_creat,    SYS_flock,           SYS_fsync,           SYS_fdatasync,  SYS_sync,
+         SYS_syncfs,   SYS_connect,         SYS_semop,           SYS_semtimedop, SYS_msgsnd,
+         SYS_msgrcv,   SYS_mq_timedreceive, SYS_io_getevents,    SYS_splice,     SYS_sendfile,
+         SYS_tee,      SYS_copy_file_range, SYS_sync_file_range, SYS_getrandom,  SYS_sendmmsg,
+         SYS_recvmmsg, SYS_ioctl,           SYS_preadv2,         SYS_pwritev2,   SYS_futex_waitv}) {
       of[blocking] = pass_on_blocking_call;
     }
     of[SYS_open] = of[SYS_openat] = serve_open;
@@ -127,6 +126,8 @@ struct call_table {
     of[SYS_seccomp] = serve_refused_privileges;
     of[SYS_timer_create] = serve_timer_create;
     of[SYS_timer_delete] = serve_timer_delete;
+    of[SYS_timer_settime] = serve_timer_settime;
+    of[SYS_timer_getoverrun] = serve_timer_getoverrun;
   }
   constexpr void add_signals() noexcept {
     of[call_slot(call_end_of_handler)] = serve_handler_end;
@@ -139,6 +140,9 @@ struct call_table {
     of[SYS_sigaltstack] = serve_sigaltstack;
     of[SYS_kill] = of[SYS_tkill] = of[SYS_tgkill] = serve_kill;
     of[SYS_rt_sigqueueinfo] = of[SYS_rt_tgsigqueueinfo] = serve_kill;
+    of[SYS_pidfd_send_signal] = serve_sending_by_descriptor;
+    of[SYS_mq_notify] = serve_queue_notice;
+    of[SYS_mq_timedsend] = serve_queue_send;
     of[SYS_signalfd] = of[SYS_signalfd4] = serve_signal_descriptor;
     of[call_slot(call_trapped_clone)] = serve_trapped_clone;
     of[call_slot(call_look)] = serve_look;
@@ -166,7 +170,7 @@ struct call_table {
     for (const int waits :
          {SYS_read, SYS_readv, SYS_write, SYS_writev, SYS_recvfrom, SYS_recvmsg, SYS_sendto,
           SYS_sendmsg, SYS_accept, SYS_accept4, SYS_poll, SYS_select, SYS_epoll_wait, SYS_nanosleep,
-          SYS_clock_nanosleep, SYS_wait4, SYS_waitid}) {
+          SYS_clock_nanosleep, SYS_wait4, SYS_waitid, SYS_mq_timedsend}) {
       of[waits] = serve_purely;
     }
     for (const int waits : {SYS_ppoll, SYS_pselect6, SYS_epoll_pwait}) {

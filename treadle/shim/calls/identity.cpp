@@ -106,7 +106,7 @@ void learn_leader(program_thread& leader) noexcept {
   stack_t alternate{};
   kernel_call(SYS_sigaltstack, nullptr, &alternate);
   leader.alternate = alternate;
-  learn_traits(leader);
+  learn_traits(leader.traits);
   learn_cpu_time(leader);
 }
 

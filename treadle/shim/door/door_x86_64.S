@@ -27,6 +27,7 @@
 #define BUCKET_BYTES_LOG 7
 #define BUCKET_SHIFT 54
 #define CLONE_VM 0x100
+#define CLONE_ARGS_STACK 40
 #define CLONE_THREAD 0x10000
 #define NR_CLONE 56
 #define NR_FUTEX 202
@@ -475,13 +476,23 @@ treadle_shim_straight_end:
   testl $CLONE_THREAD, (%rdi)
   jnz .Lserve
   testl $CLONE_VM, (%rdi)
-  jz .Lfork
-  jmp .Lchild_has_stack
+  jnz .Lchild_has_stack
+  cmpq $0, CLONE_ARGS_STACK(%rdi)
+  je .Lfork
+  jmp .Lfork_has_stack
 .Lclone:
   testl $CLONE_THREAD, %edi
   jnz .Lserve
   testl $CLONE_VM, %edi
+  jnz .Lchild_has_stack
+  testq %rsi, %rsi
   jz .Lfork
+// A child with memory and a stack of its own: of a program thread it is served, outside the way
+// back must not lie on the stack.
+.Lfork_has_stack:
+  rdfsbase %r11
+  cmpq SEAT_PROGRAM, %r11
+  je .Lserve
 // libc's two functions that give a child a stack of its own have no use for r9 here.
 .Lchild_has_stack:
   movq %rcx, %r9

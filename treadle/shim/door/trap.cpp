@@ -60,6 +60,8 @@ void on_trap(int, siginfo_t*, void* raw) {
   } else if (changes_privileges(number) && is_raw(after)) {
     registers[REG_RAX] = treadle_shim_call(call_raw_privileges, reinterpret_cast<long>(&context),
                                            number, 0, 0, 0, 0);
+  } else if (number == SYS_exit) {
+    treadle_shim_call(number, registers[REG_RDI], is_raw(after) ? 1 : 0, 0, 0, 0, 0);
   } else {
     // A lock of another library's own (a sanitizer's) may be taken on both sides, like libc's, and
     // on the runtime's side its calls go past us: as if another process shared it.
@@ -73,6 +75,11 @@ void on_trap(int, siginfo_t*, void* raw) {
 }
 
 }  // namespace
+
+bool is_raw_exit(const saved_call& call) noexcept {
+  // One that was trapped comes from here, and says so itself; libc has no second argument for it.
+  return is_in_libc(call.return_address) ? is_raw(call.return_address) : call.arguments[1] != 0;
+}
 
 void trap_calls() noexcept {
   const kernel_action action{reinterpret_cast<void*>(&on_trap),

@@ -3,12 +3,16 @@
 
 #include <cstdint>
 
+#include "treadle/shim/door/saved_call.hpp"
 #include "treadle/shim/signals/signal_set.hpp"
 
 namespace treadle::shim {
 
 // Installs the handler.
 void trap_calls() noexcept;
+
+// Whether a thread ends past libc: by its syscall(), or by an instruction of the program's own.
+bool is_raw_exit(const saved_call& call) noexcept;
 
 // The runtime brings handlers for faults of its own threads; the program's faults are its own.
 struct fault_actions {

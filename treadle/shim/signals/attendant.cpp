@@ -80,6 +80,14 @@ void call_attendant() noexcept {
   kernel_call(SYS_tgkill, kernel_call(SYS_getpid), number, attendant_signal);
 }
 
+void take_what_is_sent() noexcept {
+  const std::uint64_t left = faults | signals_of_workers() | bit_of(attendant_signal) |
+                             bit_of(SIGCHLD) | read_by_descriptors();
+  siginfo_t info{};
+  while (take_from_kernel(~left, info)) send_on(info);
+  wait_until_left();
+}
+
 bool can_take_signals() noexcept {
   const std::uint64_t none = 0;
   const timespec at_once{};

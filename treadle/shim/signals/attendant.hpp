@@ -21,6 +21,11 @@ void become_attendant() noexcept;
 // into a call that blocks, and missed the first time.
 void call_attendant() noexcept;
 
+// By another kernel thread: what the kernel has sent to the process by now (but SIGCHLD) is in the
+// hands of its threads afterwards. After calls with which a program may send itself a signal: that
+// has come before they end.
+void take_what_is_sent() noexcept;
+
 // Its kernel thread.
 int attendant_number() noexcept;
 

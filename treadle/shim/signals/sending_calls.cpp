@@ -1,9 +1,12 @@
 // kill(2) and its relatives.
+#include <signal.h>
 #include <sys/syscall.h>
 
 #include <cerrno>
 
+#include "treadle/shim/calls/calls.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/signals/attendant.hpp"
 #include "treadle/shim/signals/sending.hpp"
 #include "treadle/shim/signals/signals.hpp"
 #include "treadle/shim/threads/order.hpp"
@@ -19,15 +22,22 @@ struct sending {
   const siginfo_t* info;
 };
 
+// Each thread's number stands for the process, too.
+bool is_process(int number) noexcept {
+  if (number == this_process()) return true;
+  const base::guard hold(threads().lock);
+  return threads().find(number) != nullptr;
+}
+
 bool read_sending(const saved_call& call, sending& out) noexcept {
   const auto argument = [&call](int i) { return static_cast<int>(call.arguments[i]); };
   switch (call.number) {
     case SYS_kill:
       out = {-1, argument(1), nullptr};
-      return argument(0) == this_process();
+      return is_process(argument(0));
     case SYS_rt_sigqueueinfo:
       out = {-1, argument(1), reinterpret_cast<const siginfo_t*>(call.arguments[2])};
-      return argument(0) == this_process();
+      return is_process(argument(0));
     case SYS_tkill:
       out = {argument(0), argument(1), nullptr};
       return true;
@@ -46,8 +56,11 @@ long serve_kill(saved_call& call) noexcept {
   program_thread& self = *call.caller;
   sending wanted{};
   if (!read_sending(call, wanted)) {
-    return kernel_call(call.number, call.arguments[0], call.arguments[1], call.arguments[2],
-                       call.arguments[3]);
+    const long error = kernel_call(call.number, call.arguments[0], call.arguments[1],
+                                   call.arguments[2], call.arguments[3]);
+    const bool is_group = call.number == SYS_kill && static_cast<int>(call.arguments[0]) <= 0;
+    if (error == 0 && is_group) take_what_is_sent();
+    return error;
   }
   if (wanted.number < 0 || wanted.number > signal_count) return -EINVAL;
   siginfo_t info{};
@@ -77,6 +90,33 @@ long serve_kill(saved_call& call) noexcept {
     return kernel_call(SYS_kill, this_process(), wanted.number);
   }
   return send_to(*target, info);
+}
+
+// By the kernel's hand, perhaps to this process.
+long serve_sending_by_descriptor(saved_call& call) noexcept {
+  const long error = pass_on(call);
+  if (error == 0) take_what_is_sent();
+  return error;
+}
+
+namespace {
+// Once this process has asked for a signal: who sends to a queue may be telling itself.
+constinit base::atomic<bool> asks_of_queues{false};
+}  // namespace
+
+long serve_queue_notice(saved_call& call) noexcept {
+  const auto* wanted = reinterpret_cast<const sigevent*>(call.arguments[1]);
+  const long error = pass_on(call);
+  // relaxed: by whoever sends after this
+  if (error == 0 && wanted != nullptr) asks_of_queues.store(true, base::relaxed);
+  return error;
+}
+
+long serve_queue_send(saved_call& call) noexcept {
+  const long error = pass_on_blocking(call);
+  // relaxed: as above
+  if (error == 0 && asks_of_queues.load(base::relaxed)) take_what_is_sent();
+  return error;
 }
 
 }  // namespace treadle::shim

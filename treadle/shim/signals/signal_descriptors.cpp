@@ -41,6 +41,15 @@ void put_back(program_thread& self, std::uint64_t set) noexcept {
   while (process_pending.take(set, info) || self.pending.take(blocked, info)) put_into_kernel(info);
 }
 
+// With the book's lock held. Which of the set all threads block, and none awaits.
+std::uint64_t nobody_takes(std::uint64_t set) noexcept {
+  for (program_thread* one = threads().first(); one != nullptr && set != 0; one = one->next) {
+    // seq_cst, both: who changes them afterwards calls the attendant, which looks again
+    set &= one->mask.load(base::seq_cst) & ~one->awaited.load(base::seq_cst);
+  }
+  return set;
+}
+
 }  // namespace
 
 std::uint64_t read_by_descriptors() noexcept {
@@ -51,11 +60,9 @@ std::uint64_t read_by_descriptors() noexcept {
 std::uint64_t left_to_descriptors() noexcept {
   const std::uint32_t request = asked.load(base::seq_cst);  // before the look
   std::uint64_t left = read_by_descriptors();
-  if (left == 0) return 0;
-  const base::guard hold(threads().lock);
-  for (program_thread* one = threads().first(); one != nullptr && left != 0; one = one->next) {
-    // seq_cst, both: who changes them afterwards calls the attendant, which looks again
-    left &= one->mask.load(base::seq_cst) & ~one->awaited.load(base::seq_cst);
+  if (left != 0) {
+    const base::guard hold(threads().lock);
+    left = nobody_takes(left);
   }
   // relaxed: its own
   if (answered.load(base::relaxed) != request) turn_to(answered, request);

@@ -47,6 +47,9 @@ bool begins_again(const saved_call& call, std::int64_t number) noexcept {
     case SYS_sendmsg:
     case SYS_flock:
     case SYS_fcntl:
+    case SYS_mq_timedsend:
+    case SYS_mq_timedreceive:
+    case SYS_getrandom:
       return true;
     default:
       return false;
@@ -73,7 +76,11 @@ void fill(ucontext_t& out, const saved_call& from) noexcept {
   registers[REG_RSP] = as_greg(from.stack_pointer);
 }
 
+constexpr int disarms_itself = static_cast<int>(1u << 31);  // sourced: SS_AUTODISARM
+
+// While a handler runs there is none that disarms itself: whoever changes stacks may use it.
 bool is_on(const stack_t& alternate, std::uint64_t pointer) noexcept {
+  if ((alternate.ss_flags & disarms_itself) != 0) return false;
   const auto bottom = reinterpret_cast<std::uint64_t>(alternate.ss_sp);
   return pointer > bottom && pointer - bottom <= alternate.ss_size;
 }
@@ -109,6 +116,9 @@ void run_handler(saved_call& call, const kernel_action& action, const siginfo_t&
   std::memset(static_cast<void*>(&frame->context), 0, sizeof(frame->context));
   fill(frame->context, call);
   frame->context.uc_stack = self.alternate;
+  if ((self.alternate.ss_flags & disarms_itself) != 0) {
+    self.alternate = stack_t{nullptr, SS_DISABLE, 0};
+  }
   std::memcpy(&frame->context.uc_sigmask, &old_mask, sizeof(old_mask));
   std::uint64_t mask = self.mask.load(base::relaxed) | action.mask;  // relaxed: our own
   if ((action.flags & SA_NODEFER) == 0) mask |= bit_of(info.si_signo);
@@ -135,6 +145,7 @@ long serve_end_of_handler(saved_call& call) noexcept {
   std::memcpy(&mask, &frame.context.uc_sigmask, sizeof(mask));
   const std::int64_t again = frame.interrupted_call;
   const int ended = frame.info.si_signo;
+  const stack_t stack = frame.context.uc_stack;
   call = frame.before;
   call.caller = self;
   load_control(call);  // what the handler has changed ends with it
@@ -142,6 +153,7 @@ long serve_end_of_handler(saved_call& call) noexcept {
   call.return_address = static_cast<std::uint64_t>(registers[REG_RIP]);
   call.stack_pointer = static_cast<std::uint64_t>(registers[REG_RSP]);
   set_mask(*self, mask);
+  if ((stack.ss_flags & disarms_itself) != 0) self->alternate = stack;
   if (ended == order_signal) self->in_round = false;
   if (again < 0) return registers[REG_RAX];
   call.number = again;
@@ -153,11 +165,12 @@ long serve_sigaltstack(saved_call& call) noexcept {
   const stack_t before = self.alternate;
   if (const auto* wanted = reinterpret_cast<const stack_t*>(call.arguments[0])) {
     constexpr std::size_t least = 2048;  // sourced: MINSIGSTKSZ of the kernel
+    const int mode = wanted->ss_flags & ~disarms_itself;
     if (is_on(before, call.stack_pointer)) return -EPERM;
-    if ((wanted->ss_flags & ~(SS_DISABLE | SS_ONSTACK)) != 0) return -EINVAL;
-    if ((wanted->ss_flags & SS_DISABLE) == 0 && wanted->ss_size < least) return -ENOMEM;
+    if (mode != 0 && mode != SS_DISABLE && mode != SS_ONSTACK) return -EINVAL;
+    if (mode != SS_DISABLE && wanted->ss_size < least) return -ENOMEM;
     self.alternate = *wanted;
-    if ((wanted->ss_flags & SS_DISABLE) != 0) self.alternate = stack_t{nullptr, SS_DISABLE, 0};
+    if (mode == SS_DISABLE) self.alternate = stack_t{nullptr, wanted->ss_flags, 0};
   }
   if (auto* out = reinterpret_cast<stack_t*>(call.arguments[1])) {
     *out = before;

@@ -5,9 +5,11 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
+#include <climits>
 
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/signals/signal_set.hpp"
+#include "treadle/shim/signals/timers.hpp"
 
 namespace treadle::shim {
 
@@ -80,7 +82,10 @@ long signal_queue::add(const siginfo_t& info) noexcept {
   if (pending && info.si_code == SI_TIMER) {
     for (queued_signal* one = first_; one != nullptr; one = one->next) {
       if (one->info.si_code != SI_TIMER || one->info.si_timerid != info.si_timerid) continue;
-      one->info.si_overrun += 1 + info.si_overrun;
+      if (__builtin_add_overflow(one->info.si_overrun, info.si_overrun, &one->info.si_overrun) ||
+          __builtin_add_overflow(one->info.si_overrun, 1, &one->info.si_overrun)) {
+        one->info.si_overrun = INT_MAX;  // sourced: DELAYTIMER_MAX of Linux
+      }
       return 0;
     }
   }
@@ -109,6 +114,7 @@ bool signal_queue::take(std::uint64_t set, siginfo_t& out) noexcept {
     out = one->info;
     remove(*one);
     give_free(*one);
+    if (out.si_code == SI_TIMER) note_overrun(out.si_timerid, out.si_overrun);
   }
   if (find(number) == nullptr) bits_.fetch_and(~bit_of(number), base::seq_cst);  // see bits()
   return true;

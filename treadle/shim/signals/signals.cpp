@@ -48,6 +48,8 @@ long serve_sigprocmask(saved_call& call) noexcept {
   const std::uint64_t old = self.mask.load(base::relaxed);  // relaxed: our own
   if (wanted != nullptr) {
     const std::uint64_t set = *wanted;
+    // Only libc itself does that; the last thread of a process wants it back (last_thread.hpp).
+    if (set == ~std::uint64_t{0}) self.mask_before_all = old;
     switch (static_cast<int>(call.arguments[0])) {
       case SIG_BLOCK:
         set_mask(self, old | set);

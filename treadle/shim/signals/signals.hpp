@@ -28,6 +28,10 @@ long serve_pause(saved_call& call) noexcept;
 long serve_sigaltstack(saved_call& call) noexcept;
 // kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo.
 long serve_kill(saved_call& call) noexcept;
+// pidfd_send_signal(), mq_notify(), mq_timedsend().
+long serve_sending_by_descriptor(saved_call& call) noexcept;
+long serve_queue_notice(saved_call& call) noexcept;
+long serve_queue_send(saved_call& call) noexcept;
 
 // For pselect, ppoll, epoll_pwait: the mask for as long as the call waits.
 void set_mask_for_wait(program_thread& self, std::uint64_t wanted) noexcept;

@@ -46,7 +46,41 @@ struct timer_book {
 };
 constinit timer_book book;
 
+// The overrun of a timer's signal that was taken last, by the timer's number. One that another has
+// pushed out is asked of the kernel, who knows of the last expiry only.
+struct overrun_note {
+  base::atomic<int> timer{-1};
+  base::atomic<int> count{0};
+};
+constinit overrun_note overruns[timers_max];
+
+overrun_note& note_of(int timer) noexcept {
+  return overruns[static_cast<unsigned>(timer) % timers_max];
+}
+
 }  // namespace
+
+void note_overrun(int timer, int count) noexcept {
+  overrun_note& note = note_of(timer);
+  // relaxed, both: for the thread that has taken the signal
+  note.count.store(count, base::relaxed);
+  note.timer.store(timer, base::relaxed);
+}
+
+long serve_timer_settime(saved_call& call) noexcept {
+  const long error = pass_on(call);
+  if (error == 0) note_overrun(static_cast<int>(call.arguments[0]), 0);
+  return error;
+}
+
+long serve_timer_getoverrun(saved_call& call) noexcept {
+  const long of_kernel = pass_on(call);
+  if (of_kernel < 0) return of_kernel;
+  const overrun_note& note = note_of(static_cast<int>(call.arguments[0]));
+  // relaxed, both: see note_overrun()
+  const bool is_noted = note.timer.load(base::relaxed) == static_cast<int>(call.arguments[0]);
+  return is_noted ? note.count.load(base::relaxed) : of_kernel;
+}
 
 long serve_timer_create(saved_call& call) noexcept {
   const auto* wanted = reinterpret_cast<const sigevent*>(call.arguments[1]);

@@ -9,6 +9,11 @@ namespace treadle::shim {
 
 long serve_timer_create(saved_call& call) noexcept;
 long serve_timer_delete(saved_call& call) noexcept;
+long serve_timer_settime(saved_call& call) noexcept;
+long serve_timer_getoverrun(saved_call& call) noexcept;
+
+// A thread has taken a timer's signal.
+void note_overrun(int timer, int count) noexcept;
 
 // By the attendant. The number of the thread that the timer's signal is for; 0 if it is for the
 // process, `nobody` if the timer has been deleted since it expired.

@@ -43,9 +43,10 @@ struct alignas(16) program_thread {
   stack_t alternate{};
   std::uint64_t mask_to_restore = 0;  // rt_sigsuspend: after the handler
   bool restores_mask = false;
-  bool in_round = false;       // in the handler with which libc changes privileges
-  std::uint32_t turns = 0;     // times that it may have let others run on its kernel thread
-  std::int64_t last_call = 0;  // the number of the call that it makes, or made last
+  std::uint64_t mask_before_all = 0;  // before libc blocked all, its own signals included
+  bool in_round = false;              // in the handler with which libc changes privileges
+  std::uint32_t turns = 0;            // times that it may have let others run on its kernel thread
+  std::int64_t last_call = 0;         // the number of the call that it makes, or made last
 
   // Atomic. Null until its first instruction.
   base::atomic<core::thread*> self{nullptr};

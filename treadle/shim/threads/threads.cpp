@@ -15,32 +15,13 @@
 #include "treadle/shim/signals/sending.hpp"
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/threads/futexes.hpp"
+#include "treadle/shim/threads/last_thread.hpp"
 #include "treadle/shim/threads/robust.hpp"
+#include "treadle/shim/threads/wanted_task.hpp"
 #include "treadle/thread.hpp"
 
 namespace treadle::shim {
 namespace {
-
-// What clone and clone3 both say.
-struct wanted_task {
-  std::uint64_t flags;
-  std::uint64_t stack_pointer;  // 0: the caller's
-  std::uint64_t thread_pointer;
-  std::uint32_t* parent_id;
-  std::uint32_t* child_id;
-};
-
-wanted_task read_clone3(std::uint64_t arguments) noexcept {
-  const auto& asked = *reinterpret_cast<const clone_args*>(arguments);
-  return {asked.flags, asked.stack != 0 ? asked.stack + asked.stack_size : 0, asked.tls,
-          reinterpret_cast<std::uint32_t*>(asked.parent_tid),
-          reinterpret_cast<std::uint32_t*>(asked.child_tid)};
-}
-
-wanted_task read_clone(const std::uint64_t* arguments) noexcept {
-  return {arguments[0], arguments[1], arguments[4], reinterpret_cast<std::uint32_t*>(arguments[2]),
-          reinterpret_cast<std::uint32_t*>(arguments[3])};
-}
 
 void begin_thread(void* closure) {
   auto& self = **static_cast<program_thread**>(closure);
@@ -93,15 +74,16 @@ int start(program_thread& fresh) noexcept {
 }
 
 long serve_clone(saved_call& call) noexcept {
-  const wanted_task task =
-      call.number == SYS_clone3 ? read_clone3(call.arguments[0]) : read_clone(call.arguments);
+  const wanted_task task = read_task(call);
   if ((task.flags & CLONE_THREAD) != 0) return add_thread(call, task, call);
-  return serve_fork(call);
+  const long made = serve_fork(call);
+  if (made == 0 && task.stack_pointer != 0) call.stack_pointer = task.stack_pointer;
+  return made;
 }
 
 long serve_trapped_clone(saved_call& call) noexcept {
-  const auto& context = *reinterpret_cast<const ucontext_t*>(call.arguments[0]);
-  const greg_t* registers = context.uc_mcontext.gregs;
+  auto& context = *reinterpret_cast<ucontext_t*>(call.arguments[0]);
+  greg_t* registers = context.uc_mcontext.gregs;
   saved_call there = call;
   there.number = static_cast<std::int64_t>(call.arguments[1]);
   const int order[] = {REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9};
@@ -116,18 +98,29 @@ long serve_trapped_clone(saved_call& call) noexcept {
   there.r15 = static_cast<std::uint64_t>(registers[REG_R15]);
   there.return_address = static_cast<std::uint64_t>(registers[REG_RIP]);
   there.stack_pointer = static_cast<std::uint64_t>(registers[REG_RSP]);
-  const wanted_task task =
-      there.number == SYS_clone3 ? read_clone3(there.arguments[0]) : read_clone(there.arguments);
+  const wanted_task task = read_task(there);
   if ((task.flags & CLONE_THREAD) != 0) return add_thread(call, task, there);
   // A child with a stack of its own on our memory would need the trap's way back on that stack.
   if ((task.flags & CLONE_VM) != 0) return -ENOSYS;
   // fork: it comes back from here twice.
   call.number = there.number;
   for (int i = 0; i < 6; ++i) call.arguments[i] = there.arguments[i];
-  return serve_fork(call);
+  const long made = serve_fork(call);
+  if (made == 0 && task.stack_pointer != 0) {
+    registers[REG_RSP] = static_cast<greg_t>(task.stack_pointer);
+  }
+  return made;
 }
 
-void serve_exit(saved_call& call) noexcept {
+long serve_exit(saved_call& call) noexcept {
+  switch (act_as_last(call)) {
+    case last_act::not_last:
+      break;
+    case last_act::goes_on:
+      return 0;
+    case last_act::ends:
+      serve_exit_group(call);
+  }
   program_thread& self = *call.caller;
   leave_robust_locks(self);
   leave_signals(self);

@@ -16,7 +16,7 @@ long serve_trapped_clone(saved_call& call) noexcept;
 // fork, and clone that makes a process with memory of its own.
 long serve_fork(saved_call& call) noexcept;
 
-// The end of the calling thread, of its program's and of its own.
-[[noreturn]] void serve_exit(saved_call& call) noexcept;
+// The end of the calling thread, of its program's and of its own. The last one goes on in exit().
+long serve_exit(saved_call& call) noexcept;
 
 }  // namespace treadle::shim

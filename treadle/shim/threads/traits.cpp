@@ -158,8 +158,7 @@ thread_traits inherited(const thread_traits& parent) noexcept {
   return made;
 }
 
-void learn_traits(program_thread& leader) noexcept {
-  thread_traits& of = leader.traits;
+void learn_traits(thread_traits& of) noexcept {
   kernel_call(SYS_prctl, PR_GET_NAME, of.name);
   of.policy = static_cast<int>(kernel_call(SYS_sched_getscheduler, 0));
   sched_param parameter{};
@@ -167,6 +166,25 @@ void learn_traits(program_thread& leader) noexcept {
   of.priority = parameter.sched_priority;
   of.nice = 20 - static_cast<int>(kernel_call(SYS_getpriority, PRIO_PROCESS, 0));
   kernel_call(SYS_sched_getaffinity, 0, sizeof(of.cpus), of.cpus);
+}
+
+// May fail where the process has given up the privilege meanwhile; there is nobody to tell.
+void give_traits_to_child(const thread_traits& parent) noexcept {
+  const thread_traits wanted = inherited(parent);
+  thread_traits found;
+  learn_traits(found);
+  if (std::memcmp(wanted.name, found.name, sizeof(found.name)) != 0) {
+    kernel_call(SYS_prctl, PR_SET_NAME, wanted.name);
+  }
+  if (std::memcmp(wanted.cpus, found.cpus, sizeof(found.cpus)) != 0) {
+    kernel_call(SYS_sched_setaffinity, 0, sizeof(wanted.cpus), wanted.cpus);
+  }
+  if (wanted.nice != found.nice) kernel_call(SYS_setpriority, PRIO_PROCESS, 0, wanted.nice);
+  if (wanted.policy != found.policy || wanted.priority != found.priority) {
+    sched_param parameter{};
+    parameter.sched_priority = wanted.priority;
+    kernel_call(SYS_sched_setscheduler, 0, wanted.policy, &parameter);
+  }
 }
 
 long serve_scheduling(saved_call& call) noexcept {

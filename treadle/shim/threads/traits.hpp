@@ -31,8 +31,12 @@ struct thread_traits {
 // What a thread that `parent` makes begins with.
 thread_traits inherited(const thread_traits& parent) noexcept;
 
-// Of the leader, from the kernel, while it is still a kernel thread.
-void learn_traits(program_thread& leader) noexcept;
+// Of the calling kernel thread, from the kernel.
+void learn_traits(thread_traits& of) noexcept;
+
+// In a child that `parent` has forked: what was kept for the parent the kernel keeps for the child.
+// Only what differs from what the kernel thread that forked had.
+void give_traits_to_child(const thread_traits& parent) noexcept;
 
 // sched_*.
 long serve_scheduling(saved_call& call) noexcept;
