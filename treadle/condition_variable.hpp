@@ -2,13 +2,15 @@
 //
 // wait() parks the treadle thread, not its worker. notify_one() wakes the longest waiter. With the
 // mutex held while the condition is changed, no notification is lost. These never return for no
-// reason, but portable code uses the predicate forms all the same.
+// reason, but for one: until a point of another clock than steady_clock they may, with no_timeout,
+// when that clock was set back or goes more slowly. Portable code uses the predicate forms.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <stop_token>
+#include <type_traits>
 #include <utility>
 
 #include "treadle/mutex.hpp"
@@ -42,12 +44,13 @@ class condition_variable_any {
   }
   template <class Lock, class Clock, class Duration>
   cv_status wait_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& point) {
-    return status(wait_before(room_, lock, base::deadline::of(point)));
+    return status_at(point, wait_before(room_, lock, base::deadline::of(point)));
   }
   template <class Lock, class Clock, class Duration, class Predicate>
   bool wait_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& point,
                   Predicate predicate) {
-    return wait_before(room_, lock, base::deadline::of(point), predicate);
+    return base::wait_until(
+        point, [&](base::deadline until) { return wait_before(room_, lock, until, predicate); });
   }
   template <class Lock, class Rep, class Period>
   cv_status wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& span) {
@@ -66,7 +69,10 @@ class condition_variable_any {
   template <class Lock, class Clock, class Duration, class Predicate>
   bool wait_until(Lock& lock, std::stop_token token,
                   const std::chrono::time_point<Clock, Duration>& point, Predicate predicate) {
-    return wait_within(room_, lock, wait_limit(point, std::move(token)), predicate);
+    do {
+      if (wait_within(room_, lock, wait_limit(point, token), predicate)) return true;
+    } while (Clock::now() < point && !token.stop_requested());  // as base::wait_until()
+    return false;
   }
   template <class Lock, class Rep, class Period, class Predicate>
   bool wait_for(Lock& lock, std::stop_token token, const std::chrono::duration<Rep, Period>& span,
@@ -143,6 +149,14 @@ class condition_variable_any {
   static cv_status status(bool notified) noexcept {
     return notified ? cv_status::no_timeout : cv_status::timeout;
   }
+  // The point's own clock has the last word: it may have been set back, or go more slowly.
+  template <class Clock, class Duration>
+  static cv_status status_at(const std::chrono::time_point<Clock, Duration>& point, bool notified) {
+    if constexpr (!std::is_same_v<Clock, std::chrono::steady_clock>) {
+      if (!notified && Clock::now() < point) return cv_status::no_timeout;
+    }
+    return status(notified);
+  }
 
   friend struct co::access;
   sync::raw_condition room_;
@@ -168,12 +182,14 @@ class condition_variable {
   template <class Clock, class Duration>
   cv_status wait_until(std::unique_lock<mutex>& lock,
                        const std::chrono::time_point<Clock, Duration>& point) {
-    return any::status(any::wait_before(room_, lock, base::deadline::of(point)));
+    return any::status_at(point, any::wait_before(room_, lock, base::deadline::of(point)));
   }
   template <class Clock, class Duration, class Predicate>
   bool wait_until(std::unique_lock<mutex>& lock,
                   const std::chrono::time_point<Clock, Duration>& point, Predicate predicate) {
-    return any::wait_before(room_, lock, base::deadline::of(point), predicate);
+    return base::wait_until(point, [&](base::deadline until) {
+      return any::wait_before(room_, lock, until, predicate);
+    });
   }
   template <class Rep, class Period>
   cv_status wait_for(std::unique_lock<mutex>& lock,

@@ -42,7 +42,10 @@ class future_base {
   }
   template <class Clock, class Duration>
   future_status wait_until(const std::chrono::time_point<Clock, Duration>& point) const {
-    return wait_before(base::deadline::of(point));
+    result_state<R>& state = state_.checked();
+    if (state.is_deferred()) return future_status::deferred;
+    const auto wait = [&state](base::deadline until) { return state.wait(until); };
+    return base::wait_until(point, wait) ? future_status::ready : future_status::timeout;
   }
   // False when the limit came first; at once for a deferred call that nobody has begun.
   bool try_wait(const wait_limit& limit) const {
