@@ -23,7 +23,8 @@ using std::cv_status;
 
 // For any lock type; the thread-safe core of both classes. Clock and time-outs as in timed_mutex.
 // Cancellation: the forms with a stop token or a limit return when a stop is requested; the lock is
-// then taken again all the same, which nothing cuts short.
+// then taken again all the same, which nothing cuts short; when taking it throws,
+// std::terminate().
 // Source: std::condition_variable_any.
 class condition_variable_any {
  public:
@@ -107,7 +108,7 @@ class condition_variable_any {
         throw;
       }
     }
-    ~opened() noexcept(false) { lock.lock(); }
+    ~opened() { lock.lock(); }  // noexcept: nobody could go on without the lock
     opened(const opened&) = delete;
     opened& operator=(const opened&) = delete;
     Lock& lock;

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <treadle/barrier.hpp>
+#include <treadle/condition_variable.hpp>
 #include <treadle/event.hpp>
 #include <treadle/semaphore.hpp>
 #include <treadle/shared_mutex.hpp>
@@ -137,6 +138,29 @@ TYPED_TEST(MisuseDeathTest, ACompletionThrows) {
   EXPECT_DEATH(this->in([] {
     barrier sync(1, [] { throw std::runtime_error("from the completion"); });
     sync.arrive_and_wait();
+  }),
+               "terminate called");
+}
+
+// Takes its lock once only.
+struct takes_once {
+  void lock() {
+    if (taken) throw std::runtime_error("taken again");
+    taken = true;
+  }
+  void unlock() {}
+  bool taken = false;
+};
+
+TYPED_TEST(MisuseDeathTest, ALockThatCannotBeTakenAgainAfterAWait) {
+  EXPECT_DEATH(this->in([] {
+    condition_variable_any changed;
+    takes_once lock;
+    lock.lock();
+    try {
+      changed.wait_for(lock, std::chrono::milliseconds(1));
+    } catch (const std::runtime_error&) {
+    }
   }),
                "terminate called");
 }
