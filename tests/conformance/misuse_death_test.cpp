@@ -165,6 +165,15 @@ TYPED_TEST(MisuseDeathTest, ALockThatCannotBeTakenAgainAfterAWait) {
                "terminate called");
 }
 
+TYPED_TEST(MisuseDeathTest, NotifyAtThreadExitWithoutTheLock) {
+  EXPECT_DEATH(this->in([] {
+    mutex m;
+    condition_variable changed;
+    notify_all_at_thread_exit(changed, std::unique_lock(m, std::defer_lock));
+  }),
+               "treadle: notify_all_at_thread_exit: the lock is not held.*culprit");
+}
+
 TYPED_TEST(MisuseDeathTest, MoreDoneThanAnnounced) {
   EXPECT_DEATH(this->in([] {
     wait_group work(1);
