@@ -108,8 +108,8 @@ class thread {
   static auto bind(F&& function, Args&&... args) {
     static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
                   "a thread's arguments must be invocable after conversion to rvalues");
-    return detail::bound_call<std::decay_t<F>, std::decay_t<Args>...>{
-        {std::forward<F>(function), std::forward<Args>(args)...}};
+    return detail::bound_call<std::decay_t<F>, std::decay_t<Args>...>(
+        std::in_place, std::forward<F>(function), std::forward<Args>(args)...);
   }
 
   friend struct co::access;

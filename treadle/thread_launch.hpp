@@ -106,6 +106,9 @@ struct launch {
 template <class F, class... Args>
 struct bound_call {
   std::tuple<F, Args...> parts;
+  template <class Function, class... Values>
+  explicit bound_call(std::in_place_t, Function&& function, Values&&... values)
+      : parts(std::forward<Function>(function), std::forward<Values>(values)...) {}
   void operator()() {
     std::apply(
         [](F&& function, Args&&... args) { std::invoke(std::move(function), std::move(args)...); },
@@ -116,6 +119,8 @@ struct bound_call {
 template <class F>
 struct bound_call<F> {
   F function;
+  template <class Function>
+  explicit bound_call(std::in_place_t, Function&& from) : function(std::forward<Function>(from)) {}
   void operator()() { std::invoke(std::move(function)); }
 };
 
