@@ -92,7 +92,7 @@ class recursive_timed_mutex {
     if (!raw_.is_mine()) raw_.lock();
     ++depth_;
   }
-  bool try_lock() {
+  bool try_lock() noexcept {
     if (!raw_.is_mine() && !raw_.try_lock()) return false;
     ++depth_;
     return true;
@@ -144,7 +144,7 @@ class recursive_mutex {
   recursive_mutex& operator=(const recursive_mutex&) = delete;
 
   void lock() { inner_.lock(); }
-  bool try_lock() { return inner_.try_lock(); }
+  bool try_lock() noexcept { return inner_.try_lock(); }
   void unlock() { inner_.unlock(); }
 
  private:
