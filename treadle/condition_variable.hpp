@@ -220,8 +220,9 @@ class condition_variable {
 };
 
 // Takes over the lock, and when the calling thread has ended, after its thread_specific values have
-// been destroyed, notifies all and unlocks. Does not park. So a detached thread can tell that it is
-// gone: whoever waits checks a condition that was set under the lock before this call.
+// been destroyed, notifies all and unlocks; for main that is never. Does not park. So a detached
+// thread can tell that it is gone: whoever waits checks a condition that was set under the lock
+// before this call.
 // Errors: std::bad_alloc, and then the lock is given back as by its destructor. Misuse is fatal: a
 // lock that is not held. Source: std::notify_all_at_thread_exit.
 void notify_all_at_thread_exit(condition_variable& condition, std::unique_lock<mutex> lock);
