@@ -176,28 +176,6 @@ TYPED_TEST(Thread, AThrowingCopyThrowsInTheCaller) {
   });
 }
 
-// Made from anything, but only when that is said.
-struct explicit_from_all {
-  explicit_from_all() = default;
-  template <class From>
-  explicit explicit_from_all(From& from) : made_from(&from) {}
-  explicit_from_all(const explicit_from_all&) = default;
-  explicit_from_all(explicit_from_all&&) = default;
-  void operator()() const {}
-  const void* made_from = nullptr;
-};
-
-TYPED_TEST(Thread, CopiesMayBeExplicit) {
-  this->in([] {
-    explicit_from_all f;
-    thread(f).join();
-    const void* made_from = nullptr;
-    thread([&](const explicit_from_all& argument) { made_from = argument.made_from; }, f).join();
-    EXPECT_EQ(made_from, &f);
-    jthread([](const explicit_from_all& argument) { static_cast<void>(argument); }, f).join();
-  });
-}
-
 template <std::size_t Bytes, std::size_t Alignment>
 void run_with_closure() {
   struct alignas(Alignment) payload {
