@@ -2,13 +2,15 @@
 //
 // wait() parks the treadle thread, not its worker. notify_one() wakes the longest waiter. With the
 // mutex held while the condition is changed, no notification is lost. These never return for no
-// reason, but portable code uses the predicate forms all the same.
+// reason, but for one: until a point of another clock than steady_clock they may, with no_timeout,
+// when that clock was set back or goes more slowly. Portable code uses the predicate forms.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <stop_token>
+#include <type_traits>
 #include <utility>
 
 #include "treadle/mutex.hpp"
@@ -21,7 +23,8 @@ using std::cv_status;
 
 // For any lock type; the thread-safe core of both classes. Clock and time-outs as in timed_mutex.
 // Cancellation: the forms with a stop token or a limit return when a stop is requested; the lock is
-// then taken again all the same, which nothing cuts short.
+// then taken again all the same, which nothing cuts short; when taking it throws,
+// std::terminate().
 // Source: std::condition_variable_any.
 class condition_variable_any {
  public:
@@ -42,12 +45,13 @@ class condition_variable_any {
   }
   template <class Lock, class Clock, class Duration>
   cv_status wait_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& point) {
-    return status(wait_before(room_, lock, base::deadline::of(point)));
+    return status_at(point, wait_before(room_, lock, base::deadline::of(point)));
   }
   template <class Lock, class Clock, class Duration, class Predicate>
   bool wait_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& point,
                   Predicate predicate) {
-    return wait_before(room_, lock, base::deadline::of(point), predicate);
+    return base::wait_until(
+        point, [&](base::deadline until) { return wait_before(room_, lock, until, predicate); });
   }
   template <class Lock, class Rep, class Period>
   cv_status wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& span) {
@@ -66,7 +70,10 @@ class condition_variable_any {
   template <class Lock, class Clock, class Duration, class Predicate>
   bool wait_until(Lock& lock, std::stop_token token,
                   const std::chrono::time_point<Clock, Duration>& point, Predicate predicate) {
-    return wait_within(room_, lock, wait_limit(point, std::move(token)), predicate);
+    do {
+      if (wait_within(room_, lock, wait_limit(point, token), predicate)) return true;
+    } while (Clock::now() < point && !token.stop_requested());  // as base::wait_until()
+    return false;
   }
   template <class Lock, class Rep, class Period, class Predicate>
   bool wait_for(Lock& lock, std::stop_token token, const std::chrono::duration<Rep, Period>& span,
@@ -101,7 +108,7 @@ class condition_variable_any {
         throw;
       }
     }
-    ~opened() noexcept(false) { lock.lock(); }
+    ~opened() { lock.lock(); }  // noexcept: nobody could go on without the lock
     opened(const opened&) = delete;
     opened& operator=(const opened&) = delete;
     Lock& lock;
@@ -143,6 +150,14 @@ class condition_variable_any {
   static cv_status status(bool notified) noexcept {
     return notified ? cv_status::no_timeout : cv_status::timeout;
   }
+  // The point's own clock has the last word: it may have been set back, or go more slowly.
+  template <class Clock, class Duration>
+  static cv_status status_at(const std::chrono::time_point<Clock, Duration>& point, bool notified) {
+    if constexpr (!std::is_same_v<Clock, std::chrono::steady_clock>) {
+      if (!notified && Clock::now() < point) return cv_status::no_timeout;
+    }
+    return status(notified);
+  }
 
   friend struct co::access;
   sync::raw_condition room_;
@@ -168,12 +183,14 @@ class condition_variable {
   template <class Clock, class Duration>
   cv_status wait_until(std::unique_lock<mutex>& lock,
                        const std::chrono::time_point<Clock, Duration>& point) {
-    return any::status(any::wait_before(room_, lock, base::deadline::of(point)));
+    return any::status_at(point, any::wait_before(room_, lock, base::deadline::of(point)));
   }
   template <class Clock, class Duration, class Predicate>
   bool wait_until(std::unique_lock<mutex>& lock,
                   const std::chrono::time_point<Clock, Duration>& point, Predicate predicate) {
-    return any::wait_before(room_, lock, base::deadline::of(point), predicate);
+    return base::wait_until(point, [&](base::deadline until) {
+      return any::wait_before(room_, lock, until, predicate);
+    });
   }
   template <class Rep, class Period>
   cv_status wait_for(std::unique_lock<mutex>& lock,
@@ -201,5 +218,13 @@ class condition_variable {
   friend struct co::access;
   sync::raw_condition room_;
 };
+
+// Takes over the lock, and when the calling thread has ended, after its thread_specific values have
+// been destroyed, notifies all and unlocks; for main that is never. Does not park. So a detached
+// thread can tell that it is gone: whoever waits checks a condition that was set under the lock
+// before this call.
+// Errors: std::bad_alloc, and then the lock is given back as by its destructor. Misuse is fatal: a
+// lock that is not held. Source: std::notify_all_at_thread_exit.
+void notify_all_at_thread_exit(condition_variable& condition, std::unique_lock<mutex> lock);
 
 }  // namespace treadle

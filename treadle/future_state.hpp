@@ -195,16 +195,18 @@ class allocated_state final : public result_state<R> {
 
   static result_state<R>* make(const Allocator& allocator) {
     own_allocator own(allocator);
-    allocated_state* made = std::allocator_traits<own_allocator>::allocate(own, 1);
+    const auto made = std::allocator_traits<own_allocator>::allocate(own, 1);  // a fancy pointer?
     return ::new (static_cast<void*>(std::to_address(made))) allocated_state(own);
   }
 
  private:
   explicit allocated_state(const own_allocator& from) noexcept : allocator_(from) {}
   void dispose() noexcept override {
+    using traits = std::allocator_traits<own_allocator>;
     own_allocator own(allocator_);
+    const auto all = std::pointer_traits<typename traits::pointer>::pointer_to(*this);
     this->~allocated_state();
-    std::allocator_traits<own_allocator>::deallocate(own, this, 1);
+    traits::deallocate(own, all, 1);
   }
 
   [[no_unique_address]] own_allocator allocator_;

@@ -65,19 +65,20 @@ class jthread {
   static thread start(const thread_attributes& attributes, std::stop_source& source, F&& function,
                       Args&&... args) {
     if constexpr (std::is_invocable_v<std::decay_t<F>, std::stop_token, std::decay_t<Args>...>) {
-      return start_bound(
-          attributes, source,
-          thread::bind(std::forward<F>(function), source.get_token(), std::forward<Args>(args)...));
+      return start_call<thread::call_of<F, std::stop_token, Args...>>(
+          attributes, source.get_token(), std::forward<F>(function), source.get_token(),
+          std::forward<Args>(args)...);
     } else {
-      return start_bound(attributes, source,
-                         thread::bind(std::forward<F>(function), std::forward<Args>(args)...));
+      return start_call<thread::call_of<F, Args...>>(
+          attributes, source.get_token(), std::forward<F>(function), std::forward<Args>(args)...);
     }
   }
-  template <class Call>
-  static thread start_bound(const thread_attributes& attributes, std::stop_source& source,
-                            Call&& call) {
-    return thread(attributes,
-                  detail::stoppable_call<Call>{source.get_token(), std::forward<Call>(call)});
+  template <class Call, class... Parts>
+  static thread start_call(const thread_attributes& attributes, const std::stop_token& token,
+                           Parts&&... parts) {
+    return thread(detail::launch::start_made<detail::stoppable_call<Call>>(
+        detail::launch::scheduler_for(attributes), &attributes, token, std::in_place,
+        std::forward<Parts>(parts)...));
   }
 
   friend struct co::access;

@@ -52,8 +52,9 @@ class mutex {
   sync::raw_mutex raw_;
 };
 
-// A mutex that one can give up waiting for. Time-outs are measured on the monotonic clock; other
-// clocks are converted at the call. A deadline that has passed still takes a free mutex.
+// A mutex that one can give up waiting for. Time-outs are measured on the monotonic clock; of other
+// clocks the time is converted, again when it is over and the clock itself says that it is not. A
+// deadline that has passed still takes a free mutex.
 // Cancellation: try_lock() with a stop token in its limit; a stop still takes a free mutex.
 class timed_mutex {
  public:
@@ -70,7 +71,7 @@ class timed_mutex {
   }
   template <class Clock, class Duration>
   bool try_lock_until(const std::chrono::time_point<Clock, Duration>& point) {
-    return raw_.lock_until(base::deadline::of(point));
+    return base::wait_until(point, [this](base::deadline until) { return raw_.lock_until(until); });
   }
   // False when the limit came first.
   bool try_lock(const wait_limit& limit) { return raw_.lock_within(limit); }
@@ -91,7 +92,7 @@ class recursive_timed_mutex {
     if (!raw_.is_mine()) raw_.lock();
     ++depth_;
   }
-  bool try_lock() {
+  bool try_lock() noexcept {
     if (!raw_.is_mine() && !raw_.try_lock()) return false;
     ++depth_;
     return true;
@@ -105,7 +106,7 @@ class recursive_timed_mutex {
   }
   template <class Clock, class Duration>
   bool try_lock_until(const std::chrono::time_point<Clock, Duration>& point) {
-    return lock_before(base::deadline::of(point));
+    return base::wait_until(point, [this](base::deadline until) { return lock_before(until); });
   }
   // False when the limit came first.
   bool try_lock(const wait_limit& limit) {
@@ -143,7 +144,7 @@ class recursive_mutex {
   recursive_mutex& operator=(const recursive_mutex&) = delete;
 
   void lock() { inner_.lock(); }
-  bool try_lock() { return inner_.try_lock(); }
+  bool try_lock() noexcept { return inner_.try_lock(); }
   void unlock() { inner_.unlock(); }
 
  private:

@@ -53,15 +53,15 @@ class thread {
       !std::is_same_v<std::remove_cvref_t<F>, thread> &&
       !std::is_same_v<std::remove_cvref_t<F>, thread_attributes>) explicit thread(F&& function,
                                                                                   Args&&... args)
-      : record_(detail::launch::start_closure(
-            detail::launch::scheduler_for_children(), nullptr,
-            bind(std::forward<F>(function), std::forward<Args>(args)...))) {}
+      : record_(detail::launch::start_made<call_of<F, Args...>>(
+            detail::launch::scheduler_for_children(), nullptr, std::in_place,
+            std::forward<F>(function), std::forward<Args>(args)...)) {}
 
   template <class F, class... Args>
   thread(const thread_attributes& attributes, F&& function, Args&&... args)
-      : record_(detail::launch::start_closure(
-            detail::launch::scheduler_for(attributes), &attributes,
-            bind(std::forward<F>(function), std::forward<Args>(args)...))) {}
+      : record_(detail::launch::start_made<call_of<F, Args...>>(
+            detail::launch::scheduler_for(attributes), &attributes, std::in_place,
+            std::forward<F>(function), std::forward<Args>(args)...)) {}
 
   thread(const thread&) = delete;
   thread& operator=(const thread&) = delete;
@@ -105,12 +105,9 @@ class thread {
   friend class jthread;
 
   template <class F, class... Args>
-  static auto bind(F&& function, Args&&... args) {
-    static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
-                  "a thread's arguments must be invocable after conversion to rvalues");
-    return detail::bound_call<std::decay_t<F>, std::decay_t<Args>...>{
-        {std::forward<F>(function), std::forward<Args>(args)...}};
-  }
+  using call_of = detail::bound_call<std::decay_t<F>, std::decay_t<Args>...>;
+
+  explicit thread(core::thread* record) noexcept : record_(record) {}
 
   friend struct co::access;
   core::thread* record_ = nullptr;

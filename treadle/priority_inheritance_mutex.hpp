@@ -45,7 +45,7 @@ class priority_inheritance_mutex {
   }
   template <class Clock, class Duration>
   bool try_lock_until(const std::chrono::time_point<Clock, Duration>& point) {
-    return raw_.lock_until(base::deadline::of(point));
+    return base::wait_until(point, [this](base::deadline until) { return raw_.lock_until(until); });
   }
   // False when the limit came first.
   bool try_lock(const wait_limit& limit) { return raw_.lock_within(limit); }

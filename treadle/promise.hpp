@@ -42,7 +42,10 @@ class future_base {
   }
   template <class Clock, class Duration>
   future_status wait_until(const std::chrono::time_point<Clock, Duration>& point) const {
-    return wait_before(base::deadline::of(point));
+    result_state<R>& state = state_.checked();
+    if (state.is_deferred()) return future_status::deferred;
+    const auto wait = [&state](base::deadline until) { return state.wait(until); };
+    return base::wait_until(point, wait) ? future_status::ready : future_status::timeout;
   }
   // False when the limit came first; at once for a deferred call that nobody has begun.
   bool try_wait(const wait_limit& limit) const {
@@ -191,6 +194,7 @@ class promise_base {
 // broken_promise. A woken waiter may destroy the promise before set_value() has returned.
 // The calls never park. ..._at_thread_exit(): the outcome is stored now and can be had when the
 // calling thread has ended, after its thread_specific values have been destroyed.
+// With an allocator its memory comes from there; a promise that is moved keeps what it has.
 // Errors: future_error no_state, promise_already_satisfied, future_already_retrieved; what copying
 // the value throws, and then nothing is set. Source: std::promise.
 template <class R>
@@ -201,6 +205,9 @@ class promise : public detail::promise_base<R> {
   promise() = default;
   template <class Allocator>
   promise(std::allocator_arg_t tag, const Allocator& allocator) : base(tag, allocator) {}
+  template <class Allocator>
+  promise(std::allocator_arg_t, const Allocator&, promise&& other) noexcept
+      : promise(std::move(other)) {}
   void swap(promise& other) noexcept { base::swap(other); }
   friend void swap(promise& a, promise& b) noexcept { a.swap(b); }
 
@@ -230,6 +237,9 @@ class promise<R&> : public detail::promise_base<R&> {
   promise() = default;
   template <class Allocator>
   promise(std::allocator_arg_t tag, const Allocator& allocator) : base(tag, allocator) {}
+  template <class Allocator>
+  promise(std::allocator_arg_t, const Allocator&, promise&& other) noexcept
+      : promise(std::move(other)) {}
   void swap(promise& other) noexcept { base::swap(other); }
   friend void swap(promise& a, promise& b) noexcept { a.swap(b); }
 
@@ -251,6 +261,9 @@ class promise<void> : public detail::promise_base<void> {
   promise() = default;
   template <class Allocator>
   promise(std::allocator_arg_t tag, const Allocator& allocator) : base(tag, allocator) {}
+  template <class Allocator>
+  promise(std::allocator_arg_t, const Allocator&, promise&& other) noexcept
+      : promise(std::move(other)) {}
   void swap(promise& other) noexcept { base::swap(other); }
   friend void swap(promise& a, promise& b) noexcept { a.swap(b); }
 

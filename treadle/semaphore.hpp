@@ -44,7 +44,7 @@ class counting_semaphore {
   }
   template <class Clock, class Duration>
   bool try_acquire_until(const std::chrono::time_point<Clock, Duration>& point) {
-    return raw_.acquire(base::deadline::of(point));
+    return base::wait_until(point, [this](base::deadline until) { return raw_.acquire(until); });
   }
   // False when the limit came first.
   bool try_acquire(const wait_limit& limit) { return raw_.acquire(limit); }

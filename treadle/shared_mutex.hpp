@@ -71,7 +71,7 @@ class shared_timed_mutex {
   }
   template <class Clock, class Duration>
   bool try_lock_until(const std::chrono::time_point<Clock, Duration>& point) {
-    return raw_.lock_until(base::deadline::of(point));
+    return base::wait_until(point, [this](base::deadline until) { return raw_.lock_until(until); });
   }
   // False when the limit came first.
   bool try_lock(const wait_limit& limit) { return raw_.lock_within(limit); }
@@ -85,7 +85,8 @@ class shared_timed_mutex {
   }
   template <class Clock, class Duration>
   bool try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& point) {
-    return raw_.lock_shared_until(base::deadline::of(point));
+    return base::wait_until(point,
+                            [this](base::deadline until) { return raw_.lock_shared_until(until); });
   }
   // False when the limit came first.
   bool try_lock_shared(const wait_limit& limit) { return raw_.lock_shared_within(limit); }

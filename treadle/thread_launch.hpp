@@ -66,20 +66,21 @@ struct launch {
   static core::thread_level level_of(const core::thread* which);
   static core::thread_state state_of(const core::thread* which);
 
-  template <class Closure>
-  static core::thread* start_closure(core::scheduler_port& scheduler,
-                                     const thread_attributes* attributes, Closure&& closure) {
-    using kept = std::remove_cvref_t<Closure>;
+  // Makes a `kept` of `parts`, once and where it stays, and starts a thread that calls it.
+  template <class kept, class... Parts>
+  static core::thread* start_made(core::scheduler_port& scheduler,
+                                  const thread_attributes* attributes, Parts&&... parts) {
     core::small_closure words{};
     if constexpr (std::is_trivially_copyable_v<kept> && sizeof(kept) <= sizeof(words) &&
                   alignof(kept) <= alignof(core::small_closure)) {
       // An empty one is not worth a byte store, which would stall the loads of whole words.
+      const kept closure(std::forward<Parts>(parts)...);
       if constexpr (!std::is_empty_v<kept>) std::memcpy(&words, &closure, sizeof(kept));
       return start(
           scheduler, attributes,
           [](void* memory) noexcept { std::invoke(*static_cast<kept*>(memory)); }, words);
     } else {
-      auto owned = std::make_unique<kept>(std::forward<Closure>(closure));
+      auto owned = std::make_unique<kept>(std::forward<Parts>(parts)...);
       words.words[0] = reinterpret_cast<std::uintptr_t>(owned.get());
       core::thread* made = start(
           scheduler, attributes,
@@ -96,8 +97,8 @@ struct launch {
 
   template <class F>
   static void run_in(runtime& in, F&& function) {
-    core::thread* made =
-        start_closure(scheduler_of(in), nullptr, [&function]() noexcept { function(); });
+    const auto run = [&function]() noexcept { function(); };
+    core::thread* made = start_made<decltype(run)>(scheduler_of(in), nullptr, run);
     join(made);
   }
 };
@@ -105,7 +106,12 @@ struct launch {
 // A callable with its arguments, decayed, called once as an rvalue; as std::thread does.
 template <class F, class... Args>
 struct bound_call {
+  static_assert(std::is_invocable_v<F, Args...>,
+                "a thread's arguments must be invocable after conversion to rvalues");
   std::tuple<F, Args...> parts;
+  template <class Function, class... Values>
+  explicit bound_call(std::in_place_t, Function&& function, Values&&... values)
+      : parts(std::forward<Function>(function), std::forward<Values>(values)...) {}
   void operator()() {
     std::apply(
         [](F&& function, Args&&... args) { std::invoke(std::move(function), std::move(args)...); },
@@ -115,7 +121,11 @@ struct bound_call {
 
 template <class F>
 struct bound_call<F> {
-  F function;
+  static_assert(std::is_invocable_v<F>,
+                "a thread's function must be invocable after conversion to an rvalue");
+  [[no_unique_address]] F function;  // an empty one leaves nothing to be kept
+  template <class Function>
+  explicit bound_call(std::in_place_t, Function&& from) : function(std::forward<Function>(from)) {}
   void operator()() { std::invoke(std::move(function)); }
 };
 
@@ -136,6 +146,9 @@ template <class Call>
 struct stoppable_call {
   std::stop_token token;
   Call call;
+  template <class... Parts>
+  explicit stoppable_call(const std::stop_token& own, Parts&&... parts)
+      : token(own), call(std::forward<Parts>(parts)...) {}
   void operator()() {
     const own_stop_token own(token);
     try {

@@ -28,6 +28,7 @@ class ConditionVariable : public testing_support::in_model<Model> {};
 TYPED_TEST_SUITE(ConditionVariable, every_model, model_names);
 
 static_assert(!std::is_copy_constructible_v<condition_variable>);
+static_assert(std::is_standard_layout_v<condition_variable>);
 static_assert(std::is_same_v<cv_status, std::cv_status>);
 
 TYPED_TEST(ConditionVariable, PingPongLosesNothing) {

@@ -13,6 +13,7 @@
 #include <thread>
 #include <treadle/semaphore.hpp>
 #include <treadle/thread_specific.hpp>
+#include <tuple>
 #include <vector>
 
 #include "tests/support/limited_waits.hpp"
@@ -305,6 +306,62 @@ TYPED_TEST(Future, AtThreadExit) {
     EXPECT_EQ(from_task.get(), 7);
     EXPECT_THROW(from_failed.get(), std::runtime_error);
     t.join();
+  });
+}
+
+// What an allocator may use instead of a plain pointer, as far as promises need it.
+template <class T>
+struct fancy_pointer {
+  using element_type = T;
+  static fancy_pointer pointer_to(T& of) noexcept { return {std::addressof(of)}; }
+  T* operator->() const noexcept { return raw; }
+  T& operator*() const noexcept { return *raw; }
+  T* raw = nullptr;
+};
+template <>
+struct fancy_pointer<void> {
+  using element_type = void;
+};
+
+// Counts what it has given out.
+template <class T>
+struct fancy_allocator {
+  using value_type = T;
+  using pointer = fancy_pointer<T>;
+  using const_pointer = fancy_pointer<const T>;
+  using void_pointer = fancy_pointer<void>;
+  using const_void_pointer = fancy_pointer<void>;
+  explicit fancy_allocator(int* counter) noexcept : living(counter) {}
+  template <class Other>
+  fancy_allocator(const fancy_allocator<Other>& other) noexcept : living(other.living) {}  // NOLINT
+  pointer allocate(std::size_t count) {
+    ++*living;
+    return {std::allocator<T>().allocate(count)};
+  }
+  void deallocate(pointer memory, std::size_t count) noexcept {
+    --*living;
+    std::allocator<T>().deallocate(memory.raw, count);
+  }
+  int* living;
+};
+
+TYPED_TEST(Future, WithAnAllocatorOfFancyPointers) {
+  this->in([] {
+    int living = 0;
+    const fancy_allocator<char> allocator(&living);
+    {
+      promise<std::string> first(std::allocator_arg, allocator);
+      EXPECT_EQ(living, 1);
+      auto f = first.get_future();
+      // As containers with allocators construct: what is moved keeps the memory that it has.
+      promise<std::string> moved(std::allocator_arg, std::allocator<char>(), std::move(first));
+      EXPECT_EQ(living, 1);
+      moved.set_value("text");
+      EXPECT_EQ(f.get(), "text");
+    }
+    EXPECT_EQ(living, 0);
+    const std::tuple<promise<int&>, promise<void>> pair(std::allocator_arg, std::allocator<char>(),
+                                                        promise<int&>(), promise<void>());
   });
 }
 

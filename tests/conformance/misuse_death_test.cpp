@@ -10,6 +10,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <treadle/barrier.hpp>
+#include <treadle/condition_variable.hpp>
 #include <treadle/event.hpp>
 #include <treadle/semaphore.hpp>
 #include <treadle/shared_mutex.hpp>
@@ -139,6 +140,38 @@ TYPED_TEST(MisuseDeathTest, ACompletionThrows) {
     sync.arrive_and_wait();
   }),
                "terminate called");
+}
+
+// Takes its lock once only.
+struct takes_once {
+  void lock() {
+    if (taken) throw std::runtime_error("taken again");
+    taken = true;
+  }
+  void unlock() {}
+  bool taken = false;
+};
+
+TYPED_TEST(MisuseDeathTest, ALockThatCannotBeTakenAgainAfterAWait) {
+  EXPECT_DEATH(this->in([] {
+    condition_variable_any changed;
+    takes_once lock;
+    lock.lock();
+    try {
+      changed.wait_for(lock, std::chrono::milliseconds(1));
+    } catch (const std::runtime_error&) {
+    }
+  }),
+               "terminate called");
+}
+
+TYPED_TEST(MisuseDeathTest, NotifyAtThreadExitWithoutTheLock) {
+  EXPECT_DEATH(this->in([] {
+    mutex m;
+    condition_variable changed;
+    notify_all_at_thread_exit(changed, std::unique_lock(m, std::defer_lock));
+  }),
+               "treadle: notify_all_at_thread_exit: the lock is not held.*culprit");
 }
 
 TYPED_TEST(MisuseDeathTest, MoreDoneThanAnnounced) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <ctime>
 #include <limits>
+#include <type_traits>
 
 namespace treadle::base {
 
@@ -72,5 +73,20 @@ class deadline {
 
   std::int64_t nanoseconds_;
 };
+
+// Waits until a point of any clock. `wait` takes a deadline and returns false when that came first;
+// it is asked again while the clock itself says that the point is still to come: one that was set
+// back meanwhile, or that goes slower than the monotonic one.
+template <class Clock, class Duration, class Wait>
+bool wait_until(const std::chrono::time_point<Clock, Duration>& point, Wait wait) {
+  if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
+    return wait(deadline::of(point));
+  } else {
+    do {
+      if (wait(deadline::of(point))) return true;
+    } while (Clock::now() < point);
+    return false;
+  }
+}
 
 }  // namespace treadle::base

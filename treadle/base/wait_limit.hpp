@@ -1,5 +1,6 @@
 // How long a call may wait: until a point of the monotonic clock, until a stop is asked for, or
 // for ever. The last parameter of everything that blocks and is not shaped by the standard.
+// Points of other clocks are converted when the limit is made.
 #pragma once
 
 #include <chrono>

@@ -7,7 +7,8 @@
 // do not touch it again once they were notified. Those with one may be about to leave when the
 // notification comes, and look under the lock who was first: so they count themselves, and the
 // destructor waits until they have looked.
-// It is a wait_word without permits: a notification that nobody waits for is gone.
+// It has a wait_word without permits: a notification that nobody waits for is gone. A member and no
+// base: a condition variable has to be of standard layout, with all data in one class.
 // Source of the counting: glibc's pthread_cond_destroy.
 #pragma once
 
@@ -22,13 +23,19 @@ namespace treadle::sync {
 using condition_ground = ground<core::wait_reason::condition>;
 
 template <class Ground>
-class basic_condition : wait_word<Ground> {
-  using base_word = wait_word<Ground>;
+class basic_condition {
+  struct room : wait_word<Ground> {
+    using word = wait_word<Ground>;
+    constexpr room() noexcept : word(0) {}
+    using word::busy, word::listed, word::lone;
+    using word::is, word::leave, word::lone_node, word::lone_word;
+    using word::swap_if_alone, word::waiters_, word::word_;
+  };
 
  public:
   using alarm = typename Ground::alarm;
 
-  constexpr basic_condition() noexcept : base_word(0) {}
+  constexpr basic_condition() noexcept = default;
   ~basic_condition() {
     // acquire: pairs with the last leaver
     while (leavers_.load(base::acquire) != 0 && !base::process_is_ending()) Ground::give_way();
@@ -37,9 +44,9 @@ class basic_condition : wait_word<Ground> {
   basic_condition& operator=(const basic_condition&) = delete;
 
   // Brought by a waiting thread; `limited` when it will wait with a deadline or an alarm.
-  struct node : base_word::node {
+  struct node : room::node {
     node(core::thread& waiting, bool has_limit) noexcept
-        : base_word::node(waiting), limited(has_limit) {}
+        : room::node(waiting), limited(has_limit) {}
     const bool limited;
   };
 
@@ -48,7 +55,9 @@ class basic_condition : wait_word<Ground> {
     // relaxed: who destroys us has seen, through the waiter's mutex, that it waits
     if (mine.limited) leavers_.fetch_add(1, base::relaxed);
     // There are no permits to take.
-    if (!swap_if_alone(0, lone_word(mine))) static_cast<void>(base_word::take_or_enlist(mine));
+    if (!room_.swap_if_alone(0, room::lone_word(mine))) {
+      static_cast<void>(room_.take_or_enlist(mine));
+    }
   }
   // After unlocking it. False on time-out or stop, and then the node is out of the list.
   TREADLE_INDIRECT_RETURN bool wait(node& mine, base::deadline until,
@@ -59,7 +68,7 @@ class basic_condition : wait_word<Ground> {
   void retract(node& mine) noexcept;
 
   // The parts of wait(), for tasks.
-  using base_word::take_out;
+  bool take_out(node& mine) noexcept { return room_.take_out(mine); }
   // The end of a wait, notified or not.
   void finish(const node& mine) noexcept {
     // release: pairs with the destructor; the last touch
@@ -68,24 +77,23 @@ class basic_condition : wait_word<Ground> {
 
   void notify_one() noexcept {
     // relaxed: a notifier that must see a waiter is ordered after it by the waiter's mutex
-    const std::uint64_t seen = word_.load(base::relaxed);
+    const std::uint64_t seen = room_.word_.load(base::relaxed);
     if (seen == 0) return;
-    if (is(seen, lone) && swap_if_alone(seen, 0)) return Ground::grant(lone_node(seen));
+    if (room::is(seen, room::lone) && room_.swap_if_alone(seen, 0)) {
+      return Ground::grant(room::lone_node(seen));
+    }
     notify(1);
   }
   void notify_all() noexcept {
-    if (word_.load(base::relaxed) != 0) notify(most);  // relaxed: as above
+    if (room_.word_.load(base::relaxed) != 0) notify(most);  // relaxed: as above
   }
 
  private:
-  using base_word::busy, base_word::listed, base_word::lone;
-  using base_word::is, base_word::leave, base_word::lone_node, base_word::lone_word;
-  using base_word::swap_if_alone, base_word::waiters_, base_word::word_;
-
   static constexpr std::int64_t most = INT64_MAX;
 
   void notify(std::int64_t count) noexcept;
 
+  room room_;
   // Atomic: limited waiters that may still touch us.
   typename Ground::template atomic<std::uint32_t> leavers_{0};
 };

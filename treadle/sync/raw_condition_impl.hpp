@@ -9,7 +9,7 @@ namespace treadle::sync {
 
 template <class Ground>
 bool basic_condition<Ground>::wait(node& mine, base::deadline until, const alarm* stop) noexcept {
-  const bool notified = Ground::wait(mine, until, stop) || !leave(mine);
+  const bool notified = Ground::wait(mine, until, stop) || !room_.leave(mine);
   finish(mine);
   return notified;
 }
@@ -21,7 +21,7 @@ void basic_condition<Ground>::wait_for_ever(node& mine) noexcept {
 
 template <class Ground>
 void basic_condition<Ground>::retract(node& mine) noexcept {
-  if (!leave(mine)) notify_one();
+  if (!room_.leave(mine)) notify_one();
   finish(mine);
 }
 
@@ -29,24 +29,24 @@ template <class Ground>
 void basic_condition<Ground>::notify(std::int64_t count) noexcept {
   const base::counted_as_lock counted_here;
   typename Ground::pause pause;
-  std::uint64_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
+  std::uint64_t seen = room_.word_.load(base::relaxed);  // relaxed: validated by the CAS
   for (;;) {
     if (seen == 0) return;
-    if (is(seen, busy)) {
+    if (room::is(seen, room::busy)) {
       pause.once();
-      seen = word_.load(base::relaxed);
-    } else if (is(seen, lone)) {
+      seen = room_.word_.load(base::relaxed);
+    } else if (room::is(seen, room::lone)) {
       // The last touch of the condition. acquire: the node
-      if (word_.compare_exchange_weak(seen, 0, base::acquire, base::relaxed)) {
-        return Ground::grant(lone_node(seen));
+      if (room_.word_.compare_exchange_weak(seen, 0, base::acquire, base::relaxed)) {
+        return Ground::grant(room::lone_node(seen));
       }
-    } else if (word_.compare_exchange_weak(seen, busy, base::acquire, base::relaxed)) {
+    } else if (room_.word_.compare_exchange_weak(seen, room::busy, base::acquire, base::relaxed)) {
       break;  // acquire: the list is as the last holder left it
     }
   }
-  waiter* const chain = waiters_.pop_some(count);
+  waiter* const chain = room_.waiters_.pop_some(count);
   // The last touch of the condition; release: pairs with the next holder's acquire
-  word_.store(waiters_.empty() ? 0 : std::uint64_t{listed}, base::release);
+  room_.word_.store(room_.waiters_.empty() ? 0 : std::uint64_t{room::listed}, base::release);
   wait_list::grant_all(chain, [](waiter& each) noexcept { Ground::grant(each); });
 }
 

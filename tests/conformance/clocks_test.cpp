@@ -1,0 +1,153 @@
+// Waits until a point of a clock that goes more slowly than the monotonic one, in every model: none
+// gives up before that clock has got there.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <treadle/condition_variable.hpp>
+#include <treadle/future.hpp>
+#include <treadle/mutex.hpp>
+#include <treadle/priority_inheritance_mutex.hpp>
+#include <treadle/semaphore.hpp>
+#include <treadle/shared_mutex.hpp>
+
+#include "tests/support/models.hpp"
+
+namespace treadle {
+namespace {
+
+using namespace std::chrono_literals;
+using testing_support::every_model;
+using testing_support::model_names;
+
+// A quarter of the monotonic clock's pace, in a unit of its own.
+struct slow_clock {
+  using duration = std::chrono::duration<double, std::micro>;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<slow_clock>;
+  static constexpr bool is_steady = true;
+  static time_point now() {
+    return time_point(std::chrono::steady_clock::now().time_since_epoch() / 4);
+  }
+};
+
+template <class Model>
+class Clocks : public testing_support::in_model<Model> {
+ protected:
+  // `wait` takes a point in time and returns false when that was reached.
+  template <class Wait>
+  static void gives_up_in_time(Wait wait) {
+    const slow_clock::time_point point = slow_clock::now() + 1ms;
+    EXPECT_FALSE(wait(point));
+    EXPECT_GE(slow_clock::now(), point);
+  }
+};
+TYPED_TEST_SUITE(Clocks, every_model, model_names);
+
+template <class Lock>
+void holds_while(Lock& lock, const auto& then) {
+  lock.lock();
+  thread(then).join();
+  lock.unlock();
+}
+
+TYPED_TEST(Clocks, TimedMutexes) {
+  this->in([] {
+    timed_mutex plain;
+    holds_while(plain, [&] {
+      TestFixture::gives_up_in_time([&](auto point) { return plain.try_lock_until(point); });
+    });
+    recursive_timed_mutex recursive;
+    holds_while(recursive, [&] {
+      TestFixture::gives_up_in_time([&](auto point) { return recursive.try_lock_until(point); });
+    });
+    priority_inheritance_mutex inheriting;
+    holds_while(inheriting, [&] {
+      TestFixture::gives_up_in_time([&](auto point) { return inheriting.try_lock_until(point); });
+    });
+    shared_timed_mutex shared;
+    holds_while(shared, [&] {
+      TestFixture::gives_up_in_time([&](auto point) { return shared.try_lock_until(point); });
+      TestFixture::gives_up_in_time(
+          [&](auto point) { return shared.try_lock_shared_until(point); });
+    });
+    EXPECT_TRUE(plain.try_lock_until(slow_clock::now() - 1h));
+    plain.unlock();
+  });
+}
+
+TYPED_TEST(Clocks, SemaphoresAndFutures) {
+  this->in([] {
+    counting_semaphore<> permits(0);
+    TestFixture::gives_up_in_time([&](auto point) { return permits.try_acquire_until(point); });
+    promise<int> source;
+    const shared_future<int> outcome = source.get_future().share();
+    TestFixture::gives_up_in_time(
+        [&](auto point) { return outcome.wait_until(point) != future_status::timeout; });
+    source.set_value(1);
+    EXPECT_EQ(outcome.wait_until(slow_clock::now() - 1h), future_status::ready);
+    const auto deferred = treadle::async(launch::deferred, [] {});
+    EXPECT_EQ(deferred.wait_until(slow_clock::now() + 1h), future_status::deferred);
+  });
+}
+
+TYPED_TEST(Clocks, Sleeps) {
+  this->in([] {
+    const slow_clock::time_point point = slow_clock::now() + 1ms;
+    this_thread::sleep_until(point);
+    EXPECT_GE(slow_clock::now(), point);
+  });
+}
+
+// A wait without a predicate may end early, as if for no reason, but must not say timeout then.
+template <class Condition>
+bool never_notified(Condition& changed, std::unique_lock<mutex>& hold,
+                    slow_clock::time_point point) {
+  while (changed.wait_until(hold, point) == cv_status::no_timeout) continue;
+  return false;
+}
+
+template <class Condition>
+void conditions(const auto& gives_up) {
+  mutex m;
+  Condition changed;
+  std::unique_lock hold(m);
+  gives_up([&](auto point) { return never_notified(changed, hold, point); });
+  gives_up([&](auto point) { return changed.wait_until(hold, point, [] { return false; }); });
+  EXPECT_TRUE(hold.owns_lock());
+}
+
+TYPED_TEST(Clocks, ConditionVariables) {
+  this->in([] {
+    const auto gives_up = [](const auto& wait) { TestFixture::gives_up_in_time(wait); };
+    conditions<condition_variable>(gives_up);
+    conditions<condition_variable_any>(gives_up);
+  });
+}
+
+TYPED_TEST(Clocks, AStopEndsAWaitOfASlowClock) {
+  this->in([] {
+    mutex m;
+    condition_variable_any changed;
+    std::unique_lock hold(m);
+    stop_source source;
+    const auto never = [] { return false; };
+    TestFixture::gives_up_in_time(
+        [&](auto point) { return changed.wait_until(hold, source.get_token(), point, never); });
+    std::atomic<bool> waits{false};
+    jthread stopper([&] {
+      while (!waits) this_thread::yield();
+      source.request_stop();
+    });
+    EXPECT_FALSE(changed.wait_until(hold, source.get_token(), slow_clock::now() + 1h, [&] {
+      waits = true;
+      return false;
+    }));
+    EXPECT_TRUE(source.stop_requested());
+  });
+}
+
+}  // namespace
+}  // namespace treadle
