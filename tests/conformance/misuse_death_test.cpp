@@ -12,6 +12,7 @@
 #include <treadle/barrier.hpp>
 #include <treadle/condition_variable.hpp>
 #include <treadle/event.hpp>
+#include <treadle/latch.hpp>
 #include <treadle/semaphore.hpp>
 #include <treadle/shared_mutex.hpp>
 #include <treadle/spinlock.hpp>
@@ -172,6 +173,14 @@ TYPED_TEST(MisuseDeathTest, NotifyAtThreadExitWithoutTheLock) {
     notify_all_at_thread_exit(changed, std::unique_lock(m, std::defer_lock));
   }),
                "treadle: notify_all_at_thread_exit: the lock is not held.*culprit");
+}
+
+TYPED_TEST(MisuseDeathTest, MoreCountedDownThanThereWas) {
+  EXPECT_DEATH(this->in([] {
+    latch all(1);
+    all.count_down(2);
+  }),
+               "treadle: latch::count_down: the count would become negative.*culprit");
 }
 
 TYPED_TEST(MisuseDeathTest, MoreDoneThanAnnounced) {
