@@ -71,6 +71,7 @@ struct alignas(16) program_thread {
   std::uint32_t turns_at_call = 0;
 
   // Guarded by the book's lock.
+  bool executes = false;  // another program: nobody nudges its kernel thread any more
   thread_traits traits;
   wait_stopper* stopper = nullptr;
   program_thread* next = nullptr;
