@@ -73,14 +73,26 @@ long serve_fork(saved_call& call) noexcept {
   return 0;
 }
 
+namespace {
+
+void set_executes(program_thread& self, bool so) noexcept {
+  const base::guard hold(threads().lock);
+  self.executes = so;
+}
+
+}  // namespace
+
 // The new program inherits the mask of the kernel thread: it is the calling thread's for that long.
+// A nudge amid the call would reach the new program, which has no handler for it.
 long serve_exec(saved_call& call) noexcept {
   give_pending_to_kernel(*call.caller);
+  set_executes(*call.caller, true);
   std::uint64_t before = 0;
   set_mask(call.caller->mask.load(base::relaxed), &before);  // relaxed: our own
   const long error = kernel_call(call.number, call.arguments[0], call.arguments[1],
                                  call.arguments[2], call.arguments[3], call.arguments[4]);
   set_mask(before, nullptr);
+  set_executes(*call.caller, false);
   return error;
 }
 

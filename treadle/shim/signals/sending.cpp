@@ -37,6 +37,7 @@ void nudge(program_thread& target) noexcept {
   if (under == nullptr || under == seat_in_gs()) return;
   // seq_cst: as above; another one there, or it is on its way to the seat and has yet to look
   if (under->occupant.load(base::seq_cst) != &target) return;
+  if (target.executes) return;
   nudge_kernel_thread(process, under->kernel_id);
   // seq_cst: as deliverable()
   if (target.in_kernel.load(base::seq_cst)) call_attendant();

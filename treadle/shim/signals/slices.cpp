@@ -6,10 +6,11 @@
 namespace treadle::shim {
 
 void end_slices(int process) noexcept {
+  const base::guard hold(threads().lock);  // for `executes`
   for (const seat* one = first_seat(); one != nullptr; one = one->next) {
     // relaxed, all: a look at the wrong moment costs somebody a turn, or gives one too few
     program_thread* const occupant = one->occupant.load(base::relaxed);
-    if (occupant == nullptr || occupant->interruptible.load(base::relaxed) ||
+    if (occupant == nullptr || occupant->executes || occupant->interruptible.load(base::relaxed) ||
         occupant->in_kernel.load(base::relaxed)) {
       continue;
     }

@@ -28,7 +28,7 @@ last_act act_as_last(saved_call& call) noexcept {
   if (is_raw_exit(call)) has_lost_count.store(true, base::relaxed);
   {
     const base::guard hold(threads().lock);
-    if (threads().first() != &self || self.next != nullptr) return last_act::not_last;
+    if (!threads().is_last_or_leaves(self)) return last_act::not_last;
   }
   if (has_lost_count.load(base::relaxed)) return last_act::ends;
   go_on_in_exit(call);

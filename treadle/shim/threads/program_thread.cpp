@@ -50,6 +50,7 @@ void thread_book::link(program_thread& fresh) noexcept {
   program_thread*& bucket = buckets_[static_cast<unsigned>(fresh.id) % bucket_count];
   fresh.next_in_bucket = bucket;
   bucket = &fresh;
+  ++staying_;
   // relaxed, all: numbers for reports
   const unsigned now = alive_.load(base::relaxed) + 1;
   alive_.store(now, base::relaxed);
@@ -78,8 +79,16 @@ void thread_book::add_leader(program_thread& leader, int id) noexcept {
   link(leader);
 }
 
+bool thread_book::is_last_or_leaves(program_thread& ending) noexcept {
+  if (staying_ == 1) return true;
+  --staying_;
+  ending.leaves = true;
+  return false;
+}
+
 void thread_book::remove(program_thread& ended) noexcept {
   const base::guard hold(lock);
+  if (!ended.leaves) --staying_;
   (ended.previous != nullptr ? ended.previous->next : first_) = ended.next;
   if (ended.next != nullptr) ended.next->previous = ended.previous;
   program_thread** at = &buckets_[static_cast<unsigned>(ended.id) % bucket_count];

@@ -71,6 +71,8 @@ struct alignas(16) program_thread {
   std::uint32_t turns_at_call = 0;
 
   // Guarded by the book's lock.
+  bool leaves = false;    // its end has begun, and it is not the last
+  bool executes = false;  // another program: nobody nudges its kernel thread any more
   thread_traits traits;
   wait_stopper* stopper = nullptr;
   program_thread* next = nullptr;
@@ -106,6 +108,8 @@ class thread_book {
   // With the lock held.
   program_thread* find(int id) noexcept;
   program_thread* first() noexcept { return first_; }
+  // Whether it is the last that stays; if not it leaves. Of two that end at once one is the last.
+  [[nodiscard]] bool is_last_or_leaves(program_thread& ending) noexcept;
 
   unsigned alive() const noexcept { return alive_.load(base::relaxed); }  // relaxed: a number
   unsigned most() const noexcept { return most_.load(base::relaxed); }
@@ -125,6 +129,7 @@ class thread_book {
   program_thread* first_ = nullptr;
   program_thread* free_ = nullptr;
   int last_id_ = 0;
+  unsigned staying_ = 0;  // without those that leave
 
   base::atomic<unsigned> alive_{0};
   base::atomic<unsigned> most_{0};
