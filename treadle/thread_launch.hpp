@@ -75,7 +75,10 @@ struct launch {
                   alignof(kept) <= alignof(core::small_closure)) {
       // An empty one is not worth a byte store, which would stall the loads of whole words.
       const kept closure(std::forward<Parts>(parts)...);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"  // padding, as an empty capture is, has no value
       if constexpr (!std::is_empty_v<kept>) std::memcpy(&words, &closure, sizeof(kept));
+#pragma GCC diagnostic pop
       return start(
           scheduler, attributes,
           [](void* memory) noexcept { std::invoke(*static_cast<kept*>(memory)); }, words);
