@@ -10,7 +10,7 @@
 //      TREADLE_ACTIVATION=perf|proc|monitor|off, TREADLE_SLICE (a number with suffix us, ms or s,
 //      or off);
 //   4. m:n, the CPUs that affinity and cgroup leave to the process, 256 KiB, 4 KiB, 64, auto and
-//      sockets=epoll, proc, 10 ms.
+//      sockets=epoll, perf, 10 ms.
 // Affinity (of the thread that makes the runtime) and the cgroup's quota are read when a runtime is
 // made: a change is followed by the next one, not by one that runs.
 #pragma once

@@ -168,7 +168,7 @@ std::size_t resolve_guard(const runtime_options& options) {
 activation resolve_activation(const runtime_options& options) {
   if (options.activation) return *options.activation;
   const char* text = from_environment("TREADLE_ACTIVATION");
-  return text != nullptr ? parse_activation("TREADLE_ACTIVATION", text) : activation::proc;
+  return text != nullptr ? parse_activation("TREADLE_ACTIVATION", text) : activation::perf;
 }
 
 std::chrono::nanoseconds resolve_slice(const runtime_options& options) {

@@ -1,10 +1,9 @@
 // How the runtime notices that a worker is blocked in the kernel without having said so.
 //
-// From soonest to latest, as far as the machine and the settings allow it:
+// From best to worst, as far as the machine and the settings allow it:
 //   perf    - a standby thread per processor, which the kernel runs the moment that the worker
-//             stops, reads the worker's ring of context switches (perf_event_open); the kernel
-//             takes longer for each switch;
-//   proc    - the same, but it asks /proc/self/task/T/syscall; the default;
+//             stops, reads the worker's ring of context switches (perf_event_open);
+//   proc    - the same, but it asks /proc/self/task/T/syscall;
 //   monitor - no standby thread; the monitor looks every millisecond while somebody waits;
 //   off     - only calls that say so themselves (blocking_region) let go of the processor.
 // The level is found out at start and never fatal. Source: "scheduler activations", Anderson,
@@ -25,7 +24,7 @@ constexpr std::string_view to_string(activation_level level) noexcept {
 }
 
 struct activation_settings {
-  activation_level highest = activation_level::proc;
+  activation_level highest = activation_level::perf;
   std::int64_t slice_nanoseconds = 10'000'000;  // 0: hogs are not preempted
 };
 

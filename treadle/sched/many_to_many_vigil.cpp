@@ -89,8 +89,8 @@ activation_report many_to_many::find_level() noexcept {
   const auto open = [&](activation_level best) noexcept {
     return tried.open(best, ::gettid(), close_own_);
   };
-  // A ring is for those who ask for it, or have no file: see decision 0034. The first ring of a
-  // machine takes 11 ms besides, in which the kernel changes its scheduler's code.
+  // The ring unless a worse level is asked for, or no file is to be had: see decision 0034. The
+  // first ring of a machine takes 11 ms, in which the kernel changes its scheduler's code.
   const bool wants_file = settings_.highest <= activation_level::proc;
   activation_level probe = open(wants_file ? activation_level::proc : activation_level::perf);
   if (probe == activation_level::off && wants_file) probe = open(activation_level::perf);
