@@ -85,15 +85,19 @@ activation_report many_to_many::find_level() noexcept {
     found.why_not_better = "the kernel refuses membarrier()";
     return found;
   }
+  const bool only_proc = settings_.highest == activation_level::proc;
   blocked_probe tried;
   const auto open = [&](activation_level best) noexcept {
     return tried.open(best, ::gettid(), close_own_);
   };
-  // The ring unless a worse level is asked for, or no file is to be had: see decision 0034. The
-  // first ring of a machine takes 11 ms, in which the kernel changes its scheduler's code.
+  // The first ring of a machine takes 11 ms, in which the kernel changes its scheduler's code. A
+  // standby, which asks at each switch, has it for that; the monitor, every other millisecond, can
+  // do with the file. What a ring costs those who do not block: decision 0034.
   const bool wants_file = settings_.highest <= activation_level::proc;
   activation_level probe = open(wants_file ? activation_level::proc : activation_level::perf);
-  if (probe == activation_level::off && wants_file) probe = open(activation_level::perf);
+  if (probe == activation_level::off && settings_.highest == activation_level::monitor) {
+    probe = open(activation_level::perf);
+  }
   const bool knows_cpu = tried.cpu() >= 0;
   tried.close();
   if (probe == activation_level::off) {
@@ -109,7 +113,9 @@ activation_report many_to_many::find_level() noexcept {
   } else if (!knows_cpu) {
     found.level = activation_level::monitor;
     found.why_not_better = "libc registers no rseq area: where a worker runs is unknown";
-  } else if (probe < settings_.highest) {
+  } else if (only_proc) {
+    found.why_not_better = "limited by the activation setting";
+  } else if (probe == activation_level::proc) {
     found.why_not_better = "perf_event_open() is refused (kernel.perf_event_paranoid above 2?)";
   }
   return found;
