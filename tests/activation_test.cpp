@@ -18,7 +18,11 @@
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <thread>
 #include <treadle/blocking_region.hpp>
 #include <treadle/io.hpp>
@@ -324,15 +328,16 @@ class Refused : public ::testing::Test {
  protected:
   void TearDown() override {
     for (const auto call : {base::faulty_call::perf_event_open, base::faulty_call::idle_class,
-                            base::faulty_call::task_syscall, base::faulty_call::membarrier}) {
+                            base::faulty_call::task_syscall, base::faulty_call::membarrier,
+                            base::faulty_call::close_range}) {
       base::fail_nth(call, 0, 0);
     }
   }
-  static activation level() {
-    runtime tried(one_processor(activation::perf));
+  static activation level(activation wanted = activation::perf) {
+    runtime tried(one_processor(wanted));
     EXPECT_EQ(tried.run([] { return 5; }), 5);
     const core::activation_report& report = tried.activation();
-    if (report.level != activation::perf) {
+    if (report.level != wanted) {
       EXPECT_STRNE(report.why_not_better, "");
     }
     return report.level;
@@ -342,6 +347,17 @@ class Refused : public ::testing::Test {
 TEST_F(Refused, PerfEvents) {
   base::fail_from(base::faulty_call::perf_event_open, 1, EACCES);
   EXPECT_LE(level(), activation::proc);
+}
+
+TEST_F(Refused, Proc) {
+  base::fail_from(base::faulty_call::task_syscall, 1, EACCES);
+  const activation found = level(activation::proc);
+  EXPECT_TRUE(found == activation::perf || found == activation::off) << name_of(found);
+}
+
+TEST_F(Refused, ATableOfItsOwn) {
+  base::fail_from(base::faulty_call::close_range, 1, ENOSYS);
+  EXPECT_EQ(level(), activation::off);
 }
 
 TEST_F(Refused, PerfEventsAndProc) {
@@ -396,6 +412,60 @@ TEST_F(Refused, TheIdleClass) {
 TEST_F(Refused, Membarrier) {
   base::fail_from(base::faulty_call::membarrier, 1, ENOSYS);
   EXPECT_EQ(level(), activation::off);
+}
+
+// ---- the threads that watch ----
+
+// What /proc says of the kernel threads of this process: those that block all of the program's
+// signals, and those that have the descriptor.
+struct counted {
+  unsigned quiet = 0;
+  unsigned quiet_with_descriptor = 0;
+  unsigned with_descriptor = 0;
+};
+counted count_threads_with(int descriptor) {
+  counted sum;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream status(task.path() / "status");
+    bool quiet = false;
+    for (std::string line; std::getline(status, line);) {
+      if (line.rfind("SigBlk:", 0) != 0) continue;
+      quiet = ((std::stoull(line.substr(7), nullptr, 16) >> (SIGUSR1 - 1)) & 1) != 0;
+    }
+    const bool has = std::filesystem::exists(
+        std::filesystem::symlink_status(task.path() / "fd" / std::to_string(descriptor)));
+    sum.quiet += quiet ? 1 : 0;
+    sum.with_descriptor += has ? 1 : 0;
+    sum.quiet_with_descriptor += quiet && has ? 1 : 0;
+  }
+  return sum;
+}
+
+// A pipe's reader sees its end when the program has closed the other side, and a handler that
+// writes to a descriptor finds it.
+TEST(Activation, WatchersHaveNeitherDescriptorsNorSignalsOfTheProgram) {
+  int wire[2];
+  ASSERT_EQ(::pipe(wire), 0);
+  runtime_options wanted = one_processor(activation::proc);
+  wanted.width = 2;
+  runtime watched(wanted);
+  if (watched.activation().level != activation::proc) {
+    GTEST_SKIP() << watched.activation().why_not_better;
+  }
+  // A kernel thread that libc is just starting blocks all signals for a moment.
+  counted seen;
+  watched.run([&] {
+    eventually([&] {
+      seen = count_threads_with(wire[1]);
+      return seen.quiet_with_descriptor == 0;
+    });
+  });
+  EXPECT_EQ(seen.quiet, 1U + 2U);            // the monitor and the standbys
+  EXPECT_GE(seen.with_descriptor, 1U + 2U);  // this thread and the workers
+  ::close(wire[1]);
+  char none = 0;
+  EXPECT_EQ(::read(wire[0], &none, 1), 0);
+  ::close(wire[0]);
 }
 
 TEST(Activation, OtherModelsHaveNone) {

@@ -15,7 +15,6 @@
 #include "treadle/io/blocking_pool.hpp"
 #include "treadle/io/epoll_poller.hpp"
 #include "treadle/io/file_ring.hpp"
-#include "treadle/io/own_descriptor.hpp"
 #include "treadle/io/uring_poller.hpp"
 #include "treadle/sched/many_to_many.hpp"
 #include "treadle/sched/many_to_one.hpp"
@@ -139,7 +138,7 @@ void runtime::open(bool on_this_thread) {
       open_events();
       schedulers_->many = std::make_unique<core::many_to_many>(
           settings_.width, sizes,
-          core::activation_settings{settings_.activation, settings_.slice.count()}, &io::close_own);
+          core::activation_settings{settings_.activation, settings_.slice.count()});
       process_scope_ = schedulers_->many.get();
       adopt_schedulers();
       open_tasks();

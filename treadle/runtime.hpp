@@ -7,10 +7,10 @@
 //   3. the environment: TREADLE_MODEL=m:1|1:1|m:n, TREADLE_WIDTH, TREADLE_STACK, TREADLE_GUARD
 //      (bytes, with suffix K or M), TREADLE_BLOCKING_THREADS, TREADLE_IO (auto, uring or
 //      pool for files, sockets=epoll or sockets=uring, or one of each with a comma between),
-//      TREADLE_ACTIVATION=perf|proc|monitor|off, TREADLE_SLICE (a number with suffix us, ms or s,
+//      TREADLE_ACTIVATION=proc|perf|monitor|off, TREADLE_SLICE (a number with suffix us, ms or s,
 //      or off);
 //   4. m:n, the CPUs that affinity and cgroup leave to the process, 256 KiB, 4 KiB, 64, auto and
-//      sockets=epoll, perf, 10 ms.
+//      sockets=epoll, proc, 10 ms.
 // Affinity (of the thread that makes the runtime) and the cgroup's quota are read when a runtime is
 // made: a change is followed by the next one, not by one that runs.
 #pragma once
@@ -35,8 +35,9 @@ namespace treadle {
 enum class model { many_to_one, one_to_one, many_to_many };
 
 // m:n: how the runtime finds out that a thread is blocked in the kernel without a blocking_region,
-// so that the others go on. The best way that the machine allows, up to this one: a kernel thread
-// per processor that reads a perf ring, or /proc; one that looks every millisecond; or none.
+// so that the others go on: a kernel thread per processor that asks /proc, or reads a perf ring (of
+// these two the other one stands in where the machine refuses the one that is asked for); one that
+// looks every other millisecond; or none.
 using activation = core::activation_level;
 
 // "m:1", "1:1" or "m:n".

@@ -32,7 +32,7 @@ constexpr std::string_view stacks_allowed = "16384 to 8388608 bytes (16K to 8M)"
 constexpr std::string_view calls_allowed = "whole numbers from 1 to 4096";
 constexpr std::string_view io_allowed =
     "auto, uring and pool (files), sockets=epoll and sockets=uring, one of each with a comma";
-constexpr std::string_view activations_allowed = "perf, proc, monitor and off";
+constexpr std::string_view activations_allowed = "proc, perf, monitor and off";
 constexpr std::string_view slices_allowed = "1ms to 1h (suffix us, ms or s), and off";
 constexpr std::string_view guards_allowed = "0 to 1048576 bytes (0 to 1M)";
 
@@ -168,7 +168,7 @@ std::size_t resolve_guard(const runtime_options& options) {
 activation resolve_activation(const runtime_options& options) {
   if (options.activation) return *options.activation;
   const char* text = from_environment("TREADLE_ACTIVATION");
-  return text != nullptr ? parse_activation("TREADLE_ACTIVATION", text) : activation::perf;
+  return text != nullptr ? parse_activation("TREADLE_ACTIVATION", text) : activation::proc;
 }
 
 std::chrono::nanoseconds resolve_slice(const runtime_options& options) {

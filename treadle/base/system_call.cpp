@@ -1,6 +1,7 @@
 #include "treadle/base/system_call.hpp"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -43,8 +44,9 @@ constexpr call_name call_names[call_count] = {
     {"io_uring_setup", ENOSYS}, {"epoll_create", EMFILE},
     {"epoll_ctl", ENOMEM},      {"eventfd", EMFILE},
     {"membarrier", ENOSYS},     {"perf_event_open", EACCES},
-    {"idle_class", EPERM},      {"task_syscall", EACCES},
-    {"timer_create", EAGAIN},   {"set_urgency", EACCES}};
+    {"close_range", ENOSYS},    {"idle_class", EPERM},
+    {"task_syscall", EACCES},   {"timer_create", EAGAIN},
+    {"set_urgency", EACCES}};
 
 struct error_name {
   const char* text;
@@ -300,6 +302,18 @@ int duplicate_high(int number) noexcept {
   if (::getrlimit(RLIMIT_NOFILE, &allowed) != 0) return -1;
   const rlim_t half = allowed.rlim_cur / 2;
   return ::fcntl(number, F_DUPFD_CLOEXEC, static_cast<int>(half < floor_max ? half : floor_max));
+}
+
+int leave_descriptors() noexcept {
+  if (const int error = injected(faulty_call::close_range)) return error;
+#if defined(TREADLE_TSAN) || defined(TREADLE_ASAN)
+  constexpr unsigned first = STDERR_FILENO + 1;
+#else
+  constexpr unsigned first = 0;
+#endif
+  const errno_keeper keeper;
+  const long result = ::syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_UNSHARE);
+  return result == 0 ? 0 : errno;
 }
 
 int control_epoll(int epoll, int operation, int descriptor, epoll_event* event) noexcept {

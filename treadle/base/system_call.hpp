@@ -38,6 +38,7 @@ enum class faulty_call {
   eventfd,
   membarrier,
   perf_event_open,
+  close_range,   // with CLOSE_RANGE_UNSHARE
   idle_class,    // sched_setscheduler(SCHED_IDLE)
   task_syscall,  // open() of /proc/self/task/T/syscall
   timer_create,
@@ -107,6 +108,11 @@ struct descriptor_result {
 // The same open file under a high number, where a program that counts its descriptors from 0 does
 // not come soon. -1 when there is no such number; `number` stays open either way.
 [[nodiscard]] int duplicate_high(int number) noexcept;
+// Gives the calling kernel thread, and those that it makes from now on, a table of descriptors of
+// their own, which is empty (and has the three standard ones where a sanitizer may have to write).
+// 0 or an errno, and then nothing has changed. Of TSan unseen: numbers of that table are for bare
+// system calls.
+[[nodiscard]] int leave_descriptors() noexcept;
 [[nodiscard]] int control_epoll(int epoll, int operation, int descriptor,
                                 epoll_event* event) noexcept;
 

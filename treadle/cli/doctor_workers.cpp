@@ -151,14 +151,16 @@ finding find_perf_ring() {
                 {"records_switches", answer.recorded}};
   if (answer.recorded) {
     made.found = fmt::format("context switches can be read (perf_event_paranoid = {})", paranoid);
-    made.uses = "m:n sees in the ring at once that a worker is blocked";
+    made.uses =
+        "nothing unless TREADLE_ACTIVATION=perf asks for it, or /proc cannot be read: each switch "
+        "of a CPU to or from a worker takes longer then";
     return made;
   }
   made.state = standing::absent;
   made.found =
       fmt::format("no ring of context switches ({}; perf_event_paranoid = {})",
                   answer.error != 0 ? std::strerror(answer.error) : "it stays empty", paranoid);
-  made.uses = "m:n asks /proc whether a worker is blocked, some us slower";
+  made.uses = "nothing: m:n asks /proc whether a worker is blocked";
   made.advice =
       "sysctl -w kernel.perf_event_paranoid=2, and perf_event_open in the sandbox's rules";
   return made;
@@ -174,10 +176,12 @@ finding find_task_file() {
   made.facts = {{"readable", readable}};
   made.found = readable ? "/proc/self/task/T/syscall can be read"
                         : "/proc/self/task/T/syscall cannot be read";
-  made.uses = "m:n asks it whether a worker is blocked where there is no perf ring";
+  made.uses = "m:n asks it whether a worker is blocked";
   if (readable) return made;
   made.state = standing::absent;
-  made.uses = "without it and without the perf ring, m:n looks every few ms only";
+  made.uses =
+      "m:n has the perf ring instead; without either, only calls in a blocking_region let others "
+      "run";
   made.advice = "mount /proc, and build the kernel with CONFIG_HAVE_ARCH_TRACEHOOK";
   return made;
 }

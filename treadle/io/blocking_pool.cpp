@@ -6,7 +6,7 @@
 
 #include "treadle/base/check.hpp"
 #include "treadle/base/futex.hpp"
-#include "treadle/io/kernel_thread.hpp"
+#include "treadle/base/kernel_thread.hpp"
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/sched/worker.hpp"
 
@@ -108,7 +108,7 @@ blocking_pool_counters blocking_pool::counters() noexcept {
 // `threads_` counts the new one already. If the last thread is refused, nobody is left to look at
 // the queue, whoever filled it: the caller does.
 void blocking_pool::add_thread() noexcept {
-  const int error = start_kernel_thread(&thread_main, this);
+  const int error = base::start_kernel_thread(&thread_main, this);
   if (error == 0) return;
   say_once(error);
   const base::guard hold(lock_);

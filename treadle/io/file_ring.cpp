@@ -10,9 +10,9 @@
 #include <new>
 
 #include "treadle/base/check.hpp"
+#include "treadle/base/kernel_thread.hpp"
 #include "treadle/base/solo.hpp"
 #include "treadle/io/blocking_pool.hpp"
-#include "treadle/io/kernel_thread.hpp"
 #include "treadle/io/own_descriptor.hpp"
 #include "treadle/io/uring.hpp"
 
@@ -150,7 +150,7 @@ int ring_owner::open() noexcept {
       wake_ = move_high(wake_);
     }
   }
-  if (error == 0) error = start_kernel_thread(&thread_main, this);
+  if (error == 0) error = base::start_kernel_thread(&thread_main, this);
   if (error != 0) {
     ring_.close();
     if (wake_ >= 0) ::close(wake_);

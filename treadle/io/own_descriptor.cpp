@@ -1,6 +1,5 @@
 #include "treadle/io/own_descriptor.hpp"
 
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,8 +11,7 @@
 namespace treadle::io {
 namespace {
 
-template <class Close>
-void close_as_none(int number, Close&& close) noexcept {
+void close_as_none(int number) noexcept {
   const int saved = errno;
   int error = 0;
   if (descriptor* which = descriptor_table::instance().find(number, error)) {
@@ -25,9 +23,9 @@ void close_as_none(int number, Close&& close) noexcept {
       which->home->unwatch(number, lifetime, watch_kind::all, nullptr);
     }
     which->begin_lifetime();
-    close(number);
+    ::close(number);
   } else {
-    close(number);
+    ::close(number);
   }
   errno = saved;
 }
@@ -37,12 +35,8 @@ void close_as_none(int number, Close&& close) noexcept {
 int move_high(int number) noexcept {
   const int high = base::duplicate_high(number);
   if (high < 0) return number;
-  close_as_none(number, [](int one) { ::close(one); });
+  close_as_none(number);
   return high;
-}
-
-void close_own(int number) noexcept {
-  close_as_none(number, [](int one) { ::syscall(SYS_close, one); });
 }
 
 }  // namespace treadle::io

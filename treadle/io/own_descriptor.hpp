@@ -13,7 +13,4 @@ namespace treadle::io {
 // EBADF. Any kernel thread; errno is kept.
 [[nodiscard]] int move_high(int number) noexcept;
 
-// The same for one that came by a bare system call and goes at once: closes it.
-void close_own(int number) noexcept;
-
 }  // namespace treadle::io

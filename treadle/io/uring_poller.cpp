@@ -6,10 +6,10 @@
 #include <cerrno>
 
 #include "treadle/base/check.hpp"
+#include "treadle/base/kernel_thread.hpp"
 #include "treadle/base/solo.hpp"
 #include "treadle/base/system_call.hpp"
 #include "treadle/io/descriptor_table.hpp"
-#include "treadle/io/kernel_thread.hpp"
 #include "treadle/io/own_descriptor.hpp"
 #include "treadle/io/uring_requests.hpp"
 
@@ -67,7 +67,7 @@ int uring_poller::open() noexcept {
   count_forks();
   forks_ = forks.load(base::relaxed);  // relaxed: changes in children only
   if (error == 0 && owner_ == ring_owner::own_thread) {
-    error = start_kernel_thread(&thread_main, this, &thread_);
+    error = base::start_kernel_thread(&thread_main, this, &thread_);
   }
   if (error != 0) {
     ring_.close();

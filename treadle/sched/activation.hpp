@@ -1,12 +1,13 @@
 // How the runtime notices that a worker is blocked in the kernel without having said so.
 //
-// From best to worst, as far as the machine and the settings allow it:
-//   perf    - a standby thread per processor, which the kernel runs the moment that the worker
-//             stops, reads the worker's ring of context switches (perf_event_open);
-//   proc    - the same, but it asks /proc/self/task/T/syscall;
+//   proc    - a standby thread per processor, which the kernel runs the moment that the worker
+//             stops, asks /proc/self/task/T/syscall;
+//   perf    - the same, but it reads the worker's ring of context switches (perf_event_open), which
+//             is sooner to read, and costs more for each switch (decision 0035);
 //   monitor - no standby thread; the monitor looks every millisecond while somebody waits;
 //   off     - only calls that say so themselves (blocking_region) let go of the processor.
-// The level is found out at start and never fatal. Source: "scheduler activations", Anderson,
+// Of the first two, the one that is not asked for stands in where the other is refused. What can be
+// had is found out at start and never fatal. Source: "scheduler activations", Anderson,
 // Bershad, Lazowska and Levy, SOSP'91, without their kernel.
 #pragma once
 
@@ -24,7 +25,7 @@ constexpr std::string_view to_string(activation_level level) noexcept {
 }
 
 struct activation_settings {
-  activation_level highest = activation_level::perf;
+  activation_level wanted = activation_level::proc;
   std::int64_t slice_nanoseconds = 10'000'000;  // 0: hogs are not preempted
 };
 

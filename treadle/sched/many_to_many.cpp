@@ -16,14 +16,13 @@ constexpr unsigned extra_workers_max = 512;
 
 }  // namespace
 
-many_to_many::many_to_many(unsigned width, stack_sizes sizes, activation_settings activation,
-                           own_closer close_own) noexcept
+many_to_many::many_to_many(unsigned width, stack_sizes sizes,
+                           activation_settings activation) noexcept
     : fiber_scheduler(sizes),
       width_(width < workers_max ? width : workers_max),
       alone_(width == 1),
       plain_(width == 1),
-      settings_(activation),
-      close_own_(close_own) {}
+      settings_(activation) {}
 
 many_to_many::~many_to_many() {
   delete vigil_;
@@ -191,7 +190,7 @@ int many_to_many::open() noexcept {
   processors_ = new (std::nothrow) processor[width_];
   vigil_ = new (std::nothrow) vigil(*this);
   if (processors_ == nullptr || vigil_ == nullptr) return ENOMEM;
-  report_ = find_level();
+  vigil_->open();
   prepare_preemption();
   for (unsigned i = 0; i < width_; ++i) {
     processor& one = processors_[i];
@@ -203,7 +202,7 @@ int many_to_many::open() noexcept {
     end_workers();
     return error;
   }
-  vigil_->open();
+  vigil_->begin();
   return 0;
 }
 

@@ -29,8 +29,7 @@ namespace treadle::core {
 
 class many_to_many final : public fiber_scheduler<many_to_many> {
  public:
-  many_to_many(unsigned width, stack_sizes sizes, activation_settings activation = {},
-               own_closer close_own = nullptr) noexcept;
+  many_to_many(unsigned width, stack_sizes sizes, activation_settings activation = {}) noexcept;
   ~many_to_many();
 
   // Starts the workers; 0 or an errno, after which nothing runs. Once.
@@ -97,6 +96,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     std::uint32_t index = 0;
     // Atomic: a spare is on its way to see whether the holder is blocked.
     base::atomic<bool> alerted{false};
+    base::atomic<std::int64_t> time_run{0};  // its holder's, when it was seen blocked last
   };
 
   static processor& of(worker& on) noexcept { return *static_cast<processor*>(on.processor); }
@@ -223,16 +223,15 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
 
   // From blocked workers (many_to_many_relief.cpp).
   enum class outcome { nothing, taken, reserved };
-  bool call_relief(processor& which, bool again, int cpu) noexcept;
+  bool call_relief(processor& which, const crew_member& blocked, bool again, int cpu) noexcept;
   outcome relieve(processor& which, crew_member& me) noexcept;
   void relieve_by_preempted(processor& which) noexcept;
   bool is_blocked_for_sure(processor& which, claim::seen& now) noexcept;
-  bool is_away(const crew_member& holder) const noexcept;
+  static bool is_away(const processor& which, const crew_member& holder) noexcept;
   outcome leave_released(processor& which, claim::seen now, crew_member& me) noexcept;
   bool somebody_waits(processor& which, std::int64_t soon) const noexcept;
   bool somebody_queues(processor& which, std::int64_t soon) const noexcept;
   bool has_timer_before(processor& which, std::int64_t soon) const noexcept;
-  activation_report find_level() noexcept;
 
   // Preemption (many_to_many_preempt.cpp).
   static int claim_signal() noexcept;
@@ -293,9 +292,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   fiber_processor nowhere_;  // what a worker without a processor has; nobody ever holds it
   crew crew_;
   const activation_settings settings_;
-  const own_closer close_own_;
   activation_report report_;
-  activation_level probe_level_ = activation_level::off;  // of the workers; fixed before they start
   vigil* vigil_ = nullptr;
   int signal_ = 0;
   std::int64_t tick_nanoseconds_ = 0;  // the kernel's

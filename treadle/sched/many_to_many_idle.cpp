@@ -41,12 +41,11 @@ void* many_to_many::worker_main(void* argument) {
   me.processor = spare ? &home.nowhere_ : &home.processors_[me.number - 1];
   me.spins_max = home.alone_ ? 0 : lock_spins;
   me.adopt_kernel_thread(true);
-  // As a worker: what is told of the event's number must not adopt this kernel thread once more.
-  static_cast<void>(me.probe.open(home.probe_level_, ::gettid(), home.close_own_));
+  me.probe.begin();
+  home.vigil_->meet();
   home.open_slice_timer(me);
   home.work(me);
   home.close_slice_timer(me);
-  me.probe.close();
   me.release_kernel_thread();
   return nullptr;
 }

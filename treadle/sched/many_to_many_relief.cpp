@@ -5,6 +5,8 @@
 // a fence, and looks whether the worker has announced itself inside the scheduler. If not, either
 // the worker has not come back, or it will find the mark when it does and swap it away, and then
 // the spare's last swap fails. See claim.hpp.
+// A spare has the program's descriptors and cannot ask as the others do (blocked_probe.hpp); it is
+// told how long the worker had run when it was seen blocked, and sees whether it has run since.
 #include <sched.h>
 
 #include "treadle/base/heavy_fence.hpp"
@@ -31,8 +33,12 @@ void prepare_to_wake_on(int cpu, crew_member& spare) noexcept {
 // The spare is to run on `cpu`, which has nothing better to do, or where the kernel likes if that
 // is -1.
 // False when there is no spare.
-bool many_to_many::call_relief(processor& which, bool again, int cpu) noexcept {
+bool many_to_many::call_relief(processor& which, const crew_member& blocked, bool again,
+                               int cpu) noexcept {
   if (!again && which.alerted.load(base::relaxed)) return true;  // relaxed: see below
+  // relaxed: published by the spare's wake-up. One that stood still here may spoil what another
+  // has noted since: then the spare sees no blocked worker, and is called again.
+  which.time_run.store(blocked.probe.time_run(), base::relaxed);
   crew_member* spare = crew_.take_spare();
   if (spare == nullptr) {
     which.alerted.store(false, base::release);  // as the spare's reset
@@ -81,21 +87,24 @@ many_to_many::outcome many_to_many::relieve(processor& which, crew_member& me) n
 
 // True with the claim suspected. It stays the holder's if it comes back now.
 bool many_to_many::is_blocked_for_sure(processor& which, claim::seen& now) noexcept {
-  if (now.state() != hold::held || !is_away(crew_[now.holder()]) || !which.claim.suspect(now)) {
+  if (now.state() != hold::held || !is_away(which, crew_[now.holder()]) ||
+      !which.claim.suspect(now)) {
     return false;
   }
   base::heavy_fence();
-  if (is_away(crew_[now.holder()])) return true;
+  if (is_away(which, crew_[now.holder()])) return true;
   static_cast<void>(which.claim.drop_suspicion(now));
   return false;
 }
 
-bool many_to_many::is_away(const crew_member& holder) const noexcept {
+bool many_to_many::is_away(const processor& which, const crew_member& holder) noexcept {
   // acquire: pairs with fiber_scheduler::leave(), publishes what the holder did to the processor
   // Who cannot be seen is taken for blocked: it has been there for long. If it is not, it goes on
   // as a guest, and is preempted.
-  return holder.inside.load(base::acquire) == 0 &&
-         (holder.probe.is_blocked() || !holder.probe.is_open());
+  if (holder.inside.load(base::acquire) != 0) return false;
+  // relaxed: see call_relief()
+  return !holder.probe.is_open() ||
+         holder.probe.is_blocked_still(which.time_run.load(base::relaxed));
 }
 
 // Nothing to run: on the holder's behalf the processor is released, with us in reserve.

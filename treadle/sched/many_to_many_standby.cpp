@@ -68,7 +68,7 @@ void many_to_many::vigil::look_from(post& mine) noexcept {
     if (mine.blocked_since == 0) mine.blocked_since = now;
     if (now - mine.blocked_since < patience_nanoseconds) return;
   }
-  all.call_relief(which, false, mine.cpu);
+  all.call_relief(which, holder, false, mine.cpu);
   // Where the relief is a while in coming, others may want this CPU. Mostly it came at once, and we
   // go on here when the next worker blocks. relaxed: a guess
   if (which.alerted.load(base::relaxed)) ::sched_yield();

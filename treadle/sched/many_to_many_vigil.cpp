@@ -10,6 +10,7 @@
 #include <new>
 
 #include "treadle/base/heavy_fence.hpp"
+#include "treadle/base/kernel_thread.hpp"
 #include "treadle/base/system_call.hpp"
 
 namespace treadle::core {
@@ -74,91 +75,80 @@ void many_to_many::vigil::want_short_slices() noexcept {
   errno = saved;
 }
 
-// Called once, before any thread of the runtime runs.
-activation_report many_to_many::find_level() noexcept {
-  activation_report found;
-  if (settings_.highest == activation_level::off) {
-    found.why_not_better = "switched off by the activation setting";
-    return found;
-  }
-  if (!base::prepare_heavy_fence()) {
-    found.why_not_better = "the kernel refuses membarrier()";
-    return found;
-  }
-  const bool only_proc = settings_.highest == activation_level::proc;
-  blocked_probe tried;
-  const auto open = [&](activation_level best) noexcept {
-    return tried.open(best, ::gettid(), close_own_);
-  };
-  // The first ring of a machine takes 11 ms, in which the kernel changes its scheduler's code. A
-  // standby, which asks at each switch, has it for that; the monitor, every other millisecond, can
-  // do with the file. What a ring costs those who do not block: decision 0034.
-  const bool wants_file = settings_.highest <= activation_level::proc;
-  activation_level probe = open(wants_file ? activation_level::proc : activation_level::perf);
-  if (probe == activation_level::off && settings_.highest == activation_level::monitor) {
-    probe = open(activation_level::perf);
-  }
-  const bool knows_cpu = tried.cpu() >= 0;
-  tried.close();
-  if (probe == activation_level::off) {
-    found.why_not_better = "neither perf_event_open() nor /proc/self/task/T/syscall is allowed";
-    return found;
-  }
-  // What the vigil finds later, when workers run already, changes nothing here.
-  probe_level_ = probe;
-  found.level = probe;
-  if (settings_.highest == activation_level::monitor) {
-    found.level = activation_level::monitor;
-    found.why_not_better = "limited by the activation setting";
-  } else if (!knows_cpu) {
-    found.level = activation_level::monitor;
-    found.why_not_better = "libc registers no rseq area: where a worker runs is unknown";
-  } else if (only_proc) {
-    found.why_not_better = "limited by the activation setting";
-  } else if (probe == activation_level::proc) {
-    found.why_not_better = "perf_event_open() is refused (kernel.perf_event_paranoid above 2?)";
-  }
-  return found;
-}
-
+// Before any worker runs.
 void many_to_many::vigil::open() noexcept {
-  activation_report& report = all.report_;
-  if (report.level == activation_level::off && !report.preempts) return;
-  posts = new (std::nothrow) post[all.width_];
-  if (posts == nullptr) {
-    give_up("no memory");
-    return;
+  if (all.settings_.wanted == activation_level::off) {
+    return give_up("switched off by the activation setting");
   }
+  if (!base::prepare_heavy_fence()) return give_up("the kernel refuses membarrier()");
+  posts = new (std::nothrow) post[all.width_];
+  if (posts == nullptr) return give_up("no memory");
   for (unsigned i = 0; i < all.width_; ++i) {
     posts[i].home = this;
     posts[i].of = &all.processors_[i];
+  }
+  monitor_runs = base::start_kernel_thread(&vigil::monitor_main, this, &monitor_thread) == 0;
+  if (!monitor_runs) return give_up("the monitor's kernel thread could not be started");
+  // acquire: pairs with monitor_main(), publishes the report
+  while (stage.load(base::acquire) == stage_opening) {
+    base::futex_wait(stage, stage_opening, base::deadline::never());
+  }
+}
+
+void many_to_many::vigil::begin() noexcept {
+  stage.store(stage_watching, base::release);  // pairs with monitor_main()
+  base::futex_wake(stage);
+}
+
+void many_to_many::vigil::give_up(const char* why) noexcept {
+  all.report_.level = activation_level::off;
+  all.report_.why_not_better = why;
+}
+
+// By the monitor's thread: what can be had.
+void many_to_many::vigil::find_level() noexcept {
+  if (base::leave_descriptors() != 0) {
+    return give_up(
+        "the kernel refuses a table of descriptors of the runtime's own (close_range())");
+  }
+  const activation_level wanted = all.settings_.wanted;
+  // What a ring costs those who do not block: decision 0035. The first one of a machine takes 11 ms
+  // besides, in which the kernel changes its scheduler's code.
+  first_way = wanted == activation_level::perf ? activation_level::perf : activation_level::proc;
+  blocked_probe tried;
+  tried.begin();
+  const activation_level found = tried.open(first_way);
+  tried.close_file();
+  if (found == activation_level::off) {
+    return give_up("neither /proc/self/task/T/syscall nor perf_event_open() is allowed");
+  }
+  activation_report& report = all.report_;
+  report.level = found;
+  if (wanted == activation_level::monitor) {
+    report.level = activation_level::monitor;
+    report.why_not_better = "limited by the activation setting";
+  } else if (tried.cpu() < 0) {
+    report.level = activation_level::monitor;
+    report.why_not_better = "libc registers no rseq area: where a worker runs is unknown";
+  } else if (found != first_way) {
+    report.why_not_better =
+        found == activation_level::proc
+            ? "perf_event_open() is refused (kernel.perf_event_paranoid above 2?)"
+            : "/proc/self/task/T/syscall cannot be read";
   }
   if (report.level >= activation_level::proc && !open_standbys()) {
     close_standbys();
     report.level = activation_level::monitor;
     report.why_not_better = "the kernel refuses threads of class SCHED_IDLE";
   }
-  monitor_runs =
-      base::create_kernel_thread(&monitor_thread, nullptr, &vigil::monitor_main, this) == 0;
-  if (!monitor_runs) {
-    close_standbys();
-    give_up("the monitor's kernel thread could not be started");
-  }
-}
-
-void many_to_many::vigil::give_up(const char* why) noexcept {
-  all.report_.level = activation_level::off;
-  all.report_.why_not_better = why;
-  all.report_.preempts = false;
-  all.report_.why_not_preempting = why;
 }
 
 bool many_to_many::vigil::open_standbys() noexcept {
   for (unsigned i = 0; i < all.width_; ++i) {
     post& one = posts[i];
-    if (base::create_kernel_thread(&one.kernel_thread, nullptr, &vigil::standby_main, &one) != 0) {
+    // From the monitor's thread: the standbys have its descriptors.
+    if (base::start_kernel_thread(&vigil::standby_main, &one, &one.kernel_thread) != 0)
       return false;
-    }
     one.runs = true;
   }
   bool usable = true;
@@ -189,6 +179,7 @@ void many_to_many::vigil::close_standbys() noexcept {
 void many_to_many::vigil::close() noexcept {
   if (monitor_runs) {
     closing.store(true, base::seq_cst);  // pairs with monitor()
+    begin();
     wake_monitor();
     ::pthread_join(monitor_thread, nullptr);
     monitor_runs = false;
@@ -203,9 +194,29 @@ void many_to_many::vigil::wake_monitor() noexcept {
 }
 
 void* many_to_many::vigil::monitor_main(void* argument) {
+  auto& mine = *static_cast<vigil*>(argument);
   want_short_slices();
-  static_cast<vigil*>(argument)->monitor();
+  mine.find_level();
+  mine.stage.store(stage_ready, base::release);  // pairs with open()
+  base::futex_wake(mine.stage);
+  // acquire: pairs with begin(), publishes the crew
+  while (mine.stage.load(base::acquire) == stage_ready) {
+    base::futex_wait(mine.stage, stage_ready, base::deadline::never());
+  }
+  if (mine.all.report_.level != activation_level::off) mine.monitor();
   return nullptr;
+}
+
+// By the monitor: members that have begun since the last look. One whose probe cannot be opened is
+// tried again when it is in the way.
+void many_to_many::vigil::open_probes() noexcept {
+  const std::uint32_t size = all.crew_.size();
+  while (members_met < size) {
+    blocked_probe& next = all.crew_[members_met + 1].probe;
+    if (!next.has_begun()) break;
+    next.open(first_way);
+    ++members_met;
+  }
 }
 
 void many_to_many::vigil::monitor() noexcept {
@@ -216,6 +227,7 @@ void many_to_many::vigil::monitor() noexcept {
   while (!closing.load(base::seq_cst)) {
     const std::uint32_t rung = bell.load(base::seq_cst);
     const std::int64_t now = base::monotonic_now();
+    open_probes();
     pace fastest = pace::idle;
     next_slice_over = base::deadline::never().nanoseconds();
     all_nap = true;
@@ -298,16 +310,14 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   crew_member& holder = all.crew_[seen.holder()];
   // acquire: as any taker's look; relief() looks again, after a fence
   if (holder.inside.load(base::acquire) != 0) return result;
-  const bool watches = all.report_.level != activation_level::off;
-  if (watches && !holder.probe.is_open()) holder.probe.mend(all.settings_.highest, all.close_own_);
-  const bool unseen =
-      watches && !holder.probe.is_open() && waiting && now - one.since >= unseen_nanoseconds;
+  if (!holder.probe.is_open() && holder.probe.has_begun()) holder.probe.open(first_way);
+  const bool unseen = !holder.probe.is_open() && waiting && now - one.since >= unseen_nanoseconds;
   if (holder.probe.is_blocked() || unseen) {
     all_nap = false;
     const bool alerted = which.alerted.load(base::relaxed);  // relaxed: a guess
     if (all.has_work(which) || now != one.since) {
       const bool again = alerted && one.alerted && now != one.since;
-      if (!all.call_relief(which, again, -1)) all.relieve_by_preempted(which);
+      if (!all.call_relief(which, holder, again, -1)) all.relieve_by_preempted(which);
     }
     one.alerted = alerted;
     return result;

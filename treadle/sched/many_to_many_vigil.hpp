@@ -7,6 +7,8 @@
 // the kernel's for long, since it may be stopped for ever where others keep the CPU busy. When it
 // runs and the worker is not blocked, the worker has moved: it follows. It is parked while its
 // processor is idle or released; the monitor wakes it, which costs the worker nothing.
+// All of them share a table of descriptors that is not the program's, with the files that tell who
+// is blocked: see blocked_probe.hpp. They take none of the program's signals.
 // The monitor looks at all processors every so often, for what a starved standby does not see, and
 // sleeps while all are idle. Where they nap again and again, as a server's do, and nothing blocks,
 // it looks more seldom: a look costs a server as much as a request (docs/performance.md).
@@ -25,9 +27,16 @@ struct many_to_many::vigil {
   vigil(const vigil&) = delete;
   vigil& operator=(const vigil&) = delete;
 
-  // Starts what the level asks for; a level that cannot be had is lowered, and the report says why.
+  // Before there are workers: starts what the level asks for; one that cannot be had is lowered,
+  // and the report says why.
   void open() noexcept;
+  // When the crew is there, which the monitor watches from now on.
+  void begin() noexcept;
   void close() noexcept;
+  // By a member that has begun its probe.
+  void meet() noexcept {
+    if (monitor_runs) wake_monitor();
+  }
 
   // For workers that begin to run when all were idle.
   void stir() noexcept {
@@ -61,6 +70,7 @@ struct many_to_many::vigil {
   // Asks the kernel for slices as short as it has them, in exchange for coming soon. May fail.
   static void want_short_slices() noexcept;
   void give_up(const char* why) noexcept;
+  void find_level() noexcept;
   bool open_standbys() noexcept;
   void close_standbys() noexcept;
   void wake_monitor() noexcept;
@@ -73,6 +83,7 @@ struct many_to_many::vigil {
 
   static void* monitor_main(void* argument);
   void monitor() noexcept;
+  void open_probes() noexcept;
   pace look_at(post& one, std::int64_t now) noexcept;
   std::int64_t arms_after() const noexcept;
   void look_at_guests() noexcept;
@@ -84,12 +95,19 @@ struct many_to_many::vigil {
   pthread_t monitor_thread{};
   bool monitor_runs = false;
   // Monitor only.
+  activation_level first_way = activation_level::off;  // of opening probes
+  std::uint32_t members_met = 0;  // the first so many; the others' are not open
   std::uint32_t next_guest = 0;
   // By this round's looks: when the next hog must be stopped; whether every processor has napped
   // since the last round, and nothing had to be done for any; whether a thread waits for one.
   std::int64_t next_slice_over = 0;
   bool all_nap = false;
   bool any_waits = false;
+  // A futex: how far the monitor's thread may go.
+  static constexpr std::uint32_t stage_opening = 0;
+  static constexpr std::uint32_t stage_ready = 1;  // the report is made
+  static constexpr std::uint32_t stage_watching = 2;
+  base::atomic<std::uint32_t> stage{stage_opening};
   base::atomic<bool> closing{false};
   base::atomic<std::uint32_t> bell{0};     // the monitor's futex
   base::atomic<std::uint32_t> dormant{0};  // a futex; 1: the monitor sleeps without limit

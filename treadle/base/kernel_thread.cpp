@@ -1,4 +1,4 @@
-#include "treadle/io/kernel_thread.hpp"
+#include "treadle/base/kernel_thread.hpp"
 
 #include <signal.h>
 
@@ -6,7 +6,7 @@
 
 #include "treadle/base/system_call.hpp"
 
-namespace treadle::io {
+namespace treadle::base {
 
 int start_kernel_thread(void* (*body)(void*), void* argument, pthread_t* joinable) noexcept {
   sigset_t blocked;
@@ -20,11 +20,11 @@ int start_kernel_thread(void* (*body)(void*), void* argument, pthread_t* joinabl
   ::pthread_attr_init(&attributes);
   if (joinable == nullptr) ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_t made{};
-  const int error = base::create_kernel_thread(&made, &attributes, body, argument);
+  const int error = create_kernel_thread(&made, &attributes, body, argument);
   if (error == 0 && joinable != nullptr) *joinable = made;
   ::pthread_attr_destroy(&attributes);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return error;
 }
 
-}  // namespace treadle::io
+}  // namespace treadle::base
