@@ -6,7 +6,7 @@
 //        threads and descriptors must be as many as before, and the address space must stop
 //        growing. Exit code 4 and a line when not.
 #include <dirent.h>
-#include <sched.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -104,12 +104,24 @@ footprint measure() {
   return now;
 }
 
+// pthread_join comes back a moment before the kernel takes the thread off its list; a standby is of
+// the idle class, and that moment is long where others keep the CPUs busy.
+footprint measure_with(long kernel_threads) {
+  footprint now = measure();
+  for (int look = 0; look < 50'000 && now.kernel_threads != kernel_threads; ++look) {
+    ::usleep(200);
+    now = measure();
+  }
+  return now;
+}
+
 int leaks(treadle::model model, faulty_call call, int rounds) {
+  const long threads_at_first = measure().kernel_threads;
   // The first runs fill what stays for the life of the process: arenas, records, libc's caches.
   for (int i = 0; i < 3; ++i) {
     if (attempt(model, false) != 0) return 1;
   }
-  const footprint before = measure();
+  const footprint before = measure_with(threads_at_first);
   long after_half = 0;
   int refused = 0;
   for (int round = 1; round <= rounds; ++round) {
@@ -120,12 +132,7 @@ int leaks(treadle::model model, faulty_call call, int rounds) {
     treadle::base::fail_nth(call, 0, 0);
     if (result == 1) return 1;
     if (result == 3) ++refused;
-    footprint now = measure();
-    // pthread_join comes back a moment before the kernel takes the thread off its list.
-    for (int look = 0; look < 10'000 && now.kernel_threads != before.kernel_threads; ++look) {
-      ::sched_yield();
-      now = measure();
-    }
+    const footprint now = measure_with(before.kernel_threads);
     if (now.kernel_threads != before.kernel_threads) {
       std::printf("round %d: %ld kernel threads, before %ld\n", round, now.kernel_threads,
                   before.kernel_threads);
