@@ -33,6 +33,9 @@ constexpr std::int64_t seen_late_nanoseconds = hurried_nanoseconds / 2;
 // Guess, the default slice: a holder that cannot be watched, for want of descriptors, and has run
 // one thread for so long while others wait, may be blocked.
 constexpr std::int64_t unseen_nanoseconds = 10'000'000;
+// Guess: a processor that has napped more often since the last look would park its standby again at
+// once, most likely before anything blocks, and the monitor has to look in any case.
+constexpr std::uint64_t naps_for_standby = 4;
 // Guess: a runtime that naps and wakes all the time should not wake its monitor every time.
 constexpr unsigned idle_looks_max = 3;
 
@@ -273,7 +276,8 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   processor& which = *one.of;
   const claim::seen seen = which.claim.look();
   const std::uint64_t sleeps = which.sleeps.get();
-  const bool has_napped = one.slept || sleeps != one.sleeps;
+  const std::uint64_t naps = sleeps - one.sleeps;
+  const bool has_napped = one.slept || naps != 0;
   one.sleeps = sleeps;
   one.slept = all.idle_.is_asleep(which.index);
   if (one.slept) {
@@ -281,15 +285,18 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
     any_waits = any_waits || all.has_timer_before(which, now + hurried_nanoseconds);
     // Only a waker that found no time to go on leaves this to us.
     if (seen.state() == hold::released && all.has_work(which)) all.take_released(which, seen);
-    return pace::idle;
+    // A server's processor is mostly found asleep, and would stir us again the next moment.
+    return naps != 0 ? pace::hurried : pace::idle;
   }
   all_nap = all_nap && has_napped;
   bool hurried = false;
   // relaxed: a guess; the standby is in the futex or not
   if (one.runs && one.awake.load(base::relaxed) == 0) {
-    hurried = true;                     // it was idle a moment ago, and may be again
-    one.awake.store(1, base::release);  // pairs with park()
-    base::futex_wake(one.awake);
+    hurried = true;  // it was idle a moment ago, and may be again
+    if (naps <= naps_for_standby) {
+      one.awake.store(1, base::release);  // pairs with park()
+      base::futex_wake(one.awake);
+    }
   }
   unsigned ticks = which.ticks.load(base::relaxed);  // relaxed: a hint
   if (ticks != one.ticks && ticks - one.ticks <= look_around_mask && all.is_overdue(which, now)) {

@@ -35,7 +35,8 @@ struct many_to_many::vigil {
   void close() noexcept;
   // By a member that has begun its probe.
   void meet() noexcept {
-    if (monitor_runs) wake_monitor();
+    // relaxed: begun before the crew, or never
+    if (stage.load(base::relaxed) != stage_opening) wake_monitor();
   }
 
   // For workers that begin to run when all were idle.
