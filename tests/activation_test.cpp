@@ -123,10 +123,22 @@ TEST_P(Blocked, InFlock) {
 
 TEST_P(Blocked, InALockOfLibc) {
   pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-  // Locked and unlocked by kernel threads' ids, which a plain mutex does not look at.
-  ASSERT_EQ(::pthread_mutex_lock(&lock), 0);
-  expect_others_run([&] { EXPECT_EQ(::pthread_mutex_lock(&lock), 0); },
-                    [&] { EXPECT_EQ(::pthread_mutex_unlock(&lock), 0); });
+  std::atomic<bool> held{false};
+  std::atomic<bool> wanted_back{false};
+  std::thread holder([&] {
+    EXPECT_EQ(::pthread_mutex_lock(&lock), 0);
+    held = true;
+    while (!wanted_back.load()) ::usleep(100);
+    EXPECT_EQ(::pthread_mutex_unlock(&lock), 0);
+  });
+  while (!held.load()) ::usleep(100);
+  expect_others_run(
+      [&] {
+        EXPECT_EQ(::pthread_mutex_lock(&lock), 0);
+        EXPECT_EQ(::pthread_mutex_unlock(&lock), 0);
+      },
+      [&] { wanted_back = true; });
+  holder.join();
 }
 
 TEST_P(Blocked, InWaitpid) {
