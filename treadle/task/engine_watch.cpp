@@ -163,11 +163,15 @@ carrier* engine::write_off_one(bool work_waits, base::chain<core::thread>& stran
   return found;
 }
 
-// By a carrier that has come back.
+// By a carrier that has come back, and goes to work without having been called.
 void engine::count_again(carrier& mine) noexcept {
-  if (!mine.written_off_.load(base::relaxed)) return;  // relaxed: written under the lock
-  const base::guard hold(lock_);
-  recount(mine);
+  core::thread* watcher = nullptr;
+  {
+    const base::guard hold(lock_);
+    recount(mine);
+    watcher = rouse_watch();
+  }
+  if (watcher != nullptr) core::scheduler_port::unpark(*watcher);
 }
 
 // With the lock held.
