@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <vector>
@@ -131,49 +130,6 @@ TYPED_TEST(TaskTurns, TwoThatWakeEachOtherStarveNoThread) {
     talkers.over.store(true);
     both.join();
   });
-}
-
-// ---- timers do not take its place ----
-
-struct crowd {
-  std::vector<int> ran;  // sleepers since the release
-  bool counts = false;
-};
-
-TEST_F(InManyToOne, WhoWasWokenStaysBeforeTheRingWhenTimersExpire) {
-  constexpr int sleepers = 8;
-  constexpr int rounds = 130;  // twice as many as a carrier's turns between two looks at the timers
-  std::size_t most = 0;
-  this->in([&most] {
-    block_on([](std::size_t& longest) -> task<> {
-      for (int round = 0; round < rounds; ++round) {
-        crowd others;
-        binary_semaphore gate(0);
-        std::size_t before_it = 0;
-        const auto sleeps = [](crowd& in) -> task<> {
-          co_await co::sleep_for(20us);
-          if (in.counts) in.ran.push_back(1);
-        };
-        const auto waits = [](binary_semaphore& on, crowd& in, std::size_t& saw) -> task<> {
-          co_await co::acquire(on);
-          saw = in.ran.size();
-        };
-        std::vector<task_handle<>> all;
-        for (int number = 0; number < sleepers; ++number) all.push_back(spawn(sleeps(others)));
-        all.push_back(spawn(waits(gate, others, before_it)));
-        co_await co::yield();  // all wait
-        const auto until = std::chrono::steady_clock::now() + 40us;
-        while (std::chrono::steady_clock::now() < until) {
-        }
-        others.counts = true;
-        gate.release();
-        for (auto& each : all) co_await std::move(each);
-        longest = std::max(longest, before_it);
-      }
-    }(most));
-  });
-  // It is the ring's turn at times, and the timers'.
-  EXPECT_LE(most, 2U);
 }
 
 // ---- carriers that do not come back ----
