@@ -16,7 +16,12 @@ class next_slot {
   // Owner only. Returns what was in the slot before.
   T* put(T* item) noexcept {
     T* old = slot_.load(base::relaxed);  // relaxed: validated by the CAS
-    // release: publishes the item to a thief
+    if (old == nullptr) {
+      // release: publishes the item to a thief. A store will do: thieves leave an empty slot alone
+      slot_.store(item, base::release);
+      return nullptr;
+    }
+    // release: as above
     while (!slot_.compare_exchange_weak(old, item, base::release, base::relaxed)) {
     }
     return old;

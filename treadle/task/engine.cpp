@@ -77,28 +77,63 @@ void engine::make_ready(core::thread& claimed) noexcept {
   core::transition(claimed, core::thread_state::parked, core::thread_state::ready,
                    core::wait_reason::none);
   core::thread* const self = core::current_thread_or_null();
-  if (self != nullptr && self->scheduler->owner == port_.owner) [[likely]]
-    return push(claimed);
+  if (carrier* const mine = carrier_of(self)) [[likely]]
+    return mine->is_apart_ ? push_last(*mine, claimed) : push_woken(*mine, claimed);
+  if (self != nullptr && self->scheduler->owner == port_.owner) return push_for_all(claimed);
   // A waker that may still be here when the task has ended, and all threads of the runtime.
   // relaxed: the task cannot end before it has been pushed
   wakers_.fetch_add(1, base::relaxed);
-  push(claimed);
+  push_for_all(claimed);
   wakers_.fetch_sub(1, base::release);  // pairs with the destructor; the last touch
 }
 
+// The carrier on whose thread `self` the caller is, if it comes back to what is pushed there.
+carrier* engine::carrier_of(core::thread* self) noexcept {
+  carrier* const mine = self != nullptr ? self->scheduler->carrier : nullptr;
+  return mine != nullptr && &mine->of_ == this && mine->away_ == 0 ? mine : nullptr;
+}
+
 void engine::push(core::thread& record) noexcept {
-  carrier* const mine = current_carrier_or_null();
-  // relaxed: a carrier written off this moment is looked at once more by the watch, which is awake
-  if (mine == nullptr || &mine->of_ != this || mine->away_ != 0 ||
-      mine->written_off_.load(base::relaxed)) {
-    injected_.push(&record);
-    if (idle_.load(base::seq_cst) != 0) wake_one();  // seq_cst: see the file head
+  if (carrier* const mine = carrier_of(core::current_thread_or_null())) {
+    push_last(*mine, record);
+  } else {
+    push_for_all(record);
+  }
+}
+
+void engine::push_for_all(core::thread& record) noexcept {
+  injected_.push(&record);
+  if (idle_.load(base::seq_cst) != 0) wake_one();  // seq_cst: see the file head
+}
+
+// Who was there goes behind all that are ready: no two tasks keep the carrier to themselves.
+void engine::push_woken(carrier& mine, core::thread& record) noexcept {
+  if (core::thread* const displaced = mine.woken_.put(&record)) return push_last(mine, *displaced);
+  // relaxed: see the file head
+  if (idle_.load(base::relaxed) != 0 || mine.is_written_off()) [[unlikely]]
+    share(mine);
+}
+
+void engine::push_last(carrier& mine, core::thread& record) noexcept {
+  if (!mine.ready_.push(&record)) [[unlikely]]
+    return overflow(mine, record);
+  // relaxed: see the file head
+  if (idle_.load(base::relaxed) != 0 || mine.is_written_off()) [[unlikely]]
+    share(mine);
+}
+
+// After a push, when others may have to see to it. One alone is run here, and soon, but not while
+// the carrier is written off.
+void engine::share(carrier& mine) noexcept {
+  if (!mine.is_written_off()) {
+    if (mine.waiting() > 1) wake_one();
     return;
   }
-  if (!mine->ready_.push(&record)) [[unlikely]]
-    return overflow(*mine, record);
-  // relaxed: see the file head. One alone is run here, and soon
-  if (idle_.load(base::relaxed) != 0 && mine->ready_.size() > 1) wake_one();
+  if (core::thread* const woken = mine.woken_.take()) injected_.push(woken);
+  // Others steal only when they have nothing to do themselves.
+  while (core::thread* const waiting = mine.ready_.pop()) injected_.push(waiting);
+  base::asymmetric_fence::full();                  // who goes idle, or we, sees the other
+  if (idle_.load(base::seq_cst) != 0) wake_one();  // as in push_for_all()
 }
 
 // Half of a full ring moves to the queue for all, in order, with the newcomer behind.
@@ -111,7 +146,7 @@ void engine::overflow(carrier& mine, core::thread& last) noexcept {
   }
   moved.push_back(&last);
   injected_.push(moved);
-  if (idle_.load(base::seq_cst) != 0) wake_one();  // as in push()
+  if (idle_.load(base::seq_cst) != 0) wake_one();  // as in push_for_all()
 }
 
 void engine::queue_fork(core::thread*& record, void* frame) noexcept {
@@ -200,7 +235,13 @@ int engine::ensure_carrier() noexcept {
 // A task is about to park its carrier's thread, or to block it. Somebody must be there for the
 // others.
 void engine::begin_block(carrier& mine) noexcept {
-  if (mine.away_++ != 0) return;
+  if (mine.away_ != 0) {
+    ++mine.away_;
+    return;
+  }
+  // Nobody else would take it.
+  if (core::thread* const woken = mine.woken_.take()) push_last(mine, *woken);
+  ++mine.away_;
   bool is_needed = false;
   {
     const base::guard hold(lock_);

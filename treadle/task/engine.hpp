@@ -45,7 +45,7 @@ class task_port final : public core::scheduler_port {
   int fork(core::thread&, core::fork_point&) noexcept override;
   void join(core::thread&) noexcept override;
   void reap(core::thread& finished) noexcept override;
-  // Of what a task has been lent. Tasks go in the order in which they became ready, whatever it is.
+  // Of what a task has been lent. In what order tasks go does not depend on it.
   core::thread_loans& loans_of(core::thread& which) noexcept override;
   int set_level(core::thread& which, core::thread_level wanted) noexcept override;
   unsigned width() const noexcept override;
@@ -126,8 +126,13 @@ class engine {
   }
   void make_ready(core::thread& claimed) noexcept;
   void requeue(core::thread& record) noexcept;
+  carrier* carrier_of(core::thread* self) noexcept;
   void push(core::thread& record) noexcept;
+  void push_woken(carrier& mine, core::thread& record) noexcept;
+  void push_last(carrier& mine, core::thread& record) noexcept;
+  void push_for_all(core::thread& record) noexcept;
   void overflow(carrier& mine, core::thread& last) noexcept;
+  void share(carrier& mine) noexcept;
   bool wake_one() noexcept;
   int add_carrier() noexcept;
   int ensure_carrier() noexcept;
@@ -140,7 +145,8 @@ class engine {
   void open_watch() noexcept;
   void keep_watch() noexcept;
   bool look_at_carriers() noexcept;
-  bool write_off_one(bool work_waits) noexcept;
+  bool anybody_waits() noexcept;
+  carrier* write_off_one(bool work_waits, base::chain<core::thread>& stranded) noexcept;
   void end_watch() noexcept;
   [[nodiscard]] core::thread* rouse_watch() noexcept;
   void count_again(carrier& mine) noexcept;
@@ -157,6 +163,9 @@ class engine {
   void settle(carrier& mine) noexcept;
   void finish_leaving(carrier& mine) noexcept;
   void end_spawned(carrier& mine, core::thread& record) noexcept;
+  core::thread* take_woken_next(carrier& mine) noexcept;
+  bool fire(carrier& mine) noexcept;
+  core::thread* take_elsewhere(carrier& mine, void*& frame) noexcept;
   core::thread* take_injected(carrier& mine) noexcept;
   core::thread* steal(carrier& mine, void*& frame) noexcept;
   bool has_work() noexcept;

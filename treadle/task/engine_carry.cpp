@@ -109,29 +109,57 @@ core::thread* engine::steal(carrier& mine, void*& frame) noexcept {
   return nullptr;
 }
 
+// Null also when others have their turn.
+core::thread* engine::take_woken_next(carrier& mine) noexcept {
+  if (mine.woken_in_a_row_ == carrier::woken_in_a_row_max) return nullptr;
+  core::thread* const found = mine.woken_.take();
+  if (found != nullptr) ++mine.woken_in_a_row_;
+  return found;
+}
+
+// For who has nothing in its ring, and no forks.
+core::thread* engine::take_elsewhere(carrier& mine, void*& frame) noexcept {
+  core::thread* found = take_injected(mine);
+  if (found == nullptr) found = mine.woken_.take();
+  return found != nullptr ? found : steal(mine, frame);
+}
+
+bool engine::fire(carrier& mine) noexcept {
+  mine.is_apart_ = true;
+  const bool any = clock_.fire();
+  mine.is_apart_ = false;
+  return any;
+}
+
 // False when there is nothing to run.
 bool engine::step(carrier& mine) noexcept {
   const std::uint32_t turn = mine.turns_.load(base::relaxed) + 1;
   mine.turns_.store(turn, base::relaxed);                  // relaxed: only compared by the watch
   if (mine.written_off_.load(base::relaxed)) [[unlikely]]  // relaxed: written while we were away
     count_again(mine);
-  if (turn % yield_interval == 0) home_.yield();
+  if (turn % yield_interval == 0) {
+    mine.is_apart_ = true;
+    home_.yield();
+    mine.is_apart_ = false;
+  }
   core::thread* record = nullptr;
   void* frame = nullptr;
   if (turn % look_interval == 0) [[unlikely]] {
-    clock_.fire();
+    static_cast<void>(fire(mine));
     record = take_injected(mine);
     if (record == nullptr) record = mine.ready_.pop();
+  } else {
+    record = take_woken_next(mine);
   }
-  if (record == nullptr) frame = mine.forks_.pop();
-  if (record == nullptr && frame == nullptr) {
-    record = mine.ready_.pop();
-    if (record == nullptr) record = take_injected(mine);
-    if (record == nullptr) record = steal(mine, frame);
-    if (record == nullptr && frame == nullptr) return clock_.fire();
+  if (record == nullptr) {
+    mine.woken_in_a_row_ = 0;
+    frame = mine.forks_.pop();
+    if (frame == nullptr) record = mine.ready_.pop();
+    if (record == nullptr && frame == nullptr) record = take_elsewhere(mine, frame);
+    if (record == nullptr && frame == nullptr) return fire(mine);
   }
   // relaxed: see the file head
-  if (idle_.load(base::relaxed) != 0 && mine.ready_.size() != 0) [[unlikely]]
+  if (idle_.load(base::relaxed) != 0 && mine.waiting() != 0) [[unlikely]]
     wake_one();
   if (record != nullptr) {
     run(mine, *record);

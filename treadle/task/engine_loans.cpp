@@ -1,7 +1,7 @@
 // Tasks that hold inheriting mutexes, and what their carriers do for them.
 //
-// Tasks go in the order in which they became ready, and have no level of their own. So what one of
-// them has been lent, all carriers of the engine run at until it is given back: the holder gets on
+// Tasks have no level of their own, and go in an order that no level changes. So what one of them
+// has been lent, all carriers of the engine run at until it is given back: the holder gets on
 // as soon as the tasks before it have had their turn, and no thread of a level between the two is
 // in its way.
 // Rejected: a queue of tasks for each level (a second scheduler, for a lock that few tasks take).

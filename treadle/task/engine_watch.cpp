@@ -92,7 +92,9 @@ void engine::keep_watch() noexcept {
 
 // False when none is at work: the watch then sleeps.
 bool engine::look_at_carriers() noexcept {
-  const bool work_waits = has_work();
+  const bool work_waits = anybody_waits();
+  base::chain<core::thread> stranded;
+  carrier* gone = nullptr;
   bool is_needed = false;
   {
     const base::guard hold(lock_);
@@ -101,9 +103,23 @@ bool engine::look_at_carriers() noexcept {
       watch_ = watch::asleep;
       return false;
     }
-    if (!write_off_one(work_waits)) return true;
-    is_needed = first_idle_ == nullptr && running_ - blocked_ < width_;
+    gone = write_off_one(work_waits, stranded);
+    is_needed = gone != nullptr && first_idle_ == nullptr && running_ - blocked_ < width_;
   }
+  if (gone != nullptr) {
+    // What it has put there before, we see; if it puts something there later, it sees that it is
+    // written off, see share().
+    if (base::asymmetric_fence::are_usable()) {
+      base::asymmetric_fence::heavy();
+    } else {
+      base::asymmetric_fence::full();
+    }
+    if (core::thread* const woken = gone->woken_.steal(gone->woken_.look())) {
+      stranded.push_back(woken);
+    }
+  }
+  while (core::thread* const woken = stranded.pop_front()) push_for_all(*woken);
+  if (gone == nullptr) return true;
   if (is_needed) {
     static_cast<void>(add_carrier());  // without memory the next look tries another
   } else {
@@ -112,33 +128,50 @@ bool engine::look_at_carriers() noexcept {
   return true;
 }
 
-// With the lock held. Notes where all are, too.
-bool engine::write_off_one(bool work_waits) noexcept {
+// Also whom a task has woken that has not come back yet.
+bool engine::anybody_waits() noexcept {
+  const unsigned seats = seats_taken_.load(base::acquire);  // pairs with take_seat()
+  for (unsigned i = 0; i < seats; ++i) {
+    // pairs with take_seat()
+    if (seats_[i].load(base::acquire)->woken_.look() != nullptr) return true;
+  }
+  return has_work();
+}
+
+// With the lock held. Null when none is. Notes where all are, and takes from those who have not
+// moved whom they have woken last.
+carrier* engine::write_off_one(bool work_waits, base::chain<core::thread>& stranded) noexcept {
   const unsigned taken = seats_taken_.load(base::relaxed);  // relaxed: under the lock
-  bool found = !work_waits || written_off_ == written_off_max;
-  const bool any = !found;
+  const bool may_find = work_waits && written_off_ < written_off_max;
+  carrier* found = nullptr;
   for (unsigned i = 0; i < taken; ++i) {
     carrier& one = *seats_[i].load(base::relaxed);  // relaxed: as above
     // relaxed: only compared
     const std::uint32_t turns = one.turns_.load(base::relaxed);
     const bool has_moved = turns != one.seen_turns_;
     one.seen_turns_ = turns;
-    if (found || has_moved || !one.in_use_ || one.is_idle_ || one.is_blocked_) continue;
+    if (has_moved || !one.in_use_ || one.is_idle_ || one.is_blocked_) continue;
+    if (core::thread* const woken = one.woken_.steal(one.woken_.look())) stranded.push_back(woken);
+    if (!may_find || found != nullptr) continue;
     const bool counts = !one.written_off_.load(base::relaxed);  // relaxed: under the lock
     if (!counts || one.record_ == nullptr || !is_at_work(*one.record_)) continue;
     one.written_off_.store(true, base::relaxed);  // relaxed: the carrier looks under the lock
     ++written_off_;
     ++blocked_;
-    found = true;
+    found = &one;
   }
-  return any && found;
+  return found;
 }
 
-// By a carrier that has come back.
+// By a carrier that has come back, and goes to work without having been called.
 void engine::count_again(carrier& mine) noexcept {
-  if (!mine.written_off_.load(base::relaxed)) return;  // relaxed: written under the lock
-  const base::guard hold(lock_);
-  recount(mine);
+  core::thread* watcher = nullptr;
+  {
+    const base::guard hold(lock_);
+    recount(mine);
+    watcher = rouse_watch();
+  }
+  if (watcher != nullptr) core::scheduler_port::unpark(*watcher);
 }
 
 // With the lock held.
