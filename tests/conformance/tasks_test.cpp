@@ -367,6 +367,40 @@ TYPED_TEST(TaskHogs, WhatAComputingTaskWakesGoesOnElsewhere) {
   });
 }
 
+// The same for what it forks, and for what it does after it has waited.
+TYPED_TEST(TaskHogs, WhatALateTaskForksGoesOnElsewhere) {
+  if (!this->preempts()) GTEST_SKIP() << "nobody is preempted here";
+  this->in([] {
+    std::atomic<bool> over{false};
+    const auto ends_it = [&]() -> task<> {
+      over.store(true);
+      co_return;
+    };
+    const auto waits = [&]() -> task<> {
+      while (!over.load(std::memory_order_relaxed)) {
+      }
+      co_return;
+    };
+    const auto computes = [&](bool waits_first) -> task<> {
+      auto child = spawn(ends_it());
+      co_await waits();
+      const auto until = std::chrono::steady_clock::now() + 50ms;
+      while (std::chrono::steady_clock::now() < until) {
+      }
+      over.store(false);
+      if (waits_first) {
+        co_await co::when_all(waits(), ends_it());
+      } else {
+        co_await co::when_all(ends_it(), waits());
+      }
+      co_await std::move(child);
+    };
+    block_on(computes(true));
+    over.store(false);
+    block_on(computes(false));
+  });
+}
+
 TYPED_TEST(TaskHogs, ABlockingCallThatNobodyAnnouncedStopsNoOther) {
   if (!this->sees_blocked()) GTEST_SKIP() << "nobody sees blocked workers here";
   this->in([] {

@@ -136,6 +136,11 @@ void engine::share(carrier& mine) noexcept {
   if (idle_.load(base::seq_cst) != 0) wake_one();  // as in push_for_all()
 }
 
+// One alone is for others, too: who forks may run another child for long first.
+void engine::share_fork(carrier& mine) noexcept {
+  mine.is_written_off() ? share(mine) : static_cast<void>(wake_one());
+}
+
 // Half of a full ring moves to the queue for all, in order, with the newcomer behind.
 void engine::overflow(carrier& mine, core::thread& last) noexcept {
   base::chain<core::thread> moved;

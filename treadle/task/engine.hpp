@@ -10,7 +10,8 @@
 // resumed inside a wake-up: the waker may hold locks.
 // Whoever pushes looks for idle carriers afterwards; who goes idle announces it, then looks at all
 // queues. A carrier that pushes to its own queue does not pay for a fence: if it misses one that
-// goes idle in the same moment, it sees it before its next task.
+// goes idle in the same moment, it sees it before its next task, or the watch does. One that the
+// watch has written off, and counts on no more, pays (share()).
 // A task that computes, or blocks its kernel thread without a word, keeps its carrier; the watch, a
 // thread of the runtime that sleeps while all carriers do, then has another one go on with the
 // tasks behind it (engine_watch.cpp).
@@ -88,8 +89,9 @@ class engine {
   // there is no room.
   bool fork(carrier& mine, void* frame) noexcept {
     if (!mine.forks_.push(frame)) return false;
-    if (idle_.load(base::relaxed) != 0) [[unlikely]]  // relaxed: see the file head
-      wake_one();
+    // relaxed: see the file head
+    if (idle_.load(base::relaxed) != 0 || mine.is_written_off()) [[unlikely]]
+      share_fork(mine);
     return true;
   }
   // The same for one that had no room: it queues with a record, as a task does.
@@ -133,6 +135,7 @@ class engine {
   void push_for_all(core::thread& record) noexcept;
   void overflow(carrier& mine, core::thread& last) noexcept;
   void share(carrier& mine) noexcept;
+  void share_fork(carrier& mine) noexcept;
   bool wake_one() noexcept;
   int add_carrier() noexcept;
   int ensure_carrier() noexcept;
