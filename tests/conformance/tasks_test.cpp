@@ -271,6 +271,18 @@ TYPED_TEST(Tasks, MayBlockTheirCarrier) {
 
 // ---- beside tasks that keep their carriers ----
 
+task<> sets(std::atomic<bool>& flag) {
+  flag.store(true);
+  co_return;
+}
+
+// Computes, as far as anybody can see.
+task<> spins_until(std::atomic<bool>& flag) {
+  while (!flag.load(std::memory_order_relaxed)) {
+  }
+  co_return;
+}
+
 template <class Model>
 class TaskHogs : public testing_support::in_model<Model> {
  protected:
@@ -292,18 +304,9 @@ TYPED_TEST(TaskHogs, AComputingTaskStopsNoOther) {
   this->in([] {
     for (int round = 0; round < 3; ++round) {
       std::atomic<bool> over{false};
-      const auto computes = [&]() -> task<> {
-        while (!over.load(std::memory_order_relaxed)) {
-        }
-        co_return;
-      };
-      const auto ends_it = [&]() -> task<> {
-        over.store(true);
-        co_return;
-      };
       std::vector<task_handle<void>> all;
-      for (int i = 0; i < 6; ++i) all.push_back(spawn(computes()));
-      all.push_back(spawn(ends_it()));
+      for (int i = 0; i < 6; ++i) all.push_back(spawn(spins_until(over)));
+      all.push_back(spawn(sets(over)));
       for (auto& one : all) one.join();
     }
   });
@@ -314,12 +317,8 @@ TYPED_TEST(TaskHogs, AComputingTaskKeepsNothingForItself) {
   if (!this->preempts()) GTEST_SKIP() << "nobody is preempted here";
   this->in([] {
     std::atomic<bool> over{false};
-    const auto ends_it = [&]() -> task<> {
-      over.store(true);
-      co_return;
-    };
     const auto computes = [&]() -> task<> {
-      auto child = spawn(ends_it());
+      auto child = spawn(sets(over));
       while (!over.load(std::memory_order_relaxed)) {
       }
       co_await std::move(child);
@@ -327,12 +326,7 @@ TYPED_TEST(TaskHogs, AComputingTaskKeepsNothingForItself) {
     block_on(computes());
     const auto forks = [&]() -> task<> {
       over.store(false);
-      const auto waits = [&]() -> task<> {
-        while (!over.load(std::memory_order_relaxed)) {
-        }
-        co_return;
-      };
-      co_await co::when_all(ends_it(), waits());
+      co_await co::when_all(sets(over), spins_until(over));
     };
     block_on(forks());
   });
@@ -367,36 +361,27 @@ TYPED_TEST(TaskHogs, WhatAComputingTaskWakesGoesOnElsewhere) {
   });
 }
 
-// The same for what it forks, and for what it does after it has waited.
+// The same for what it forks.
 TYPED_TEST(TaskHogs, WhatALateTaskForksGoesOnElsewhere) {
   if (!this->preempts()) GTEST_SKIP() << "nobody is preempted here";
   this->in([] {
     std::atomic<bool> over{false};
-    const auto ends_it = [&]() -> task<> {
-      over.store(true);
-      co_return;
-    };
-    const auto waits = [&]() -> task<> {
-      while (!over.load(std::memory_order_relaxed)) {
-      }
-      co_return;
-    };
-    const auto computes = [&](bool waits_first) -> task<> {
-      auto child = spawn(ends_it());
-      co_await waits();
+    const auto computes = [&](bool spins_first) -> task<> {
+      over.store(false);
+      auto child = spawn(sets(over));
+      co_await spins_until(over);
       const auto until = std::chrono::steady_clock::now() + 50ms;
       while (std::chrono::steady_clock::now() < until) {
       }
       over.store(false);
-      if (waits_first) {
-        co_await co::when_all(waits(), ends_it());
+      if (spins_first) {
+        co_await co::when_all(spins_until(over), sets(over));
       } else {
-        co_await co::when_all(ends_it(), waits());
+        co_await co::when_all(sets(over), spins_until(over));
       }
       co_await std::move(child);
     };
     block_on(computes(true));
-    over.store(false);
     block_on(computes(false));
   });
 }
