@@ -238,7 +238,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   void prepare_preemption() noexcept;
   void open_slice_timer(crew_member& me) noexcept;
   static void close_slice_timer(crew_member& me) noexcept;
-  static void arm_slice_timer(crew_member& hog, std::uint64_t word, unsigned ticks) noexcept;
+  static void arm_slice_timer(crew_member& hog, std::uint64_t word, unsigned ticks,
+                              std::int64_t nanoseconds) noexcept;
   static void on_slice_over(int, siginfo_t* info, void*);
   void preempt(crew_member& me) noexcept;
   void stop_kernel_thread(crew_member& me, thread& self, processor* mine,

@@ -1,10 +1,10 @@
 // Preemption in M:N: a thread that computes beyond its slice while others wait.
 //
 // The monitor arms a timer on the CPU time of the worker's kernel thread, whose signal interrupts
-// it at the kernel's next tick. The handler stops the *kernel thread*, thread and all, on a futex,
-// and gives the processor to another worker; later somebody gives it a processor back, and the
-// handler returns. So the thread may be stopped anywhere, in malloc or printf or amid a throw: it
-// goes on on the same kernel thread, with the same errno and thread-local storage.
+// it at the kernel's next tick after that. The handler stops the *kernel thread*, thread and all,
+// on a futex, and gives the processor to another worker; later somebody gives it a processor back,
+// and the handler returns. So the thread may be stopped anywhere, in malloc or printf or amid a
+// throw: it goes on on the same kernel thread, with the same errno and thread-local storage.
 // A timer on CPU time and not a signal sent by the monitor: a thread that sleeps in the kernel uses
 // none, and the kernel raises the signal on its way back to the program (since Linux 5.9). So no
 // system call ever ends early, with EINTR, for the runtime's sake.
@@ -116,16 +116,18 @@ void many_to_many::close_slice_timer(crew_member& me) noexcept {
   if (timer >= 0) ::syscall(SYS_timer_delete, timer);
 }
 
-// By the monitor.
-void many_to_many::arm_slice_timer(crew_member& hog, std::uint64_t word, unsigned ticks) noexcept {
+// By the monitor: after so much CPU time, at the kernel's next tick.
+void many_to_many::arm_slice_timer(crew_member& hog, std::uint64_t word, unsigned ticks,
+                                   std::int64_t nanoseconds) noexcept {
   const int timer = hog.slice_timer.load(base::acquire);  // pairs with open_slice_timer()
   if (timer < 0) return;
   // relaxed, both: the signal comes after the system call
   hog.slice_word.store(word, base::relaxed);
   hog.slice_ticks.store(ticks, base::relaxed);
-  itimerspec at_once{};
-  at_once.it_value.tv_nsec = 1;  // of CPU time: the kernel looks at its next tick
-  ::syscall(SYS_timer_settime, timer, 0, &at_once, nullptr);
+  itimerspec then{};
+  then.it_value.tv_sec = nanoseconds / base::nanoseconds_per_second;
+  then.it_value.tv_nsec = nanoseconds % base::nanoseconds_per_second;
+  ::syscall(SYS_timer_settime, timer, 0, &then, nullptr);
 }
 
 void many_to_many::on_slice_over(int, siginfo_t* info, void*) {
@@ -182,6 +184,7 @@ void many_to_many::stop_kernel_thread(crew_member& me, thread& self, processor* 
   if (mine != nullptr) {
     mine->turn_begins = true;
     if (goes_on) mine->queues_since = base::monotonic_now();
+    other->draw_here(me);
     mine->claim.give(me.number, other->number);
     other->wake(mine, false);
   } else if (idle_.anybody_sleeps()) {
@@ -235,7 +238,9 @@ bool many_to_many::resume_preempted(processor& mine) noexcept {
   if (!somebody_is_preempted()) return false;
   crew_member* other = pop_preempted();
   if (other == nullptr) return false;
-  hand_to(mine, static_cast<crew_member&>(*current_worker_or_null()), *other);
+  auto& me = static_cast<crew_member&>(*current_worker_or_null());
+  other->draw_here(me);
+  hand_to(mine, me, *other);
   return true;
 }
 

@@ -59,6 +59,7 @@ struct many_to_many::vigil {
     std::uint64_t word = 0;
     unsigned ticks = 0;
     std::int64_t since = 0;
+    std::int64_t stops_by = 0;  // if nothing is against it; 0: the slice's timer is not armed
     std::uint64_t sleeps = 0;
     bool slept = false;
     bool alerted = false;
@@ -86,6 +87,7 @@ struct many_to_many::vigil {
   void monitor() noexcept;
   void open_probes() noexcept;
   pace look_at(post& one, std::int64_t now) noexcept;
+  void watch_slice(post& one, crew_member& holder, std::int64_t now) noexcept;
   std::int64_t arms_after() const noexcept;
   void look_at_guests() noexcept;
   bool is_holder(std::uint32_t number) const noexcept;

@@ -1,0 +1,207 @@
+// The monitor: what it looks at, how often, and what it does about it.
+#include "treadle/base/clock.hpp"
+#include "treadle/sched/many_to_many_vigil.hpp"
+
+namespace treadle::core {
+namespace {
+
+// Sourced: design bounds of 1 to 10 ms. Hurried: somebody waits, and it may be for a worker that
+// does not move.
+constexpr std::int64_t hurried_nanoseconds = 2'000'000;
+constexpr std::int64_t alone_nanoseconds = 1'000'000;  // the same without standbys
+// Nobody waits yet. Guess: who begins to just after a look should wait for a slice in all.
+constexpr std::int64_t steady_nanoseconds = 5'000'000;
+// All have napped between any two looks for a while, nobody sleeps for a short time only, and none
+// was found blocked or computing for long. Sourced: the pauses of Go's sysmon end at 10 ms, and a
+// guess: somebody may wait for half of that.
+constexpr std::int64_t restful_nanoseconds = 4'000'000;
+constexpr std::int64_t restful_after_nanoseconds = 250'000'000;
+// A thread is seen to run for the first time up to a hurried look late, in the middle half of it;
+// also the least time that it must have been seen to run before its slice can end.
+constexpr std::int64_t seen_late_nanoseconds = hurried_nanoseconds / 2;
+// Guess, the default slice: a holder that cannot be watched, for want of descriptors, and has run
+// one thread for so long while others wait, may be blocked.
+constexpr std::int64_t unseen_nanoseconds = 10'000'000;
+// Guess: a processor that has napped more often since the last look would park its standby again at
+// once, most likely before anything blocks, and the monitor has to look in any case.
+constexpr std::uint64_t naps_for_standby = 4;
+// Guess: a runtime that naps and wakes all the time should not wake its monitor every time.
+constexpr unsigned idle_looks_max = 3;
+
+}  // namespace
+
+// By the monitor: members that have begun since the last look. One whose probe cannot be opened is
+// tried again when it is in the way.
+void many_to_many::vigil::open_probes() noexcept {
+  const std::uint32_t size = all.crew_.size();
+  while (members_met < size) {
+    blocked_probe& next = all.crew_[members_met + 1].probe;
+    if (!next.has_begun()) break;
+    next.open(first_way);
+    ++members_met;
+  }
+}
+
+void many_to_many::vigil::monitor() noexcept {
+  const bool without_standbys = all.report_.level < activation_level::proc;
+  unsigned idle_looks = 0;
+  std::int64_t busy_at = base::monotonic_now();
+  std::uint64_t reliefs = 0;
+  while (!closing.load(base::seq_cst)) {
+    const std::uint32_t rung = bell.load(base::seq_cst);
+    const std::int64_t now = base::monotonic_now();
+    open_probes();
+    pace fastest = pace::idle;
+    next_slice_over = base::deadline::never().nanoseconds();
+    all_nap = true;
+    any_waits = false;
+    for (unsigned i = 0; i < all.width_; ++i) {
+      const pace one = look_at(posts[i], now);
+      if (one > fastest) fastest = one;
+    }
+    if (all.report_.preempts && fastest != pace::idle) look_at_guests();
+    idle_looks = fastest == pace::idle ? idle_looks + 1 : 0;
+    const std::uint64_t relieved = all.reliefs_.load(base::relaxed);  // relaxed: a statistic
+    if (!all_nap || relieved != reliefs) busy_at = now;
+    reliefs = relieved;
+    if (idle_looks > idle_looks_max) {
+      sleep_till_stirred();
+      idle_looks = 0;
+      // What begins after a long pause may be anything.
+      const std::int64_t stirred_at = base::monotonic_now();
+      if (stirred_at - now > restful_after_nanoseconds) busy_at = stirred_at;
+      continue;
+    }
+    const bool restful = !any_waits && now - busy_at > restful_after_nanoseconds;
+    const std::int64_t span = restful                   ? restful_nanoseconds
+                              : fastest == pace::steady ? steady_nanoseconds
+                              : without_standbys        ? alone_nanoseconds
+                                                        : hurried_nanoseconds;
+    const std::int64_t next = next_slice_over < now + span ? next_slice_over : now + span;
+    if (!closing.load(base::seq_cst)) base::futex_wait(bell, rung, base::deadline::at(next));
+  }
+}
+
+void many_to_many::vigil::sleep_till_stirred() noexcept {
+  const std::uint32_t rung = bell.load(base::seq_cst);
+  // seq_cst: of us and a worker that gets up one sees the other
+  dormant.store(1, base::seq_cst);
+  if (all.idle_.all_asleep(all.width_) && !closing.load(base::seq_cst)) {
+    base::futex_wait(bell, rung, base::deadline::never());
+  }
+  dormant.store(0, base::relaxed);  // relaxed: a stir too many does no harm
+}
+
+many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t now) noexcept {
+  processor& which = *one.of;
+  const claim::seen seen = which.claim.look();
+  const std::uint64_t sleeps = which.sleeps.get();
+  const std::uint64_t naps = sleeps - one.sleeps;
+  const bool has_napped = one.slept || naps != 0;
+  one.sleeps = sleeps;
+  one.slept = all.idle_.is_asleep(which.index);
+  if (one.slept) {
+    // Who sleeps for so short a time waits for whatever is begun in between, too.
+    any_waits = any_waits || all.has_timer_before(which, now + hurried_nanoseconds);
+    // Only a waker that found no time to go on leaves this to us.
+    if (seen.state() == hold::released && all.has_work(which)) all.take_released(which, seen);
+    // A server's processor is mostly found asleep, and would stir us again the next moment.
+    return naps != 0 ? pace::hurried : pace::idle;
+  }
+  all_nap = all_nap && has_napped;
+  bool hurried = false;
+  // relaxed: a guess; the standby is in the futex or not
+  if (one.runs && one.awake.load(base::relaxed) == 0) {
+    hurried = true;  // it was idle a moment ago, and may be again
+    if (naps <= naps_for_standby) {
+      one.awake.store(1, base::release);  // pairs with park()
+      base::futex_wake(one.awake);
+    }
+  }
+  unsigned ticks = which.ticks.load(base::relaxed);  // relaxed: a hint
+  if (ticks != one.ticks && ticks - one.ticks <= look_around_mask && all.is_overdue(which, now)) {
+    hurry_look_around(which, ticks);
+    ticks |= look_around_mask;
+  }
+  if (seen.word != one.word || ticks != one.ticks) {
+    one.word = seen.word;
+    one.ticks = ticks;
+    one.since = now;
+    one.stops_by = 0;
+  }
+  const bool waiting = all.somebody_waits(which, now + hurried_nanoseconds);
+  hurried = hurried || waiting;
+  any_waits = any_waits || waiting;
+  const pace result = hurried ? pace::hurried : pace::steady;
+  if (seen.state() == hold::released && seen.reserve() == 0) all.adopt_orphans();
+  if (seen.state() != hold::held) return result;
+  crew_member& holder = all.crew_[seen.holder()];
+  // acquire: as any taker's look; relief() looks again, after a fence
+  if (holder.inside.load(base::acquire) != 0) return result;
+  if (!holder.probe.is_open() && holder.probe.has_begun()) holder.probe.open(first_way);
+  const bool unseen = !holder.probe.is_open() && waiting && now - one.since >= unseen_nanoseconds;
+  if (holder.probe.is_blocked() || unseen) {
+    all_nap = false;
+    const bool alerted = which.alerted.load(base::relaxed);  // relaxed: a guess
+    if (all.has_work(which) || now != one.since) {
+      const bool again = alerted && one.alerted && now != one.since;
+      if (!all.call_relief(which, holder, again, -1)) all.relieve_by_preempted(which);
+    }
+    one.alerted = alerted;
+    return result;
+  }
+  one.alerted = false;
+  if (waiting && all.report_.preempts) watch_slice(one, holder, now);
+  return result;
+}
+
+// The timer is armed at the second look that finds the thread there, ahead of need: where threads
+// keep all CPUs busy the monitor may come a tick too late for what is left then. It counts CPU
+// time, and the kernel looks at it at its ticks. It is not armed again before one has passed: in
+// the moment after the tick, before the thread goes on, the signal would be lost till the next.
+// Again, because the thread may have been somewhere where it is not stopped.
+void many_to_many::vigil::watch_slice(post& one, crew_member& holder, std::int64_t now) noexcept {
+  all_nap = all_nap && now - one.since < seen_late_nanoseconds;
+  const std::int64_t due = one.since + arms_after();
+  if (one.stops_by != 0 ? now >= one.stops_by : now != one.since || now >= due) {
+    const std::int64_t left = due > now ? due - now : 1;
+    all.arm_slice_timer(holder, one.word, one.ticks, left);
+    one.stops_by = now + left + all.tick_nanoseconds_ + seen_late_nanoseconds;
+  } else if (one.stops_by == 0 && due < next_slice_over) {
+    next_slice_over = due;
+  }
+}
+
+// How long a thread has been seen to run when its timer is armed: the kernel takes a tick to look.
+std::int64_t many_to_many::vigil::arms_after() const noexcept {
+  const std::int64_t span =
+      all.settings_.slice_nanoseconds - all.tick_nanoseconds_ - seen_late_nanoseconds;
+  return span > seen_late_nanoseconds ? span : seen_late_nanoseconds;
+}
+
+// Threads that came back from the kernel and compute without a processor: they make more threads
+// run than the width, and must queue.
+void many_to_many::vigil::look_at_guests() noexcept {
+  // Guess: a look takes a cache miss a member; with hundreds of them the round takes some looks.
+  constexpr std::uint32_t looks = 32;
+  const std::uint32_t size = all.crew_.size();
+  // relaxed: a guess
+  const std::size_t known =
+      all.width_ + all.crew_.counters().spares + all.preempted_count_.load(base::relaxed);
+  if (size <= known) return;
+  for (std::uint32_t i = 0; i < looks && i < size; ++i) {
+    next_guest = next_guest % size + 1;
+    crew_member& one = all.crew_[next_guest];
+    if (one.inside.load(base::acquire) != 0 || is_holder(one.number)) continue;  // as above
+    if (!one.probe.is_blocked()) all.arm_slice_timer(one, 0, 0, 1);
+  }
+}
+
+bool many_to_many::vigil::is_holder(std::uint32_t number) const noexcept {
+  for (unsigned i = 0; i < all.width_; ++i) {
+    if (all.processors_[i].claim.look().holder() == number) return true;
+  }
+  return false;
+}
+
+}  // namespace treadle::core
