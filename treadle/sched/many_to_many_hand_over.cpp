@@ -58,7 +58,7 @@ void many_to_many::back_from_release(processor& mine, claim::seen before) noexce
   const bool woken = idle_.get_up(mine.index);
   become_spare(crew_[before.reserve()]);
   give_back_wake(woken);
-  vigil_->stir();
+  vigil_->stir(mine);
 }
 
 // Somebody had work for a processor that is not idle any more, and believes that we look for it.
@@ -185,7 +185,7 @@ bool many_to_many::wait_for_processor(crew_member& me) noexcept {
       if ((injected_.size() > 1 || !levels_.looks_empty()) && idle_.anybody_sleeps())
         wake_one(true);
     }
-    vigil_->stir();
+    vigil_->stir(which);
     return true;
   }
 }

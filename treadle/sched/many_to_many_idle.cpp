@@ -326,7 +326,7 @@ bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away)
     if (resting) idle_.end_rest(mine.index);
   }
   const bool woken = idle_.get_up(mine.index);
-  vigil_->stir();
+  vigil_->stir(mine);
   return woken;
 }
 

@@ -25,6 +25,8 @@ constexpr std::int64_t unseen_nanoseconds = 10'000'000;
 // Guess: a processor that has napped more often since the last look would park its standby again at
 // once, most likely before anything blocks, and the monitor has to look in any case.
 constexpr std::uint64_t naps_for_standby = 4;
+// Guess: where one thread has blocked in the kernel others will, or the same one.
+constexpr std::int64_t escort_nanoseconds = 1'000'000'000;
 // Guess: a runtime that naps and wakes all the time should not wake its monitor every time.
 constexpr unsigned idle_looks_max = 3;
 
@@ -46,6 +48,7 @@ void many_to_many::vigil::monitor() noexcept {
   const bool without_standbys = all.report_.level < activation_level::proc;
   unsigned idle_looks = 0;
   std::int64_t busy_at = base::monotonic_now();
+  std::int64_t relieved_at = busy_at - escort_nanoseconds;
   std::uint64_t reliefs = 0;
   while (!closing.load(base::seq_cst)) {
     const std::uint32_t rung = bell.load(base::seq_cst);
@@ -55,6 +58,7 @@ void many_to_many::vigil::monitor() noexcept {
     next_slice_over = base::deadline::never().nanoseconds();
     all_nap = true;
     any_waits = false;
+    escorting = now - relieved_at < escort_nanoseconds;
     for (unsigned i = 0; i < all.width_; ++i) {
       const pace one = look_at(posts[i], now);
       if (one > fastest) fastest = one;
@@ -62,6 +66,7 @@ void many_to_many::vigil::monitor() noexcept {
     if (all.report_.preempts && fastest != pace::idle) look_at_guests();
     idle_looks = fastest == pace::idle ? idle_looks + 1 : 0;
     const std::uint64_t relieved = all.reliefs_.load(base::relaxed);  // relaxed: a statistic
+    if (relieved != reliefs) relieved_at = now;
     if (!all_nap || relieved != reliefs) busy_at = now;
     reliefs = relieved;
     if (idle_looks > idle_looks_max) {
@@ -100,6 +105,8 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   const bool has_napped = one.slept || naps != 0;
   one.sleeps = sleeps;
   one.slept = all.idle_.is_asleep(which.index);
+  // relaxed: a guess
+  one.escorts.store(one.runs && escorting && naps <= naps_for_standby, base::relaxed);
   if (one.slept) {
     // Who sleeps for so short a time waits for whatever is begun in between, too.
     any_waits = any_waits || all.has_timer_before(which, now + hurried_nanoseconds);
@@ -114,8 +121,7 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   if (one.runs && one.awake.load(base::relaxed) == 0) {
     hurried = true;  // it was idle a moment ago, and may be again
     if (naps <= naps_for_standby) {
-      one.awake.store(1, base::release);  // pairs with park()
-      base::futex_wake(one.awake);
+      wake_standby(one);
     }
   }
   unsigned ticks = which.ticks.load(base::relaxed);  // relaxed: a hint

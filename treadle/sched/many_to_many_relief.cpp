@@ -115,7 +115,10 @@ many_to_many::outcome many_to_many::leave_released(processor& which, claim::seen
     give_back_wake(idle_.get_up(which.index));
     return outcome::nothing;
   }
+  reliefs_.fetch_add(1, base::relaxed);  // relaxed: a statistic
   if (!idle_.is_asleep(which.index) || has_work(which)) take_released(which, which.claim.look());
+  // Who took the holder for awake sleeps beyond the next timer.
+  if (idle_.somebody_follows(timer_queue::no_deadline - 1)) wake_one(true);
   return outcome::reserved;
 }
 

@@ -54,7 +54,7 @@ void many_to_many::vigil::look_from(post& mine) noexcept {
   const claim::seen seen = which.claim.look();
   // Whoever has work for it wakes it; and we must not be the one who has begun something, as we may
   // be stopped for as long as others keep this CPU busy.
-  if (seen.state() == hold::released) return park(mine);
+  if (seen.state() == hold::released || all.idle_.is_asleep(which.index)) return park(mine);
   const crew_member& holder = all.crew_[seen.holder()];
   const bool blocked = holder.probe.is_blocked();
   if (!blocked || seen.state() == hold::suspected) {

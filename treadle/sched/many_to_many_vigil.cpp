@@ -148,8 +148,7 @@ void many_to_many::vigil::close_standbys() noexcept {
   for (unsigned i = 0; posts != nullptr && i < all.width_; ++i) {
     post& one = posts[i];
     if (!one.runs) continue;
-    one.awake.store(1, base::release);  // pairs with park()
-    base::futex_wake(one.awake);
+    wake_standby(one);
     ::pthread_join(one.kernel_thread, nullptr);
     one.runs = false;
   }

@@ -6,7 +6,9 @@
 // processor (many_to_many_relief.cpp). It takes no lock and makes no call that could hold one of
 // the kernel's for long, since it may be stopped for ever where others keep the CPU busy. When it
 // runs and the worker is not blocked, the worker has moved: it follows. It is parked while its
-// processor is idle or released; the monitor wakes it, which costs the worker nothing.
+// processor is idle or released; the monitor wakes it, which costs the worker nothing. Where one
+// has been relieved lately, a worker that does not nap too often wakes it itself, as the next call
+// that blocks may come before the monitor does.
 // All of them share a table of descriptors that is not the program's, with the files that tell who
 // is blocked: see blocked_probe.hpp. They take none of the program's signals.
 // The monitor looks at all processors every so often, for what a starved standby does not see, and
@@ -39,11 +41,15 @@ struct many_to_many::vigil {
     if (stage.load(base::relaxed) != stage_opening) wake_monitor();
   }
 
-  // For workers that begin to run when all were idle.
-  void stir() noexcept {
+  // For workers that begin to run what was idle.
+  void stir(const processor& which) noexcept {
     // seq_cst: after the worker has left the idle book; the monitor looks there after it says so
     if (dormant.load(base::seq_cst) != 0) [[unlikely]]
-      wake_monitor();
+      return wake_monitor();
+    if (posts == nullptr) return;
+    post& one = posts[which.index];
+    // relaxed, both: guesses
+    if (one.escorts.load(base::relaxed) && one.awake.load(base::relaxed) == 0) wake_standby(one);
   }
 
  private:
@@ -65,6 +71,7 @@ struct many_to_many::vigil {
     bool alerted = false;
     // Atomic. A futex: 0 parked.
     base::atomic<std::uint32_t> awake{0};
+    base::atomic<bool> escorts{false};       // whoever begins to run is to wake the standby
     base::atomic<std::uint32_t> started{0};  // a futex; the kernel's number of the thread
   };
   enum class pace { idle, steady, hurried };
@@ -76,6 +83,10 @@ struct many_to_many::vigil {
   bool open_standbys() noexcept;
   void close_standbys() noexcept;
   void wake_monitor() noexcept;
+  static void wake_standby(post& one) noexcept {
+    one.awake.store(1, base::release);  // pairs with stand_by()
+    base::futex_wake(one.awake);
+  }
 
   static void* standby_main(void* argument);
   void stand_by(post& mine) noexcept;
@@ -104,6 +115,7 @@ struct many_to_many::vigil {
   // By this round's looks: when the next hog must be stopped; whether every processor has napped
   // since the last round, and nothing had to be done for any; whether a thread waits for one.
   std::int64_t next_slice_over = 0;
+  bool escorting = false;  // this round: who begins to run should wake its standby
   bool all_nap = false;
   bool any_waits = false;
   // A futex: how far the monitor's thread may go.

@@ -64,7 +64,7 @@ struct scheduler_counters {
   std::uint64_t wakeups = 0;         // sleeping workers woken
   std::uint64_t sleeps = 0;          // times that a worker went to sleep
   std::uint64_t preemptions = 0;     // threads stopped for having computed too long
-  std::uint64_t reliefs = 0;         // processors taken from a worker found blocked
+  std::uint64_t reliefs = 0;         // processors taken from, or let go for, a worker found blocked
 };
 
 template <class S>
