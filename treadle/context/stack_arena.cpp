@@ -9,6 +9,7 @@
 
 #include "treadle/base/check.hpp"
 #include "treadle/base/system_call.hpp"
+#include "treadle/context/stack_surplus.hpp"
 
 #if defined(TREADLE_ASAN)
 #include <sanitizer/asan_interface.h>
@@ -244,6 +245,7 @@ std::size_t stack_arena::take(stack* out, std::size_t count) noexcept {
     const base::guard hold(list_lock_);
     while (taken < count && warm_ > 0) out[taken++] = stack_in(lists_[--warm_]);
     warm = taken;
+    unused_ = std::min(unused_, warm_);
     while (taken < count && cold_ > 0) out[taken++] = stack_in(lists_[slots_max - cold_--]);
     // acquire: pairs with grow(), publishes the chunk of the slots below it.
     const std::uint32_t guarded = guarded_.load(base::acquire);
@@ -271,10 +273,46 @@ void stack_arena::put(const stack* in, std::size_t count) noexcept {
       TREADLE_ASSERT(in[i].arena == this, "a stack was put back into another arena");
       lists_[warm_++] = in[i].slot;
     }
-    trims = warm_ > warm_max_ && !trimming_;
+    trims = warm_ > warm_max_ && !keep_surplus() && !trimming_;
     if (trims) trimming_ = true;
   }
   if (trims) trim(count / trim_batch_slots + 1);
+}
+
+std::int64_t stack_arena::trim_unused(std::int64_t now) noexcept {
+  std::uint32_t rounds = 0;
+  {
+    const base::guard hold(list_lock_);
+    if (warm_ <= warm_max_) {
+      surplus_ = 0;
+      return never;
+    }
+    if (surplus_ == 0) {
+      if (now < span_ends_) return span_ends_;
+      // A span without looks, after which this is the first, counts with all that came before it.
+      surplus_ = unused_ > warm_max_ ? unused_ - warm_max_ : 0;
+      unused_ = warm_;
+      span_ends_ = now + keep_span;
+      if (surplus_ == 0) return span_ends_;
+    }
+    if (trimming_) return now;
+    trimming_ = true;
+    rounds = std::min(trim_rounds, (surplus_ + trim_batch_slots - 1) / trim_batch_slots);
+  }
+  trim(rounds);
+  const base::guard hold(list_lock_);
+  surplus_ -= std::min(surplus_, rounds * trim_batch_slots);
+  if (warm_ <= warm_max_) return never;
+  return surplus_ != 0 ? now : span_ends_;
+}
+
+void stack_arena::trim_surplus() noexcept {
+  {
+    const base::guard hold(list_lock_);
+    if (trimming_ || warm_ <= warm_max_) return;
+    trimming_ = true;
+  }
+  trim(slots_max);
 }
 
 void stack_arena::set_warm_max(std::uint32_t count) noexcept {

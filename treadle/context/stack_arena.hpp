@@ -13,6 +13,9 @@
 // processors' caches, all from any kernel thread; find() and for_each_touched_slot() also from a
 // signal handler, as they take no lock.
 //
+// A burst's stacks are trimmed as its threads end, or, where somebody keeps them, after a second in
+// which nobody has needed them: 100,000 pages that are given back and filled again cost 0.2 s.
+//
 // Rejected: one mapping for each stack (vm.max_map_count ends it at 32,000); mprotect guards (the
 // same end; they are the fallback); a free list inside the free stacks (trimming needs the oldest
 // ones, and cold ones would be touched); slots of a power of two (see slot_bytes_for()).
@@ -21,6 +24,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/cache_line.hpp"
@@ -75,8 +79,17 @@ class stack_arena {
   [[nodiscard]] int add_slack(std::size_t count) noexcept;
   void drop_slack(std::size_t count) noexcept;
 
-  // Above this number of warm slots, put() trims the oldest in batches.
+  // Above this number of warm slots, put() trims the oldest in batches, or whoever keeps the
+  // surplus (see stack_arenas.hpp) does when nobody has needed it for a while.
   void set_warm_max(std::uint32_t count) noexcept;
+  // By the one who keeps: trims a part of what has lain idle above that number for keep_span or
+  // longer. When there will be more to do; `never` when there is no surplus.
+  std::int64_t trim_unused(std::int64_t now) noexcept;
+  void trim_surplus() noexcept;  // all of it, now
+
+  static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+  // Guess: bursts of threads that come each second find their stacks in memory.
+  static constexpr std::int64_t keep_span = 1'000'000'000;
 
   // Which slot holds this address, its guard included. Lock-free.
   [[nodiscard]] bool find(const void* address, stack* out) const noexcept;
@@ -100,6 +113,8 @@ class stack_arena {
   static constexpr std::uint32_t chunks_max = 19;  // 64 << 18 == slots_max
   // Measured (Linux 6.18): trimming costs no less per slot in larger batches.
   static constexpr std::uint32_t trim_batch_slots = 256;
+  // Guess: half a millisecond of the one who keeps, who has other things to look at.
+  static constexpr std::uint32_t trim_rounds = 8;
 
   static std::size_t slot_bytes_for(std::size_t stack_bytes, std::size_t guard_bytes) noexcept;
   static std::uint32_t chunk_of(std::uint32_t slot) noexcept;
@@ -138,6 +153,11 @@ class stack_arena {
   std::uint32_t cold_ = 0;
   std::uint32_t warm_max_;
   std::uint64_t trimmed_ = 0;
+  // For who keeps: the fewest warm ones in the running span, its end, and what is to be trimmed of
+  // what the last one left unused.
+  std::uint32_t unused_ = 0;
+  std::int64_t span_ends_ = 0;
+  std::uint32_t surplus_ = 0;
   std::uint32_t* lists_ = nullptr;
   // Written under list_lock_, read by anybody: slots below it were taken at least once.
   base::atomic<std::uint32_t> fresh_{0};

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "treadle/base/system_call.hpp"
+#include "treadle/context/stack_surplus.hpp"
 
 namespace treadle::context {
 namespace {
@@ -190,6 +191,60 @@ TEST_F(stack_arena_test, trims_the_oldest_and_keeps_their_guards) {
     ASSERT_EQ(arena.promise(count - 500), 0);
     EXPECT_EQ(take_all(arena, count - 500).size(), count - 500);
   }
+}
+
+// Everything that is due.
+std::int64_t trim_all_unused(stack_arena& arena, std::int64_t now) {
+  std::int64_t next = now;
+  while (next == now) next = arena.trim_unused(now);
+  return next;
+}
+
+TEST_F(stack_arena_test, a_kept_surplus_is_trimmed_when_nobody_has_needed_it_for_a_span) {
+  constexpr std::int64_t span = stack_arena::keep_span;
+  stack_arena arena(16 * kib, 4 * kib);
+  arena.set_warm_max(100);
+  constexpr std::size_t count = 4000;
+  ASSERT_EQ(arena.promise(count), 0);
+  auto stacks = take_all(arena, count);
+  arena.give_up(count);
+  begin_keeping();
+  EXPECT_EQ(arena.trim_unused(5), stack_arena::never);
+  arena.put(stacks.data(), count);
+  EXPECT_EQ(arena.counters().warm, count);
+  EXPECT_TRUE(has_surplus());
+  // How long it has been there is not known at the first look.
+  EXPECT_EQ(trim_all_unused(arena, 5), 5 + span);
+  EXPECT_EQ(arena.counters().warm, count);
+  // A burst needs all but a thousand of them.
+  stacks = take_all(arena, count - 1000);
+  arena.put(stacks.data(), stacks.size());
+  EXPECT_EQ(trim_all_unused(arena, 5 + span - 1), 5 + span);
+  EXPECT_EQ(arena.counters().warm, count);
+  EXPECT_EQ(trim_all_unused(arena, 5 + span), 5 + 2 * span);
+  EXPECT_LE(arena.counters().warm, count - 900);
+  EXPECT_GT(arena.counters().warm, count - 900 - 512) << "it trims in batches of 256";
+  EXPECT_EQ(trim_all_unused(arena, 5 + 2 * span), stack_arena::never);
+  EXPECT_LE(arena.counters().warm, 100U);
+  EXPECT_EQ(arena.counters().warm + arena.counters().cold, count);
+  end_keeping();
+}
+
+TEST_F(stack_arena_test, a_surplus_is_trimmed_at_once_when_nobody_keeps_it) {
+  stack_arena arena(16 * kib, 4 * kib);
+  arena.set_warm_max(100);
+  ASSERT_EQ(arena.promise(2000), 0);
+  const auto stacks = take_all(arena, 2000);
+  arena.give_up(2000);
+  begin_keeping();
+  arena.put(stacks.data(), 1000);
+  EXPECT_EQ(arena.counters().warm, 1000U);
+  end_keeping();
+  EXPECT_EQ(arena.counters().warm, 1000U) << "only arenas of the process know whom to ask";
+  arena.put(stacks.data() + 1000, 1000);
+  EXPECT_LE(arena.counters().warm, 1000U);
+  arena.trim_surplus();
+  EXPECT_LE(arena.counters().warm, 100U);
 }
 
 TEST_F(stack_arena_test, does_not_trim_what_is_promised) {

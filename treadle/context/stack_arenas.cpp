@@ -5,6 +5,7 @@
 #include <new>
 
 #include "treadle/base/system_call.hpp"
+#include "treadle/context/stack_surplus.hpp"
 
 namespace treadle::context {
 namespace {
@@ -74,6 +75,23 @@ void for_each_touched_slot(bool (*visit)(const stack&, void*), void* argument,
   for (std::uint32_t i = 0; i < count && !state.stopped && state.left > 0; ++i) {
     arenas.at(i)->for_each_touched_slot(step, &state, state.left);
   }
+}
+
+std::int64_t trim_unused(std::int64_t now) noexcept {
+  // relaxed: before the arenas' locks; who has a surplus from now on says so again
+  detail::has_surplus.store(false, base::relaxed);
+  std::int64_t next = stack_arena::never;
+  const std::uint32_t count = arenas.count.load(base::acquire);  // pairs with arena_for()
+  for (std::uint32_t i = 0; i < count; ++i) next = std::min(next, arenas.at(i)->trim_unused(now));
+  if (next != stack_arena::never) detail::has_surplus.store(true, base::relaxed);  // relaxed: ours
+  return next;
+}
+
+void end_keeping() noexcept {
+  // relaxed: nothing is published
+  if (detail::surplus_keepers.fetch_sub(1, base::relaxed) != 1 || !has_surplus()) return;
+  const std::uint32_t count = arenas.count.load(base::acquire);  // pairs with arena_for()
+  for (std::uint32_t i = 0; i < count; ++i) arenas.at(i)->trim_surplus();
 }
 
 }  // namespace treadle::context

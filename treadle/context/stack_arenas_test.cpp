@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "treadle/context/stack_surplus.hpp"
+
 namespace treadle::context {
 namespace {
 
@@ -60,6 +62,28 @@ TEST(stack_arenas_test, finds_the_arena_of_an_address) {
 }
 
 // Last: fills the registry.
+TEST(stack_arenas_test, the_last_who_keeps_gives_the_surplus_back) {
+  stack_arena* const arena = arena_for(32 * kib, 4 * kib);
+  arena->set_warm_max(100);
+  ASSERT_EQ(arena->promise(2000), 0);
+  std::vector<stack> mine(2000);
+  ASSERT_EQ(arena->take(mine.data(), mine.size()), mine.size());
+  arena->give_up(mine.size());
+  begin_keeping();
+  begin_keeping();
+  arena->put(mine.data(), mine.size());
+  EXPECT_TRUE(has_surplus());
+  end_keeping();
+  EXPECT_EQ(arena->counters().warm, 2000U);
+  const std::int64_t next = trim_unused(7);
+  EXPECT_EQ(next, 7 + stack_arena::keep_span);
+  EXPECT_TRUE(has_surplus());
+  end_keeping();
+  EXPECT_LE(arena->counters().warm, 100U);
+  EXPECT_EQ(trim_unused(8), stack_arena::never);
+  EXPECT_FALSE(has_surplus());
+}
+
 TEST(stack_arenas_test, too_many_or_too_large_is_refused) {
   ASSERT_NE(arena_for(16 * kib, 4 * kib), nullptr);
   EXPECT_EQ(arena_for(std::size_t{2} << 30, 4 * kib), nullptr);

@@ -1,5 +1,6 @@
 // The monitor: what it looks at, how often, and what it does about it.
 #include "treadle/base/clock.hpp"
+#include "treadle/context/stack_surplus.hpp"
 #include "treadle/sched/many_to_many_vigil.hpp"
 
 namespace treadle::core {
@@ -54,6 +55,7 @@ void many_to_many::vigil::monitor() noexcept {
     const std::uint32_t rung = bell.load(base::seq_cst);
     const std::int64_t now = base::monotonic_now();
     open_probes();
+    if (context::has_surplus() && now >= trims_at) trims_at = context::trim_unused(now);
     pace fastest = pace::idle;
     next_slice_over = base::deadline::never().nanoseconds();
     all_nap = true;
@@ -92,7 +94,10 @@ void many_to_many::vigil::sleep_till_stirred() noexcept {
   // seq_cst: of us and a worker that gets up one sees the other
   dormant.store(1, base::seq_cst);
   if (all.idle_.all_asleep(all.width_) && !closing.load(base::seq_cst)) {
-    base::futex_wait(bell, rung, base::deadline::never());
+    // Who gave a stack back is asleep by now, and what it said is seen.
+    base::futex_wait(
+        bell, rung,
+        context::has_surplus() ? base::deadline::at(trims_at) : base::deadline::never());
   }
   dormant.store(0, base::relaxed);  // relaxed: a stir too many does no harm
 }

@@ -12,6 +12,7 @@
 #include "treadle/base/heavy_fence.hpp"
 #include "treadle/base/kernel_thread.hpp"
 #include "treadle/base/system_call.hpp"
+#include "treadle/context/stack_surplus.hpp"
 
 namespace treadle::core {
 namespace {
@@ -182,7 +183,11 @@ void* many_to_many::vigil::monitor_main(void* argument) {
   while (mine.stage.load(base::acquire) == stage_ready) {
     base::futex_wait(mine.stage, stage_ready, base::deadline::never());
   }
-  if (mine.all.report_.level != activation_level::off) mine.monitor();
+  if (mine.all.report_.level != activation_level::off) {
+    context::begin_keeping();
+    mine.monitor();
+    context::end_keeping();
+  }
   return nullptr;
 }
 

@@ -112,6 +112,7 @@ struct many_to_many::vigil {
   activation_level first_way = activation_level::off;  // of opening probes
   std::uint32_t members_met = 0;  // the first so many; the others' are not open
   std::uint32_t next_guest = 0;
+  std::int64_t trims_at = 0;  // when it looks after stacks that nobody has needed
   // By this round's looks: when the next hog must be stopped; whether every processor has napped
   // since the last round, and nothing had to be done for any; whether a thread waits for one.
   std::int64_t next_slice_over = 0;
