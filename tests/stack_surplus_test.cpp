@@ -17,14 +17,21 @@ using namespace std::chrono_literals;
 // A size of its own, so that no other runtime of the process has stacks in the arena.
 constexpr std::size_t stack_bytes = 32 * 1024;
 constexpr std::size_t guard_bytes = 8 * 1024;
-// More than an arena keeps for good.
-constexpr std::size_t burst = 40'000;
-constexpr std::uint64_t kept_for_good = 32'768;
+constexpr std::size_t burst = 3'000;
+constexpr std::uint32_t kept_for_good = 1'000;
 
+// All have their stacks at the same time.
 void burst_of_threads() {
+  latch arrived(burst);
   latch go(1);
   std::vector<thread> threads;
-  for (std::size_t i = 0; i < burst; ++i) threads.emplace_back([&] { go.wait(); });
+  for (std::size_t i = 0; i < burst; ++i) {
+    threads.emplace_back([&] {
+      arrived.count_down();
+      go.wait();
+    });
+  }
+  arrived.wait();
   go.count_down();
   for (thread& each : threads) each.join();
 }
@@ -35,8 +42,9 @@ TEST(StackSurplus, IsGivenBackByARuntimeThatHasGoneQuiet) {
                .stack_bytes = stack_bytes,
                .guard_bytes = guard_bytes});
   if (own.activation().level == core::activation_level::off) GTEST_SKIP() << "there is no monitor";
-  own.run(burst_of_threads);
   context::stack_arena& arena = *context::arena_for(stack_bytes, guard_bytes);
+  arena.set_warm_max(kept_for_good);
+  own.run(burst_of_threads);
   EXPECT_GT(arena.counters().warm + arena.counters().cold, kept_for_good);
   const auto end = std::chrono::steady_clock::now() + 30s;
   while (arena.counters().warm > kept_for_good && std::chrono::steady_clock::now() < end) {
