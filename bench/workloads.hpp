@@ -257,7 +257,7 @@ repetition lock_by_64_in(long each, std::uint64_t turns, Take take) {
       for (long turn = 0; turn < each; ++turn) {
         take(lock);
         ++counted;
-        if (turns != 0) spend(turns);
+        spend(turns);
         lock.unlock();
       }
     }));

@@ -289,7 +289,7 @@ std::int64_t stack_arena::trim_unused(std::int64_t now) noexcept {
     }
     if (surplus_ == 0) {
       if (now < span_ends_) return span_ends_;
-      // A span without looks, after which this is the first, counts with all that came before it.
+      // After a pause without looks this is the least since the last one, and so on the safe side.
       surplus_ = unused_ > warm_max_ ? unused_ - warm_max_ : 0;
       unused_ = warm_;
       span_ends_ = now + keep_span;

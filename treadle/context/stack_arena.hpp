@@ -80,7 +80,7 @@ class stack_arena {
   void drop_slack(std::size_t count) noexcept;
 
   // Above this number of warm slots, put() trims the oldest in batches, or whoever keeps the
-  // surplus (see stack_arenas.hpp) does when nobody has needed it for a while.
+  // surplus (see stack_surplus.hpp) does when nobody has needed it for a while.
   void set_warm_max(std::uint32_t count) noexcept;
   // By the one who keeps: trims a part of what has lain idle above that number for keep_span or
   // longer. When there will be more to do; `never` when there is no surplus.

@@ -67,6 +67,14 @@ std::vector<stack> take_all(stack_arena& arena, std::size_t count) {
   return stacks;
 }
 
+// As when their threads are about to end: held, and no longer promised.
+std::vector<stack> take_unpromised(stack_arena& arena, std::size_t count) {
+  EXPECT_EQ(arena.promise(count), 0);
+  auto stacks = take_all(arena, count);
+  arena.give_up(count);
+  return stacks;
+}
+
 class stack_arena_test : public testing::Test {
  protected:
   void TearDown() override {
@@ -205,9 +213,7 @@ TEST_F(stack_arena_test, a_kept_surplus_is_trimmed_when_nobody_has_needed_it_for
   stack_arena arena(16 * kib, 4 * kib);
   arena.set_warm_max(100);
   constexpr std::size_t count = 4000;
-  ASSERT_EQ(arena.promise(count), 0);
-  auto stacks = take_all(arena, count);
-  arena.give_up(count);
+  auto stacks = take_unpromised(arena, count);
   begin_keeping();
   EXPECT_EQ(arena.trim_unused(5), stack_arena::never);
   arena.put(stacks.data(), count);
@@ -233,14 +239,12 @@ TEST_F(stack_arena_test, a_kept_surplus_is_trimmed_when_nobody_has_needed_it_for
 TEST_F(stack_arena_test, a_surplus_is_trimmed_at_once_when_nobody_keeps_it) {
   stack_arena arena(16 * kib, 4 * kib);
   arena.set_warm_max(100);
-  ASSERT_EQ(arena.promise(2000), 0);
-  const auto stacks = take_all(arena, 2000);
-  arena.give_up(2000);
+  const auto stacks = take_unpromised(arena, 2000);
   begin_keeping();
   arena.put(stacks.data(), 1000);
   EXPECT_EQ(arena.counters().warm, 1000U);
   end_keeping();
-  EXPECT_EQ(arena.counters().warm, 1000U) << "only arenas of the process know whom to ask";
+  EXPECT_EQ(arena.counters().warm, 1000U) << "end_keeping() knows the arenas of arena_for() only";
   arena.put(stacks.data() + 1000, 1000);
   EXPECT_LE(arena.counters().warm, 1000U);
   arena.trim_surplus();
@@ -260,9 +264,7 @@ TEST_F(stack_arena_test, does_not_trim_what_is_promised) {
 TEST_F(stack_arena_test, a_failing_trim_leaves_the_slots_usable) {
   stack_arena arena(16 * kib, 4 * kib);
   arena.set_warm_max(10);
-  ASSERT_EQ(arena.promise(1024), 0);
-  const auto stacks = take_all(arena, 1024);
-  arena.give_up(1024);
+  const auto stacks = take_unpromised(arena, 1024);
   base::fail_from(faulty_call::madvise, 1, ENOMEM);
   arena.put(stacks.data(), stacks.size());
   ASSERT_EQ(arena.promise(1024), 0);

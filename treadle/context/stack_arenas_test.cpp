@@ -61,7 +61,6 @@ TEST(stack_arenas_test, finds_the_arena_of_an_address) {
   large->give_up(1);
 }
 
-// Last: fills the registry.
 TEST(stack_arenas_test, the_last_who_keeps_gives_the_surplus_back) {
   stack_arena* const arena = arena_for(32 * kib, 4 * kib);
   arena->set_warm_max(100);
@@ -84,6 +83,7 @@ TEST(stack_arenas_test, the_last_who_keeps_gives_the_surplus_back) {
   EXPECT_FALSE(has_surplus());
 }
 
+// Last: fills the registry.
 TEST(stack_arenas_test, too_many_or_too_large_is_refused) {
   ASSERT_NE(arena_for(16 * kib, 4 * kib), nullptr);
   EXPECT_EQ(arena_for(std::size_t{2} << 30, 4 * kib), nullptr);

@@ -53,7 +53,7 @@ struct alignas(base::false_sharing_bytes) crew_member : worker {
     if (cpu >= 0 && probe.cpu() != cpu) draw_to(cpu);
   }
 
-  // Opened by the member itself.
+  // Begun, and the timer made, by the member itself.
   blocked_probe probe;
   base::atomic<int> slice_timer{-1};
 

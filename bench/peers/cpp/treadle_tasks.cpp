@@ -80,7 +80,7 @@ task<> locks(lock_state& with, long times, std::uint64_t turns, bool timed) {
     const auto held = co_await co::lock(with.lock);
     if (timed) with.longest = std::max(with.longest, read_clock(CLOCK_MONOTONIC) - before);
     ++with.counted;
-    if (turns != 0) spend(turns);
+    spend(turns);
   }
 }
 
