@@ -126,7 +126,7 @@ class timer_wheel {
     coarse_[row].push(node, bucket);
   }
 
-  // Takes the buckets that are due out of a row; their lists hang together by `child`.
+  // Takes the buckets that are due out of a row; their lists hang together by `back`.
   template <class Row>
   void collect(Row& row, std::size_t from, std::int64_t now, base::timer_node*& lists) noexcept {
     for (;;) {
@@ -137,7 +137,7 @@ class timer_wheel {
         return;
       }
       base::timer_node* list = row.take(bucket);
-      list->child = lists;
+      list->back = lists;
       lists = list;
     }
   }
@@ -153,8 +153,9 @@ class timer_wheel {
     if (tick_of(now) > tick_) tick_ = tick_of(now);
     while (lists != nullptr) {
       base::timer_node* node = lists;
-      lists = lists->child;
+      lists = lists->back;
       while (node != nullptr) {
+        row_0::fetch_ahead(node);
         base::timer_node* const next = node->next;
         file(node);
         node = next;

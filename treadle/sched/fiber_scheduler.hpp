@@ -211,8 +211,8 @@ class fiber_scheduler : public scheduler_port {
     context::arrive(on.idle_note);
     after_switch(on, message, after::parked);
   }
-  // Wakes the sleepers of `timers` whose time has come. True when there were any.
-  bool fire(timer_queue& timers, std::int64_t now) noexcept;
+  // Wakes the sleepers of `timers` whose time has come; says how many.
+  std::size_t fire(timer_queue& timers, std::int64_t now) noexcept;
 
   // For kernel threads of others, who may still be here when the claimed thread, and with it the
   // last work of the runtime, has ended.

@@ -495,18 +495,18 @@ int fiber_scheduler<Model>::spawn_child(closure_function entry, const child_clos
 }
 
 template <class Model>
-bool fiber_scheduler<Model>::fire(timer_queue& timers, std::int64_t now) noexcept {
+std::size_t fiber_scheduler<Model>::fire(timer_queue& timers, std::int64_t now) noexcept {
   // Guess: many for one lock and one publication, few to keep others out for.
   constexpr std::size_t at_once = 32;
   thread* due[at_once];
-  bool any = false;
+  std::size_t woken = 0;
   while (timers.has_expired(now)) {
     const std::size_t count = timers.pop_expired(now, due, at_once);
     for (std::size_t i = 0; i < count; ++i) __builtin_prefetch(due[i]);
     for (std::size_t i = 0; i < count; ++i) scheduler_port::unpark(*due[i]);
-    any = any || count != 0;
+    woken += count;
   }
-  return any;
+  return woken;
 }
 
 }  // namespace treadle::core

@@ -71,7 +71,9 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     std::int64_t busy_since = 0;
     unsigned busy_since_tick = 0;
     std::int64_t thread_nanoseconds = timer_queue::no_deadline;
-    bool fired = false;  // timers, since nobody was offered what they made ready
+    bool fired = false;              // timers, since nobody was offered what they made ready
+    std::int64_t looked = 0;         // when it last looked at all timers
+    std::size_t sleepers_woken = 0;  // since its last nap that had the watch
   };
 
   struct vigil;
@@ -281,6 +283,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   outlook look_from_afar(processor& mine, std::int64_t now) noexcept;
   outlook watch(processor& mine, processor& victim, std::int64_t now) noexcept;
   thread* spin(processor& mine, base::absence& away) noexcept;
+  std::size_t sleepers() const noexcept;
+  std::int64_t watch_until(processor& mine, std::int64_t timer) noexcept;
   bool nap(processor& mine, std::int64_t& doze, base::absence& away) noexcept;
   void judge(processor& mine) noexcept;
   static void end_busy(processor& mine) noexcept;
@@ -309,6 +313,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   base::atomic<std::uint64_t> reliefs_{0};
 
   timer_queue guest_timers_;                // of sleepers that had no processor
+  base::atomic<unsigned> crowded_naps_{0};  // in a row, up to a bound; see watch_until()
   base::atomic<std::uint32_t> orphans_{0};  // processors released with no member in reserve
   queue::inject_queue<thread> injected_;
   idle_workers idle_;

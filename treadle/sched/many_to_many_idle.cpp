@@ -6,6 +6,9 @@
 // a lone busy worker goes on without bus locks, and come back when there is something to take.
 #include <unistd.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "treadle/context/overflow_report.hpp"
 #include "treadle/sched/many_to_many_vigil.hpp"
 
@@ -27,6 +30,14 @@ constexpr unsigned looks_min = 12;
 // Guess: from one wake-up's cost to what a person or a disk does not notice.
 constexpr std::int64_t doze_min_nanoseconds = 50'000;
 constexpr std::int64_t doze_max_nanoseconds = 1'000'000;
+// A crowd: of so many sleepers the end of a nap wakes so many, so many times in a row. The next nap
+// then lasts for so long at least. Measured (bench sleepers, 100,000 in a second): 0.26 s of CPU
+// instead of 0.42 with one worker, 0.35 instead of 0.55 with two; late in the median by 0.15 and
+// 0.08 ms instead of 0.05 and 0.04.
+constexpr std::size_t crowd_min = 1000;
+constexpr std::size_t crowd_woken_min = 4;
+constexpr unsigned crowd_naps_min = 8;
+constexpr std::int64_t crowd_nap_nanoseconds = 200'000;
 // Measured (bench mutex_64_L0): see worker::spins_max; about 1.5 us in all.
 constexpr unsigned lock_spins = 16;
 
@@ -219,6 +230,7 @@ many_to_many::outlook many_to_many::watch(processor& mine, processor& victim,
 // random one on, then low levels.
 thread* many_to_many::look_everywhere(processor& mine) noexcept {
   const std::int64_t now = base::monotonic_now();
+  mine.idle.looked = now;
   fire_quietly(mine, mine.timers, now);
   fire_quietly(mine, guest_timers_, now);
   if (thread* found = pick_when_idle(mine)) return found;
@@ -241,15 +253,16 @@ thread* many_to_many::look_everywhere(processor& mine) noexcept {
 bool many_to_many::fire_quietly(processor& mine, timer_queue& timers, std::int64_t now) noexcept {
   if (!timers.has_expired(now)) return false;
   const bool spins = !alone_ && idle_.start_spinning();
-  const bool any = fire(timers, now);
+  const std::size_t woken = fire(timers, now);
   if (spins) idle_.stop_spinning();
-  mine.idle.fired = mine.idle.fired || any;
-  return any;
+  mine.idle.fired = mine.idle.fired || woken != 0;
+  mine.idle.sleepers_woken += woken;
+  return woken != 0;
 }
 
 // Shares what was found by itself. A few threads that a timer woke and that, by the last ones, will
 // be done before another worker is awake, are not worth it: with many sleepers it would be woken
-// for every few of them. Should they last, who follows the watch sees them a doze later.
+// for every few of them. Should they last, who has the watch or follows it sees them soon.
 void many_to_many::offer_found(processor& mine, bool napped) noexcept {
   if (alone_) return;
   const std::size_t more = mine.ring.size();
@@ -260,9 +273,13 @@ void many_to_many::offer_found(processor& mine, bool napped) noexcept {
     mine.idle.busy_since = now;
     mine.idle.busy_since_tick = mine.ticks.load(base::relaxed);  // relaxed: our own
     const auto all = static_cast<std::int64_t>(more + 1);
-    offers = mine.idle.thread_nanoseconds > spin_nanoseconds / all || idle_.has_events() ||
+    // relaxed: a guess
+    const bool crowded = crowded_naps_.load(base::relaxed) == crowd_naps_min;
+    const std::int64_t soon = crowded ? crowd_nap_nanoseconds / 2 : spin_nanoseconds;
+    const std::int64_t later = now + 2 * doze_max_nanoseconds;
+    offers = mine.idle.thread_nanoseconds > soon / all || idle_.has_events() ||
              !injected_.looks_empty() || !levels_.looks_empty() ||
-             !idle_.somebody_follows(now + 2 * doze_max_nanoseconds);
+             (!idle_.somebody_follows(later) && !idle_.somebody_watches(later));
   }
   if (offers) offer(more != 0);
 }
@@ -300,6 +317,25 @@ deadline many_to_many::earliest_timer() const noexcept {
   return deadline::at(earliest);
 }
 
+std::size_t many_to_many::sleepers() const noexcept {
+  std::size_t all = guest_timers_.armed_about();
+  for (unsigned i = 0; i < width_; ++i) all += processors_[i].timers.armed_about();
+  return all;
+}
+
+// When who has the watch gets up. A nap costs as much as a few sleepers' turns: with a crowd of
+// them, whose timers come one after another, most of the time would go into naps; so each lasts for
+// a while then. Elsewhere, and when the next timer is further away, nobody is late for it.
+std::int64_t many_to_many::watch_until(processor& mine, std::int64_t timer) noexcept {
+  const std::int64_t least = mine.idle.looked + crowd_nap_nanoseconds;
+  const std::size_t woken = std::exchange(mine.idle.sleepers_woken, 0);
+  const bool crowded = woken >= crowd_woken_min && timer < least && sleepers() >= crowd_min;
+  // relaxed, both: guesses, and one has the watch at a time, mostly
+  const unsigned before = crowded_naps_.load(base::relaxed);
+  crowded_naps_.store(crowded ? std::min(before + 1, crowd_naps_min) : 0, base::relaxed);
+  return crowded && before == crowd_naps_min ? least : timer;
+}
+
 // Sleeps until there may be work. True when a waker made us the spinner.
 bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away) noexcept {
   idle_.lie_down(mine.index);
@@ -320,8 +356,9 @@ bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away)
     }
     mine.sleeps.add(1);
     if (resting) idle_.begin_rest(mine.index);
+    const std::int64_t at = follows || dozing ? until : watch_until(mine, until);
     follows ? idle_.begin_following(until) : idle_.begin_watch(until);
-    idle_.sleep(mine.index, deadline::at(until), dozing, away);
+    idle_.sleep(mine.index, deadline::at(at), dozing, away);
     follows ? idle_.end_following(until) : idle_.end_watch(until);
     if (resting) idle_.end_rest(mine.index);
   }

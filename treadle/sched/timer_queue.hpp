@@ -26,9 +26,9 @@ struct timer_queue {
   static constexpr std::int64_t no_deadline = queue::timer_wheel::no_deadline;
 
   base::spin_lock lock;
-  // Guarded by lock.
-  std::size_t armed = 0;  // how many of the nodes stand for a thread that is to be woken
-  queue::timer_wheel wheel;
+  queue::timer_wheel wheel;  // guarded by lock
+  // Written under lock: how many of the nodes stand for a thread that is to be woken.
+  base::atomic<std::size_t> armed{0};
   // Written under lock. Nobody is to be woken before it. seq_cst: an idle worker reads it after
   // announcing its sleep, an arming thread writes it before it looks for sleepers; one of them must
   // see the other.
@@ -52,7 +52,7 @@ struct timer_queue {
     if (!is_queued(body)) body.timers = nullptr;
     if (!body.timer.armed) return true;
     body.timer.armed = false;
-    if (--mine.armed == 0) mine.publish_earliest();
+    if (mine.change_armed(-1) == 0) mine.publish_earliest();
     return false;
   }
 
@@ -68,6 +68,9 @@ struct timer_queue {
   bool has_expired(std::int64_t now) const noexcept {
     return earliest.load(base::seq_cst) <= now;  // seq_cst: see above
   }
+
+  // A guess, unless the lock is held.
+  std::size_t armed_about() const noexcept { return armed.load(base::relaxed); }
 
   // Takes sleepers whose time has come out, up to `room`, the earliest first; says how many. After
   // it, has_expired(now) is false or more of them wait. Any kernel thread.
@@ -85,7 +88,7 @@ struct timer_queue {
         continue;
       }
       body.timer.armed = false;
-      --armed;
+      static_cast<void>(change_armed(-1));
       fetch_frames(body);
       // relaxed: the sleeper cannot end before it has taken our lock in disarm()
       out[count++] = body.owner.load(base::relaxed);
@@ -121,16 +124,23 @@ struct timer_queue {
     }
   }
 
+  // With the lock held; how many there are now.
+  std::size_t change_armed(int by) noexcept {
+    const std::size_t now = armed_about() + static_cast<std::size_t>(by);
+    armed.store(now, base::relaxed);  // relaxed: others only guess
+    return now;
+  }
+
   void set_armed(thread_body& body, base::deadline until) noexcept {
     body.timer_until = until.nanoseconds();
     body.timer.armed = true;
-    ++armed;
+    static_cast<void>(change_armed(1));
     // relaxed: written under the lock only
     if (wheel.earliest() < earliest.load(base::relaxed)) publish_earliest();
   }
 
   void publish_earliest() noexcept {
-    earliest.store(armed == 0 ? no_deadline : wheel.earliest(), base::seq_cst);
+    earliest.store(armed_about() == 0 ? no_deadline : wheel.earliest(), base::seq_cst);
   }
 
   static thread_body& body_of(base::timer_node& node) noexcept {

@@ -73,7 +73,7 @@ TEST(TimerQueue, AgreesWithAReferenceThatLeavesNothingBehind) {
     }
     for (timer_queue& queue : queues) {
       EXPECT_TRUE(queue.wheel.empty());
-      EXPECT_EQ(queue.armed, 0U);
+      EXPECT_EQ(queue.armed_about(), 0U);
       EXPECT_FALSE(queue.has_expired(timer_queue::no_deadline - 1));
     }
   }
