@@ -22,6 +22,7 @@
 #include "treadle/queue/next_slot.hpp"
 #include "treadle/queue/steal_ring.hpp"
 #include "treadle/sched/crew.hpp"
+#include "treadle/sched/crowd.hpp"
 #include "treadle/sched/fiber_scheduler.hpp"
 #include "treadle/sched/idle_workers.hpp"
 
@@ -284,7 +285,6 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   outlook watch(processor& mine, processor& victim, std::int64_t now) noexcept;
   thread* spin(processor& mine, base::absence& away) noexcept;
   std::size_t sleepers() const noexcept;
-  std::int64_t watch_until(processor& mine, std::int64_t timer) noexcept;
   bool nap(processor& mine, std::int64_t& doze, base::absence& away) noexcept;
   void judge(processor& mine) noexcept;
   static void end_busy(processor& mine) noexcept;
@@ -312,8 +312,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   base::atomic<std::uint64_t> preemptions_{0};
   base::atomic<std::uint64_t> reliefs_{0};
 
-  timer_queue guest_timers_;                // of sleepers that had no processor
-  base::atomic<unsigned> crowded_naps_{0};  // in a row, up to a bound; see watch_until()
+  timer_queue guest_timers_;  // of sleepers that had no processor
+  crowd crowd_;
   base::atomic<std::uint32_t> orphans_{0};  // processors released with no member in reserve
   queue::inject_queue<thread> injected_;
   idle_workers idle_;

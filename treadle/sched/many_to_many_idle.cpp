@@ -6,7 +6,6 @@
 // a lone busy worker goes on without bus locks, and come back when there is something to take.
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "treadle/context/overflow_report.hpp"
@@ -30,14 +29,9 @@ constexpr unsigned looks_min = 12;
 // Guess: from one wake-up's cost to what a person or a disk does not notice.
 constexpr std::int64_t doze_min_nanoseconds = 50'000;
 constexpr std::int64_t doze_max_nanoseconds = 1'000'000;
-// A crowd: of so many sleepers the end of a nap wakes so many, so many times in a row. The next nap
-// then lasts for so long at least. Measured (bench sleepers, 100,000 in a second): 0.26 s of CPU
-// instead of 0.42 with one worker, 0.35 instead of 0.55 with two; late in the median by 0.15 and
-// 0.08 ms instead of 0.05 and 0.04.
-constexpr std::size_t crowd_min = 1000;
-constexpr std::size_t crowd_woken_min = 4;
-constexpr unsigned crowd_naps_min = 8;
-constexpr std::int64_t crowd_nap_nanoseconds = 200'000;
+// Guess: who has the watch may be blocked, or its CPU taken; where that has just been so, others
+// follow it so soon.
+constexpr std::int64_t follow_soon_nanoseconds = 200'000;
 // Measured (bench mutex_64_L0): see worker::spins_max; about 1.5 us in all.
 constexpr unsigned lock_spins = 16;
 
@@ -273,9 +267,7 @@ void many_to_many::offer_found(processor& mine, bool napped) noexcept {
     mine.idle.busy_since = now;
     mine.idle.busy_since_tick = mine.ticks.load(base::relaxed);  // relaxed: our own
     const auto all = static_cast<std::int64_t>(more + 1);
-    // relaxed: a guess
-    const bool crowded = crowded_naps_.load(base::relaxed) == crowd_naps_min;
-    const std::int64_t soon = crowded ? crowd_nap_nanoseconds / 2 : spin_nanoseconds;
+    const std::int64_t soon = crowd_.is_here() ? crowd::nap_nanoseconds / 2 : spin_nanoseconds;
     const std::int64_t later = now + 2 * doze_max_nanoseconds;
     offers = mine.idle.thread_nanoseconds > soon / all || idle_.has_events() ||
              !injected_.looks_empty() || !levels_.looks_empty() ||
@@ -317,23 +309,11 @@ deadline many_to_many::earliest_timer() const noexcept {
   return deadline::at(earliest);
 }
 
+// A guess.
 std::size_t many_to_many::sleepers() const noexcept {
   std::size_t all = guest_timers_.armed_about();
   for (unsigned i = 0; i < width_; ++i) all += processors_[i].timers.armed_about();
   return all;
-}
-
-// When who has the watch gets up. A nap costs as much as a few sleepers' turns: with a crowd of
-// them, whose timers come one after another, most of the time would go into naps; so each lasts for
-// a while then. Elsewhere, and when the next timer is further away, nobody is late for it.
-std::int64_t many_to_many::watch_until(processor& mine, std::int64_t timer) noexcept {
-  const std::int64_t least = mine.idle.looked + crowd_nap_nanoseconds;
-  const std::size_t woken = std::exchange(mine.idle.sleepers_woken, 0);
-  const bool crowded = woken >= crowd_woken_min && timer < least && sleepers() >= crowd_min;
-  // relaxed, both: guesses, and one has the watch at a time, mostly
-  const unsigned before = crowded_naps_.load(base::relaxed);
-  crowded_naps_.store(crowded ? std::min(before + 1, crowd_naps_min) : 0, base::relaxed);
-  return crowded && before == crowd_naps_min ? least : timer;
 }
 
 // Sleeps until there may be work. True when a waker made us the spinner.
@@ -348,7 +328,7 @@ bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away)
     std::int64_t until = earliest_timer().nanoseconds();
     const bool follows =
         idle_.somebody_watches(until) && until < timer_queue::no_deadline - doze_max_nanoseconds;
-    if (follows) until += doze_max_nanoseconds;
+    if (follows) until += vigil_->escorts(mine) ? follow_soon_nanoseconds : doze_max_nanoseconds;
     if (dozing) {
       const std::int64_t at = base::monotonic_now() + (resting ? mine.idle.rest : doze);
       if (at < until) until = at;
@@ -356,9 +336,13 @@ bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away)
     }
     mine.sleeps.add(1);
     if (resting) idle_.begin_rest(mine.index);
-    const std::int64_t at = follows || dozing ? until : watch_until(mine, until);
+    std::int64_t ends = until;
+    if (!follows && !dozing) {
+      const std::size_t woken = std::exchange(mine.idle.sleepers_woken, 0);
+      ends = crowd_.gets_up(mine.idle.looked, until, woken, [this] { return sleepers(); });
+    }
     follows ? idle_.begin_following(until) : idle_.begin_watch(until);
-    idle_.sleep(mine.index, deadline::at(at), dozing, away);
+    idle_.sleep(mine.index, deadline::at(ends), dozing, away);
     follows ? idle_.end_following(until) : idle_.end_watch(until);
     if (resting) idle_.end_rest(mine.index);
   }

@@ -51,6 +51,10 @@ struct many_to_many::vigil {
     // relaxed, both: guesses
     if (one.escorts.load(base::relaxed) && one.awake.load(base::relaxed) == 0) wake_standby(one);
   }
+  // A guess: somebody has just been found blocked, and this one naps seldom.
+  bool escorts(const processor& which) const noexcept {
+    return posts != nullptr && posts[which.index].escorts.load(base::relaxed);
+  }
 
  private:
   struct post {

@@ -1,5 +1,7 @@
 #include "treadle/task/clock.hpp"
 
+#include <utility>
+
 #include "treadle/task/own_thread.hpp"
 
 namespace treadle::tasks {
@@ -114,19 +116,25 @@ void clock::keep() noexcept {
     const base::guard hold(lock_);
     keeper_ = &core::current_thread();
   }
+  std::size_t woken = 0;
   while (!is_over()) {
+    const std::int64_t now = base::monotonic_now();
     const std::size_t count = pop_expired(due, true);
     for (std::size_t i = 0; i < count; ++i) core::scheduler_port::unpark(*due[i]);
+    woken += count;
     std::int64_t next;
+    std::size_t armed;
     {
       const base::guard hold(lock_);
       next = sleeps_until_;
+      armed = armed_;
     }
     if (count == at_once) {
       home_.yield();
     } else if (next == never) {
       static_cast<void>(home_.park(core::wait_reason::runtime, base::deadline::never()));
     } else {
+      next = crowd_.gets_up(now, next, std::exchange(woken, 0), [armed] { return armed; });
       static_cast<void>(home_.park(core::wait_reason::sleep, base::deadline::at(next)));
     }
   }

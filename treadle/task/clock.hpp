@@ -14,6 +14,7 @@
 
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/queue/timer_wheel.hpp"
+#include "treadle/sched/crowd.hpp"
 #include "treadle/sched/scheduler.hpp"
 
 namespace treadle::tasks {
@@ -53,6 +54,7 @@ class clock {
 
   // Fixed after start.
   core::scheduler_port& home_;
+  core::crowd crowd_;  // the thread's own
   // Atomic: a thread was started and has not ended.
   base::atomic<bool> is_open_{false};
 
