@@ -19,14 +19,7 @@ using std::chrono::steady_clock;
 
 class Crowd : public ::testing::TestWithParam<unsigned> {
  protected:
-  static runtime_options options(unsigned width) {
-    runtime_options wanted;
-    wanted.model = model::many_to_many;
-    wanted.width = width;
-    return wanted;
-  }
-
-  runtime runtime_{options(GetParam())};
+  runtime runtime_{{.model = model::many_to_many, .width = GetParam()}};
 };
 
 // A crowd, or each nap would end for a few of them.

@@ -25,16 +25,10 @@ using testing_support::eventually;
 
 class Turns : public ::testing::TestWithParam<unsigned> {
  protected:
-  static runtime_options options(unsigned width) {
-    runtime_options wanted;
-    wanted.model = model::many_to_many;
-    wanted.width = width;
-    return wanted;
-  }
   bool preempts() const { return runtime_.activation().preempts; }
   std::uint64_t preemptions() const { return runtime_.counters().preemptions; }
 
-  runtime runtime_{options(GetParam())};
+  runtime runtime_{{.model = model::many_to_many, .width = GetParam()}};
 };
 
 // Loops until it is told to stop, and counts its rounds.

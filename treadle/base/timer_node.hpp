@@ -11,7 +11,7 @@ struct timer_node {
   static constexpr std::uint16_t unqueued = 0xffff;
 
   std::int64_t deadline = 0;       // nanoseconds of the monotonic clock
-  timer_node* child = nullptr;     // in a heap: first child; in a bucket: never read
+  timer_node* child = nullptr;     // in a heap: first child; in a bucket: only to be fetched
   timer_node* next = nullptr;      // in a heap: next sibling; in a bucket: next
   timer_node* back = nullptr;      // previous one, or the parent of a first child, or null
   std::uint16_t place = unqueued;  // where in a timer_wheel

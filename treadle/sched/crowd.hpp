@@ -31,7 +31,7 @@ class crowd {
   // at the timers at `looked`; the next one is due at `timer`. `sleepers` counts them, about.
   template <class Count>
   std::int64_t gets_up(std::int64_t looked, std::int64_t timer, std::size_t woken,
-                       Count&& sleepers) noexcept {
+                       const Count& sleepers) noexcept {
     const std::int64_t least = looked + nap_nanoseconds;
     const bool goes_on = woken >= woken_min && timer < least && sleepers() >= sleepers_min;
     // relaxed, both: guesses, and one waits for timers at a time, mostly

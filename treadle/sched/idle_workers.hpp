@@ -12,8 +12,8 @@
 // Of the sleepers one at most has the poller's seat: it waits for events instead of on its futex,
 // and is woken last, as somebody else would have to take its place.
 // One of the sleepers also has the watch: it gets up when the earliest timer is due, whosever that
-// is, or before. Otherwise all would get up for each. The others follow a doze later, in case that
-// it is busy by then.
+// is, or before, or for a crowd a little later (crowd.hpp). Otherwise all would get up for each.
+// The others follow a while later, in case that it is busy by then.
 // A worker may also rest: it went idle because its threads wait for locks that others hold, and
 // would only fight for them (decision 0005). Then nobody's surplus wakes it, only work from
 // outside, and it rests no longer than a doze.

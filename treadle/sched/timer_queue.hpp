@@ -52,7 +52,8 @@ struct timer_queue {
     if (!is_queued(body)) body.timers = nullptr;
     if (!body.timer.armed) return true;
     body.timer.armed = false;
-    if (mine.change_armed(-1) == 0) mine.publish_earliest();
+    mine.change_armed(-1);
+    if (mine.armed_about() == 0) mine.publish_earliest();
     return false;
   }
 
@@ -88,7 +89,7 @@ struct timer_queue {
         continue;
       }
       body.timer.armed = false;
-      static_cast<void>(change_armed(-1));
+      change_armed(-1);
       fetch_frames(body);
       // relaxed: the sleeper cannot end before it has taken our lock in disarm()
       out[count++] = body.owner.load(base::relaxed);
@@ -124,17 +125,15 @@ struct timer_queue {
     }
   }
 
-  // With the lock held; how many there are now.
-  std::size_t change_armed(int by) noexcept {
-    const std::size_t now = armed_about() + static_cast<std::size_t>(by);
-    armed.store(now, base::relaxed);  // relaxed: others only guess
-    return now;
+  // With the lock held. relaxed: others only guess
+  void change_armed(int by) noexcept {
+    armed.store(armed_about() + static_cast<std::size_t>(by), base::relaxed);
   }
 
   void set_armed(thread_body& body, base::deadline until) noexcept {
     body.timer_until = until.nanoseconds();
     body.timer.armed = true;
-    static_cast<void>(change_armed(1));
+    change_armed(1);
     // relaxed: written under the lock only
     if (wheel.earliest() < earliest.load(base::relaxed)) publish_earliest();
   }
