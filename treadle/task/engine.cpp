@@ -52,9 +52,13 @@ void engine::free_record(core::thread& record) noexcept {
 }
 
 int engine::start(core::thread& record) noexcept {
-  if (const int error = ensure_carrier()) return error;
   carrier* const mine = current_carrier_or_null();
-  if (mine != nullptr && &mine->of_ == this) {
+  const bool from_task = mine != nullptr && &mine->of_ == this;
+  // Without the lock: who is about to leave too few sees to it, too.
+  if (!from_task || !are_enough()) {
+    if (const int error = ensure_carrier()) return error;
+  }
+  if (from_task) {
     // release: pairs with is_quiet(). relaxed: owner only
     mine->started_.store(mine->started_.load(base::relaxed) + 1, base::release);
   } else {
@@ -206,7 +210,7 @@ int engine::add_carrier() noexcept {
     if (seat == nullptr) return EAGAIN;
     seat->in_use_ = true;
     seat->record_ = nullptr;
-    ++running_;
+    count(1);
     watcher = rouse_watch();
   }
   if (watcher != nullptr) {
@@ -219,7 +223,7 @@ int engine::add_carrier() noexcept {
   if (error != 0) {
     const base::guard hold(lock_);
     seat->in_use_ = false;
-    --running_;
+    count(-1);
   }
   return error;
 }
@@ -230,8 +234,8 @@ int engine::ensure_carrier() noexcept {
   bool is_first = false;
   {
     const base::guard hold(lock_);
-    if (first_idle_ != nullptr || running_ - blocked_ >= width_) return 0;
-    is_first = running_ == blocked_;
+    if (are_enough()) return 0;
+    is_first = counted_.load(base::relaxed) == 0;  // relaxed: under the lock
   }
   const int error = add_carrier();
   return is_first ? error : 0;
@@ -252,8 +256,8 @@ void engine::begin_block(carrier& mine) noexcept {
     const base::guard hold(lock_);
     recount(mine);
     mine.is_blocked_ = true;
-    ++blocked_;
-    is_needed = first_idle_ == nullptr && running_ - blocked_ < width_;
+    count(-1);
+    is_needed = !are_enough();
   }
   if (is_needed) {
     static_cast<void>(add_carrier());  // without memory the tasks wait until this one is back
@@ -268,7 +272,7 @@ void engine::end_block(carrier& mine) noexcept {
   {
     const base::guard hold(lock_);
     mine.is_blocked_ = false;
-    --blocked_;
+    count(1);
     watcher = rouse_watch();
   }
   if (watcher != nullptr) core::scheduler_port::unpark(*watcher);

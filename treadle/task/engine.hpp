@@ -137,6 +137,15 @@ class engine {
   void share(carrier& mine) noexcept;
   void share_fork(carrier& mine) noexcept;
   bool wake_one() noexcept;
+  // With the lock held.
+  void count(int change) noexcept {
+    // relaxed, both: under the lock; who reads it without only guesses
+    counted_.store(counted_.load(base::relaxed) + static_cast<unsigned>(change), base::relaxed);
+  }
+  // A guess without the lock. relaxed, both: as above
+  bool are_enough() const noexcept {
+    return counted_.load(base::relaxed) >= width_ || idle_.load(base::relaxed) != 0;
+  }
   int add_carrier() noexcept;
   int ensure_carrier() noexcept;
   carrier* take_seat() noexcept;
@@ -188,6 +197,9 @@ class engine {
   base::atomic<std::uint64_t> started_outside_{0};
   // Atomic, written under lock_. seq_cst where a pusher from outside looks: see the file head.
   base::atomic<unsigned> idle_{0};
+  // The same: carriers whose thread has not ended, nor is in a wait or a blocking call of a task,
+  // nor written off.
+  base::atomic<unsigned> counted_{0};
   base::atomic<bool> ends_{false};
   base::atomic<std::uint32_t> wakers_{0};  // foreign kernel threads in make_ready()
   // Written under lock_: seats ever taken, in the order of `seats_`.
@@ -202,8 +214,6 @@ class engine {
   base::spin_lock lock_;
   // Guarded by lock_.
   carrier* first_idle_ = nullptr;
-  unsigned running_ = 0;  // carriers whose thread has not ended
-  unsigned blocked_ = 0;  // of those, in a wait or a blocking call of a task, or written off
   unsigned written_off_ = 0;
   watch watch_ = watch::none;
   bool watch_ends_ = false;

@@ -200,8 +200,8 @@ bool engine::is_quiet() noexcept {
 bool engine::lie_down(carrier& mine) noexcept {
   const base::guard hold(lock_);
   recount(mine);
-  if (running_ - blocked_ > width_) {
-    --running_;
+  if (counted_.load(base::relaxed) > width_) {  // relaxed: under the lock
+    count(-1);
     mine.in_use_ = false;
     return false;
   }
@@ -251,7 +251,7 @@ bool engine::rest(carrier& mine) noexcept {
     const base::guard hold(lock_);
     // Of us and start() one sees the other.
     if (has_work()) return true;
-    --running_;
+    count(-1);
     mine.in_use_ = false;
   }
   clock_.end();

@@ -98,13 +98,13 @@ bool engine::look_at_carriers() noexcept {
   bool is_needed = false;
   {
     const base::guard hold(lock_);
-    // relaxed: under the lock
-    if (running_ - blocked_ - idle_.load(base::relaxed) == 0) {
+    // relaxed, both: under the lock
+    if (counted_.load(base::relaxed) == idle_.load(base::relaxed)) {
       watch_ = watch::asleep;
       return false;
     }
     gone = write_off_one(work_waits, stranded);
-    is_needed = gone != nullptr && first_idle_ == nullptr && running_ - blocked_ < width_;
+    is_needed = gone != nullptr && !are_enough();
   }
   if (gone != nullptr) {
     // What it has put there before, we see; if it puts something there later, it sees that it is
@@ -157,7 +157,7 @@ carrier* engine::write_off_one(bool work_waits, base::chain<core::thread>& stran
     if (!counts || one.record_ == nullptr || !is_at_work(*one.record_)) continue;
     one.written_off_.store(true, base::relaxed);  // relaxed: the carrier looks under the lock
     ++written_off_;
-    ++blocked_;
+    count(-1);
     found = &one;
   }
   return found;
@@ -179,7 +179,7 @@ void engine::recount(carrier& mine) noexcept {
   if (!mine.written_off_.load(base::relaxed)) return;  // relaxed: as above
   mine.written_off_.store(false, base::relaxed);
   --written_off_;
-  --blocked_;
+  count(1);
 }
 
 }  // namespace treadle::tasks
