@@ -11,7 +11,7 @@
 namespace treadle::tasks {
 
 engine::engine(core::scheduler_port& home, bool others_go_on) noexcept
-    : home_(home), port_(*this), width_(home.width()), others_go_on_(others_go_on), clock_(home) {
+    : home_(home), port_(*this), width_(home.width()), others_go_on_(others_go_on) {
   port_.owner = home.owner;
   port_.for_children = home.for_children;
   base::asymmetric_fence::prepare();
@@ -130,7 +130,8 @@ void engine::push_last(carrier& mine, core::thread& record) noexcept {
 // the carrier is written off.
 void engine::share(carrier& mine) noexcept {
   if (!mine.is_written_off()) {
-    if (mine.waiting() > 1) wake_one();
+    // Whom events and timers wake is counted when all of them are here, see step().
+    if (mine.waiting() > 1 && !mine.is_apart_ && !works_alone(mine)) wake_one();
     return;
   }
   if (core::thread* const woken = mine.woken_.take()) injected_.push(woken);
@@ -171,10 +172,14 @@ bool engine::wake_one() noexcept {
   core::thread* watcher = nullptr;
   {
     const base::guard hold(lock_);
-    carrier* const first = first_idle_;
-    if (first == nullptr) return false;
-    first_idle_ = first->next_idle_;
+    if (first_idle_ == nullptr) return false;
+    // Who keeps the clock comes last.
+    const bool spares_first = first_idle_ == keeper_ && first_idle_->next_idle_ != nullptr;
+    carrier*& at = spares_first ? first_idle_->next_idle_ : first_idle_;
+    carrier* const first = at;
+    at = first->next_idle_;
     first->is_idle_ = false;
+    if (first == keeper_) keeper_ = nullptr;
     idle_.store(idle_.load(base::relaxed) - 1, base::seq_cst);  // relaxed: under the lock
     called = first->record_;
     first->called_.store(true, base::release);  // pairs with rest()
@@ -252,16 +257,18 @@ void engine::begin_block(carrier& mine) noexcept {
   if (core::thread* const woken = mine.woken_.take()) push_last(mine, *woken);
   ++mine.away_;
   bool is_needed = false;
+  bool is_kept = false;
   {
     const base::guard hold(lock_);
     recount(mine);
     mine.is_blocked_ = true;
     count(-1);
     is_needed = !are_enough();
+    is_kept = is_clock_kept();
   }
   if (is_needed) {
     static_cast<void>(add_carrier());  // without memory the tasks wait until this one is back
-  } else if (mine.ready_.size() != 0 || mine.forks_.oldest() != nullptr) {
+  } else if (mine.ready_.size() != 0 || mine.forks_.oldest() != nullptr || !is_kept) {
     wake_one();
   }
 }

@@ -15,6 +15,8 @@
 // A task that computes, or blocks its kernel thread without a word, keeps its carrier; the watch, a
 // thread of the runtime that sleeps while all carriers do, then has another one go on with the
 // tasks behind it (engine_watch.cpp).
+// No thread keeps the clock: carriers look at it, and one of those that rest sleeps until the next
+// timer (engine_clock.cpp).
 // The engine ends after the runtime was told to and no task is left.
 // Sources: the idle protocol of Go (runtime/proc.go); Tokio's blocking regions for the replacement.
 #pragma once
@@ -23,6 +25,7 @@
 
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/queue/inject_queue.hpp"
+#include "treadle/sched/crowd.hpp"
 #include "treadle/task/carrier.hpp"
 #include "treadle/task/clock.hpp"
 #include "treadle/task/loan_table.hpp"
@@ -135,6 +138,7 @@ class engine {
   void push_for_all(core::thread& record) noexcept;
   void overflow(carrier& mine, core::thread& last) noexcept;
   void share(carrier& mine) noexcept;
+  bool works_alone(const carrier& mine) const noexcept;
   void share_fork(carrier& mine) noexcept;
   bool wake_one() noexcept;
   // With the lock held.
@@ -176,14 +180,18 @@ class engine {
   void finish_leaving(carrier& mine) noexcept;
   void end_spawned(carrier& mine, core::thread& record) noexcept;
   core::thread* take_woken_next(carrier& mine) noexcept;
-  bool fire(carrier& mine) noexcept;
+  std::size_t fire(carrier& mine) noexcept;
+  bool fire_when_idle(carrier& mine) noexcept;
+  static void end_busy(carrier& mine) noexcept;
+  base::deadline keep_clock(carrier& mine) noexcept;
+  bool is_clock_kept() const noexcept;
   core::thread* take_elsewhere(carrier& mine, void*& frame) noexcept;
   core::thread* take_injected(carrier& mine) noexcept;
   core::thread* steal(carrier& mine, void*& frame) noexcept;
   bool has_work() noexcept;
   bool is_quiet() noexcept;
   bool rest(carrier& mine) noexcept;
-  bool lie_down(carrier& mine) noexcept;
+  bool lie_down(carrier& mine, base::deadline& until) noexcept;
   void get_up(carrier& mine) noexcept;
 
   // Fixed after start.
@@ -214,6 +222,9 @@ class engine {
   base::spin_lock lock_;
   // Guarded by lock_.
   carrier* first_idle_ = nullptr;
+  carrier* keeper_ = nullptr;  // of those that are idle, who sleeps until a timer is due
+  std::int64_t kept_for_ = 0;  // that timer
+  core::crowd crowd_;
   unsigned written_off_ = 0;
   watch watch_ = watch::none;
   bool watch_ends_ = false;

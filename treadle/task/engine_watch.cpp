@@ -92,7 +92,8 @@ void engine::keep_watch() noexcept {
 
 // False when none is at work: the watch then sleeps.
 bool engine::look_at_carriers() noexcept {
-  const bool work_waits = anybody_waits();
+  const bool is_overdue = clock_.earliest() <= base::monotonic_now();
+  const bool work_waits = is_overdue || anybody_waits();
   base::chain<core::thread> stranded;
   carrier* gone = nullptr;
   bool is_needed = false;
@@ -119,7 +120,11 @@ bool engine::look_at_carriers() noexcept {
     }
   }
   while (core::thread* const woken = stranded.pop_front()) push_for_all(*woken);
-  if (gone == nullptr) return true;
+  if (gone == nullptr) {
+    // Who kept the clock has work, and does not come to look at it again.
+    if (is_overdue) wake_one();
+    return true;
+  }
   if (is_needed) {
     static_cast<void>(add_carrier());  // without memory the next look tries another
   } else {
