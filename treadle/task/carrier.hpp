@@ -107,12 +107,12 @@ class carrier final : public core::scheduler_port {
   std::int64_t looked_ = 0;
   std::size_t fired_ = 0;
   // Of the last time that they had made tasks ready when there was nothing else: when it began, or
-  // 0 when it is over; at which turn; how long each turn took, at first for ever; and the first
-  // turn from which on others are called again.
+  // 0 when it is over; at which turn; for how many turns no other carrier is called; and how long
+  // each turn took, at first for ever.
   std::int64_t busy_since_ = 0;
   std::uint32_t busy_since_turn_ = 0;
+  std::uint32_t alone_turns_ = 0;
   std::int64_t turn_nanoseconds_ = clock::never;
-  std::uint32_t alone_until_ = 0;
   // What is to be done when the running coroutine has come back, and nothing of it is in use.
   void* next_ = nullptr;  // the frame to resume
   core::thread* left_ = nullptr;

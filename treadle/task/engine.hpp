@@ -185,6 +185,7 @@ class engine {
   static void end_busy(carrier& mine) noexcept;
   base::deadline keep_clock(carrier& mine) noexcept;
   bool is_clock_kept() const noexcept;
+  void hand_clock_on() noexcept;
   core::thread* take_elsewhere(carrier& mine, void*& frame) noexcept;
   core::thread* take_injected(carrier& mine) noexcept;
   core::thread* steal(carrier& mine, void*& frame) noexcept;

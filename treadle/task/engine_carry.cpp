@@ -231,6 +231,7 @@ bool engine::rest(carrier& mine) noexcept {
   if (!lie_down(mine, until)) {
     // Who found that not all was quiet may have waited for us.
     if (ends_.load(base::seq_cst)) end();  // seq_cst: pairs with end()
+    hand_clock_on();
     return false;
   }
   const bool is_over = ends_.load(base::seq_cst) && is_quiet();  // seq_cst: pairs with end()

@@ -6,8 +6,8 @@
 // clock in the other's place. If it blocks instead, or its task does not come back, another is
 // called that does, by begin_block() or by the watch.
 // What timers have made ready when there was nothing else to do is not worth waking another carrier
-// for, if it will be done by then: a guess by how long turns took the last time. Should it last, the
-// watch sees to it, and the next guess is another.
+// for, if it will be done by then: a guess by how long turns took the last time. Should it last,
+// the watch sees to it, and the next guess is another.
 // Rejected: a thread that sleeps until the next timer (each firing costs two switches more, a lock
 // for each task, and where there are two processors a wake-up of the idle one: 10.2 us a sleeper
 // with two workers); telling the keeper of earlier timers (a wake-up for each that is armed).
@@ -39,13 +39,13 @@ bool engine::fire_when_idle(carrier& mine) noexcept {
   end_busy(mine);
   const std::size_t woken = fire(mine);
   if (woken == 0) return false;
-  const std::uint32_t turn = mine.turns_.load(base::relaxed);  // relaxed: our own
   mine.busy_since_ = mine.looked_;
-  mine.busy_since_turn_ = turn;
+  mine.busy_since_turn_ = mine.turns_.load(base::relaxed);  // relaxed: our own
+  mine.alone_turns_ = 0;
   const std::int64_t soon = crowd_.is_here() ? core::crowd::nap_nanoseconds / 2 : wake_nanoseconds;
   if (mine.turn_nanoseconds_ <= soon / static_cast<std::int64_t>(woken)) {
-    mine.alone_until_ = turn + static_cast<std::uint32_t>(woken) + 1;
-  } else if (idle_.load(base::relaxed) != 0) {  // relaxed: a guess
+    mine.alone_turns_ = static_cast<std::uint32_t>(woken) + 1;  // from this one on
+  } else if (idle_.load(base::relaxed) != 0) {                  // relaxed: a guess
     wake_one();  // also for the clock, which this one may not come back to soon
   }
   return true;
@@ -63,8 +63,16 @@ void engine::end_busy(carrier& mine) noexcept {
 // Whether what is ready here is not worth waking another carrier.
 bool engine::works_alone(const carrier& mine) const noexcept {
   // relaxed: our own
-  const std::uint32_t left = mine.alone_until_ - mine.turns_.load(base::relaxed);
-  return static_cast<std::int32_t>(left) > 0;
+  return mine.turns_.load(base::relaxed) - mine.busy_since_turn_ < mine.alone_turns_;
+}
+
+// By a carrier that ends, or may not come back for long.
+void engine::hand_clock_on() noexcept {
+  {
+    const base::guard hold(lock_);
+    if (is_clock_kept()) return;
+  }
+  wake_one();
 }
 
 // With the lock held, by a carrier that lies down: until when it sleeps.
