@@ -100,6 +100,31 @@ TYPED_TEST(TaskClock, WhoArmedOneBlocksInTheKernel) {
   ::close(ends[1]);
 }
 
+// With turns as long as this the next look at the clock by count would be a second away.
+TYPED_TEST(TaskClock, BesideLongTurns) {
+  if (!this->preempts()) GTEST_SKIP() << "nobody is preempted here";
+  this->beside_long_sleeps(1, []() -> task<> {
+    std::atomic<bool> over{false};
+    std::atomic<int> turns{0};
+    const auto takes_turns = [&]() -> task<> {
+      while (!over.load()) {
+        const auto until = std::chrono::steady_clock::now() + 20ms;
+        while (std::chrono::steady_clock::now() < until) {
+        }
+        turns.fetch_add(1);
+        co_await co::yield();
+      }
+    };
+    std::vector<task_handle<>> all;
+    const unsigned carriers = runtime::current().width();
+    for (unsigned i = 0; i < carriers; ++i) all.push_back(spawn(takes_turns()));
+    co_await co::sleep_for(500us);
+    over.store(true);
+    EXPECT_LT(turns.load(), static_cast<int>(40 * carriers)) << "nobody was asked to look";
+    for (auto& one : all) co_await std::move(one);
+  });
+}
+
 // Each is called for work that takes a while, also who has just looked at the clock.
 TYPED_TEST(TaskClock, CarriersThatWorkMeanwhile) {
   this->beside_long_sleeps(scaled(20), []() -> task<> {

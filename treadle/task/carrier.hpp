@@ -130,6 +130,9 @@ class carrier final : public core::scheduler_port {
   // Written under the engine's lock: it has not come back from a task for so long that it does not
   // count any more.
   base::atomic<bool> written_off_{false};
+  // The watch asks it to look at the queue for all and at the clock: its turns are long, and many
+  // would pass until it does.
+  base::atomic<bool> looks_{false};
   // Set by whoever wakes the idle carrier, before the unpark.
   base::atomic<bool> called_{false};
 

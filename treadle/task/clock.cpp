@@ -41,11 +41,14 @@ std::size_t clock::pop_expired(expired& out, std::int64_t now) noexcept {
   return woken;
 }
 
-std::size_t clock::fire(std::int64_t now) noexcept {
-  if (earliest() > now) return 0;
+std::size_t clock::fire(std::int64_t now, std::size_t most) noexcept {
   expired due;
-  const std::size_t woken = pop_expired(due, now);
-  for (std::size_t i = 0; i < woken; ++i) core::scheduler_port::unpark(*due[i]);
+  std::size_t woken = 0;
+  while (earliest() <= now && woken < most) {
+    const std::size_t some = pop_expired(due, now);
+    for (std::size_t i = 0; i < some; ++i) core::scheduler_port::unpark(*due[i]);
+    woken += some;
+  }
   return woken;
 }
 

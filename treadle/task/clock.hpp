@@ -31,8 +31,8 @@ class clock {
   // When it returns, `expire` is not running and will not run.
   void disarm(timer& node) noexcept;
 
-  // Wakes some of those whose time has come; how many. Any thread.
-  std::size_t fire(std::int64_t now) noexcept;
+  // Wakes those whose time has come, about `most` at most; how many. Any thread of the runtime.
+  std::size_t fire(std::int64_t now, std::size_t most) noexcept;
 
   // No timer is due before it. From anywhere a guess; exact enough for who has armed one before.
   std::int64_t earliest() const noexcept { return earliest_.load(base::relaxed); }
@@ -40,7 +40,7 @@ class clock {
   std::size_t armed_about() const noexcept { return armed_.load(base::relaxed); }
 
  private:
-  // Guess: as for the processors' timers.
+  // Guess, as for the processors' timers: so many are taken out with the lock held.
   static constexpr std::size_t at_once = 32;
   using expired = core::thread* [at_once];
   std::size_t pop_expired(expired& out, std::int64_t now) noexcept;

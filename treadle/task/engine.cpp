@@ -257,19 +257,19 @@ void engine::begin_block(carrier& mine) noexcept {
   if (core::thread* const woken = mine.woken_.take()) push_last(mine, *woken);
   ++mine.away_;
   bool is_needed = false;
+  bool is_kept = false;
   {
     const base::guard hold(lock_);
     recount(mine);
     mine.is_blocked_ = true;
     count(-1);
     is_needed = !are_enough();
+    is_kept = is_clock_kept();
   }
   if (is_needed) {
     static_cast<void>(add_carrier());  // without memory the tasks wait until this one is back
-  } else if (mine.ready_.size() != 0 || mine.forks_.oldest() != nullptr) {
+  } else if (mine.ready_.size() != 0 || mine.forks_.oldest() != nullptr || !is_kept) {
     wake_one();
-  } else {
-    hand_clock_on();
   }
 }
 

@@ -161,6 +161,7 @@ class engine {
   void open_watch() noexcept;
   void keep_watch() noexcept;
   bool look_at_carriers() noexcept;
+  void ask_to_look() noexcept;
   bool anybody_waits() noexcept;
   carrier* write_off_one(bool work_waits, base::chain<core::thread>& stranded) noexcept;
   void end_watch() noexcept;
@@ -182,6 +183,7 @@ class engine {
   core::thread* take_woken_next(carrier& mine) noexcept;
   std::size_t fire(carrier& mine) noexcept;
   bool fire_when_idle(carrier& mine) noexcept;
+  void fire_overdue() noexcept;
   static void end_busy(carrier& mine) noexcept;
   base::deadline keep_clock(carrier& mine) noexcept;
   bool is_clock_kept() const noexcept;
@@ -225,7 +227,7 @@ class engine {
   carrier* first_idle_ = nullptr;
   carrier* keeper_ = nullptr;  // of those that are idle, who sleeps until a timer is due
   std::int64_t kept_for_ = 0;  // that timer
-  core::crowd crowd_;
+  core::crowd crowd_;          // but is_here(): from anywhere
   unsigned written_off_ = 0;
   watch watch_ = watch::none;
   bool watch_ends_ = false;

@@ -137,7 +137,9 @@ bool engine::step(carrier& mine) noexcept {
   }
   core::thread* record = nullptr;
   void* frame = nullptr;
-  if (turn % look_interval == 0) [[unlikely]] {
+  if (turn % look_interval == 0 || mine.looks_.load(base::relaxed)) [[unlikely]] {
+    mine.looks_.store(false,
+                      base::relaxed);  // relaxed, both: the next look of the watch asks again
     static_cast<void>(fire(mine));
     record = take_injected(mine);
     if (record == nullptr) record = mine.ready_.pop();
@@ -148,8 +150,12 @@ bool engine::step(carrier& mine) noexcept {
     mine.woken_in_a_row_ = 0;
     frame = mine.forks_.pop();
     if (frame == nullptr) record = mine.ready_.pop();
-    if (record == nullptr && frame == nullptr) record = take_elsewhere(mine, frame);
-    if (record == nullptr && frame == nullptr) return fire_when_idle(mine);
+    if (record == nullptr && frame == nullptr) {
+      // Before the work of others: it may have been called for the clock.
+      if (clock_.earliest() != clock::never && fire_when_idle(mine)) return true;
+      record = take_elsewhere(mine, frame);
+      if (record == nullptr && frame == nullptr) return false;
+    }
   }
   // relaxed: see the file head
   if (idle_.load(base::relaxed) != 0 && mine.waiting() != 0 && !works_alone(mine)) [[unlikely]]
@@ -250,6 +256,7 @@ bool engine::rest(carrier& mine) noexcept {
     const base::guard hold(lock_);
     // Of us and start() one sees the other.
     if (has_work()) return true;
+    recount(mine);
     count(-1);
     mine.in_use_ = false;
   }

@@ -3,14 +3,15 @@
 // Carriers at work look at it now and then, and before they rest. Of those that rest one, the
 // keeper, sleeps until the next timer is due; it is called last when there is work. Nobody is told
 // of an earlier timer: the carrier of who arms it looks itself before it rests, and then keeps the
-// clock in the other's place. If it blocks instead, or its task does not come back, another is
-// called that does, by begin_block() or by the watch.
+// clock in the other's place. If it blocks instead, begin_block() calls another that does; if it has
+// other work and does not come to look, the watch looks in its place.
 // What timers have made ready when there was nothing else to do is not worth waking another carrier
 // for, if it will be done by then: a guess by how long turns took the last time. Should it last,
-// the watch sees to it, and the next guess is another.
+// the watch calls one at its next look, and the next guess is another.
 // Rejected: a thread that sleeps until the next timer (each firing costs two switches more, a lock
 // for each task, and where there are two processors a wake-up of the idle one: 10.2 us a sleeper
 // with two workers); telling the keeper of earlier timers (a wake-up for each that is armed).
+#include <limits>
 #include <utility>
 
 #include "treadle/task/engine.hpp"
@@ -20,6 +21,8 @@ namespace {
 
 // Sourced: about what it costs both sides to wake another carrier, as for workers.
 constexpr std::int64_t wake_nanoseconds = 20'000;
+// Guess: half of a carrier's ring; a carrier that is never idle looks once in 61 turns.
+constexpr std::size_t fired_at_once = 128;
 
 }  // namespace
 
@@ -28,10 +31,17 @@ std::size_t engine::fire(carrier& mine) noexcept {
   if (clock_.earliest() == clock::never) return 0;
   mine.looked_ = base::monotonic_now();
   mine.is_apart_ = true;
-  const std::size_t woken = clock_.fire(mine.looked_);
+  const std::size_t woken = clock_.fire(mine.looked_, fired_at_once);
   mine.is_apart_ = false;
   mine.fired_ += woken;
   return woken;
+}
+
+// By the watch. Not what a keeper that naps with a crowd leaves until it gets up.
+void engine::fire_overdue() noexcept {
+  const std::int64_t now = base::monotonic_now();
+  if (clock_.earliest() > now - core::crowd::nap_nanoseconds) return;
+  static_cast<void>(clock_.fire(now, std::numeric_limits<std::size_t>::max()));
 }
 
 // With nothing else to do. False when there is nothing now, either.
@@ -66,7 +76,7 @@ bool engine::works_alone(const carrier& mine) const noexcept {
   return mine.turns_.load(base::relaxed) - mine.busy_since_turn_ < mine.alone_turns_;
 }
 
-// By a carrier that ends, or may not come back for long.
+// By a carrier that ends.
 void engine::hand_clock_on() noexcept {
   {
     const base::guard hold(lock_);

@@ -5,6 +5,8 @@
 // written off: it counts as blocked until it comes back, and another carrier goes on. The tasks in
 // its queues are taken from there, as any carrier's are. Where nobody preempts, it would never run
 // beside such a task, and is not started.
+// It also wakes those whose time has come when nobody has looked at the clock, and has the carriers
+// at work look at the queue for all, as many long turns may pass until they would.
 // It sleeps when no carrier is at work; whoever puts one to work rouses it, under the same lock.
 // Rejected: a look by the carriers that are idle (with one processor there is none); a carrier for
 // each processor beyond those at work (each wake-up would have to choose between two kinds).
@@ -92,8 +94,8 @@ void engine::keep_watch() noexcept {
 
 // False when none is at work: the watch then sleeps.
 bool engine::look_at_carriers() noexcept {
-  const bool is_overdue = clock_.earliest() <= base::monotonic_now();
-  const bool work_waits = is_overdue || anybody_waits();
+  fire_overdue();
+  const bool work_waits = anybody_waits();
   base::chain<core::thread> stranded;
   carrier* gone = nullptr;
   bool is_needed = false;
@@ -104,6 +106,7 @@ bool engine::look_at_carriers() noexcept {
       watch_ = watch::asleep;
       return false;
     }
+    if (!injected_.looks_empty()) ask_to_look();
     gone = write_off_one(work_waits, stranded);
     is_needed = gone != nullptr && !are_enough();
   }
@@ -121,8 +124,8 @@ bool engine::look_at_carriers() noexcept {
   }
   while (core::thread* const woken = stranded.pop_front()) push_for_all(*woken);
   if (gone == nullptr) {
-    // Who kept the clock has work, and does not come to look at it again.
-    if (is_overdue) wake_one();
+    // Also what a carrier has kept for itself, see works_alone().
+    if (work_waits) wake_one();
     return true;
   }
   if (is_needed) {
@@ -131,6 +134,15 @@ bool engine::look_at_carriers() noexcept {
     wake_one();
   }
   return true;
+}
+
+// With the lock held.
+void engine::ask_to_look() noexcept {
+  const unsigned taken = seats_taken_.load(base::relaxed);  // relaxed: under the lock
+  for (unsigned i = 0; i < taken; ++i) {
+    // relaxed, both: as above; a guess that the next look of ours corrects
+    seats_[i].load(base::relaxed)->looks_.store(true, base::relaxed);
+  }
 }
 
 // Also whom a task has woken that has not come back yet.
