@@ -3,8 +3,8 @@
 // Carriers at work look at it now and then, and before they rest. Of those that rest one, the
 // keeper, sleeps until the next timer is due; it is called last when there is work. Nobody is told
 // of an earlier timer: the carrier of who arms it looks itself before it rests, and then keeps the
-// clock in the other's place. If it blocks instead, begin_block() calls another that does; if it has
-// other work and does not come to look, the watch looks in its place.
+// clock in the other's place. If it blocks instead, begin_block() calls another that does; if it
+// has other work and does not come to look, the watch looks in its place.
 // What timers have made ready when there was nothing else to do is not worth waking another carrier
 // for, if it will be done by then: a guess by how long turns took the last time. Should it last,
 // the watch calls one at its next look, and the next guess is another.
