@@ -248,16 +248,17 @@ template <class P, class Take>
 repetition lock_by_64_in(long each, std::uint64_t turns, Take take) {
   constexpr long threads = 64;
   typename P::mutex lock;
-  std::uint64_t counted = 0;
+  std::uint64_t counted = 0;  // guarded by lock, as is `spent`
+  std::uint64_t spent = 1;
   std::vector<typename P::thread> children;
   children.reserve(threads);
   const stopwatch watch;
   for (long made = 0; made < threads; ++made) {
-    children.push_back(P::spawn([&lock, &counted, each, turns, take] {
+    children.push_back(P::spawn([&lock, &counted, &spent, each, turns, take] {
       for (long turn = 0; turn < each; ++turn) {
         take(lock);
         ++counted;
-        spend(turns);
+        if (turns != 0) spent = spend(turns, spent);
         lock.unlock();
       }
     }));

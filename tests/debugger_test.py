@@ -22,8 +22,11 @@ def gdb(program, model, commands):
                  "-ex", "set debuginfod enabled off"]
     for command in commands:
         arguments += ["-ex", command]
+    # The search for leaks traces the process itself, and cannot beside gdb.
+    environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
     return subprocess.run(arguments + ["--args", program, model], text=True, timeout=240,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False).stdout
+                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False).stdout
 
 
 def check_one(text, what):

@@ -10,7 +10,7 @@
 // A mutex that a task holds belongs to the task, wherever it goes on: it is unlocked through the
 // lock that co::lock() gave, and never by mutex::unlock().
 // Errors: as the calls of threads; std::bad_alloc and std::system_error where the runtime finds no
-// memory for a record or the clock.
+// memory for a record.
 #pragma once
 
 #include "treadle/co_broadcast.hpp"

@@ -47,7 +47,6 @@ class select_wait : public tasks::suspension<select_wait>, public tasks::limits<
   bool await_suspend(std::coroutine_handle<Promise> caller) {
     attach(caller);
     tasks::engine& home = caller.promise().own_line().home();
-    if (!limit().until().is_never()) open_clock(home);
     mine_.emplace(self());
     listed_ = channels_.enlist(*mine_);
     if (!listed_) return false;

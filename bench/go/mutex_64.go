@@ -21,8 +21,7 @@ const threads = 64
 var sink uint64
 
 //go:noinline
-func spend(turns int) uint64 {
-	value := uint64(turns)
+func spend(turns int, value uint64) uint64 {
 	for turn := 0; turn < turns; turn++ {
 		value = value*value + 3
 	}
@@ -37,7 +36,7 @@ func turnsLasting(nanoseconds int) int {
 	best := time.Hour
 	for i := 0; i < 10; i++ {
 		start := time.Now()
-		sink += spend(turns)
+		sink += spend(turns, 1)
 		best = min(best, time.Since(start))
 	}
 	return int(float64(nanoseconds) * turns / float64(best.Nanoseconds()))
@@ -54,7 +53,7 @@ func cpu() time.Duration {
 func run(each, turns, workers int, timed bool) (rate float64, longest time.Duration) {
 	var lock sync.Mutex
 	var all sync.WaitGroup
-	counted := 0
+	counted, spent := 0, uint64(1) // guarded by lock
 	wall, used := time.Now(), cpu()
 	for i := 0; i < threads; i++ {
 		all.Add(1)
@@ -70,7 +69,7 @@ func run(each, turns, workers int, timed bool) (rate float64, longest time.Durat
 				}
 				counted++
 				if turns != 0 {
-					sink += spend(turns)
+					spent = spend(turns, spent)
 				}
 				lock.Unlock()
 			}

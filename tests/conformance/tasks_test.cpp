@@ -284,19 +284,7 @@ task<> spins_until(std::atomic<bool>& flag) {
 }
 
 template <class Model>
-class TaskHogs : public testing_support::in_model<Model> {
- protected:
-  // Where nobody preempts, a task that computes stops all others.
-  bool preempts() const {
-    if (TestFixture::kind != model::many_to_many) return TestFixture::kind == model::one_to_one;
-    return this->runtime_.activation().preempts;
-  }
-  bool sees_blocked() const {
-    if (TestFixture::kind != model::many_to_many) return TestFixture::kind == model::one_to_one;
-    return this->runtime_.activation().level != core::activation_level::off;
-  }
-  using TestFixture = testing_support::in_model<Model>;
-};
+class TaskHogs : public testing_support::in_model<Model> {};
 TYPED_TEST_SUITE(TaskHogs, every_model, model_names);
 
 TYPED_TEST(TaskHogs, AComputingTaskStopsNoOther) {

@@ -59,6 +59,17 @@ class in_model : public ::testing::Test {
     return runtime_.run(std::forward<F>(f));
   }
 
+  // Where nobody preempts, who computes stops all others on its processor.
+  bool preempts() const {
+    if (kind != model::many_to_many) return own_kernel_threads;
+    return runtime_.activation().preempts;
+  }
+  // Where nobody sees blocked workers, a call that blocks unannounced does.
+  bool sees_blocked() const {
+    if (kind != model::many_to_many) return own_kernel_threads;
+    return runtime_.activation().level != core::activation_level::off;
+  }
+
   // Where io_uring is asked for, the suite is not about epoll.
   void SetUp() override {
     if (const int error = runtime_.socket_events_refusal()) {

@@ -72,7 +72,10 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     std::int64_t busy_since = 0;
     unsigned busy_since_tick = 0;
     std::int64_t thread_nanoseconds = timer_queue::no_deadline;
-    bool fired = false;              // timers, since nobody was offered what they made ready
+    bool fired = false;  // timers, since nobody was offered what they made ready
+    // The last spin ended with a timer, and nobody has woken us since: a nap would have ended then,
+    // too.
+    bool spun_for_timers = false;
     std::int64_t looked = 0;         // when it last looked at all timers
     std::size_t sleepers_woken = 0;  // since its last nap that had the watch
   };

@@ -98,12 +98,14 @@ thread* many_to_many::find_work(processor& mine) noexcept {
       }
       if (found == nullptr && closing_.load(base::acquire)) return nullptr;  // see end_workers()
       // With all others asleep a spinner would wait for timers and the outside, which wake us.
-      const bool hopeful = idle_.others_are_up(width_) || idle_.has_events();
+      const bool hopeful =
+          (!mine.idle.spun_for_timers && idle_.others_are_up(width_)) || idle_.has_events();
       if (woken || (!alone_ && hopeful && idle_.start_spinning())) {
         if (found == nullptr) found = spin(mine, away);
         idle_.stop_spinning();
         woken = false;
         if (found != nullptr) {
+          mine.idle.spun_for_timers = mine.idle.fired;
           // There may be more where this came from, and nobody was woken while we spun.
           offer(mine.ring.size() != 0);
           return found;
@@ -114,6 +116,7 @@ thread* many_to_many::find_work(processor& mine) noexcept {
     do {
       woken = nap(mine, doze, away);
       napped = true;
+      if (woken) mine.idle.spun_for_timers = false;
       mine.idle.rest = 0;
       seen = woken ? outlook::work : look_from_afar(mine, base::monotonic_now());
     } while (seen == outlook::nothing && away.is_away());

@@ -25,6 +25,7 @@
 #include "treadle/queue/steal_ring.hpp"
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/sched/worker.hpp"
+#include "treadle/task/clock.hpp"
 
 namespace treadle::tasks {
 
@@ -102,6 +103,16 @@ class carrier final : public core::scheduler_port {
   unsigned away_ = 0;            // waits of its thread, one inside the other
   unsigned woken_in_a_row_ = 0;  // as many of `woken` have just had a turn
   bool is_apart_ = false;        // it looks for events or timers: whom they wake, no task has woken
+  // Of timers: when it last looked at them, and whom they have woken here since its last rest.
+  std::int64_t looked_ = 0;
+  std::size_t fired_ = 0;
+  // Of the last time that they had made tasks ready when there was nothing else: when it began, or
+  // 0 when it is over; at which turn; for how many turns no other carrier is called; and how long
+  // each turn took, at first for ever.
+  std::int64_t busy_since_ = 0;
+  std::uint32_t busy_since_turn_ = 0;
+  std::uint32_t alone_turns_ = 0;
+  std::int64_t turn_nanoseconds_ = clock::never;
   // What is to be done when the running coroutine has come back, and nothing of it is in use.
   void* next_ = nullptr;  // the frame to resume
   core::thread* left_ = nullptr;
@@ -119,6 +130,9 @@ class carrier final : public core::scheduler_port {
   // Written under the engine's lock: it has not come back from a task for so long that it does not
   // count any more.
   base::atomic<bool> written_off_{false};
+  // The watch asks it to look at the queue for all and at the clock: its turns are long, and many
+  // would pass until it does.
+  base::atomic<bool> looks_{false};
   // Set by whoever wakes the idle carrier, before the unpark.
   base::atomic<bool> called_{false};
 

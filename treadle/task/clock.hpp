@@ -1,7 +1,5 @@
-// The timers of tasks: a wheel, and one thread of the runtime that sleeps until the earliest.
+// The timers of tasks: a wheel. Who looks at it, and when, is the engine's (engine_clock.cpp).
 //
-// Carriers at work look at the wheel themselves, now and then and before they rest: the thread
-// would wait for its turn behind them, and they for what it wakes.
 // A task that waits with a deadline brings a node in its frame. When the time has come the clock
 // calls the node's `expire` with the lock held, which takes the task out of what it waits for and
 // says whether it did; then the task is unparked, without the lock. A task disarms its node before
@@ -14,7 +12,6 @@
 
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/queue/timer_wheel.hpp"
-#include "treadle/sched/crowd.hpp"
 #include "treadle/sched/scheduler.hpp"
 
 namespace treadle::tasks {
@@ -27,46 +24,33 @@ struct timer : base::timer_node {
 
 class clock {
  public:
-  explicit clock(core::scheduler_port& home) noexcept : home_(home) {}
+  static constexpr std::int64_t never = queue::timer_wheel::no_deadline;
 
-  // Starts the thread, once: 0 or an errno. From a thread or a task.
-  [[nodiscard]] int open() noexcept;
-  // It ends when nothing is armed any more; for when no task is left.
-  void end() noexcept;
-
-  // After open(). The deadline may have passed.
+  // The deadline may have passed. By a task: its carrier looks here before it rests.
   void arm(timer& node, base::deadline until) noexcept;
   // When it returns, `expire` is not running and will not run.
   void disarm(timer& node) noexcept;
 
-  // From a carrier between two tasks: wakes some of those whose time has come. False when there are
-  // none.
-  bool fire() noexcept;
+  // Wakes those whose time has come, about `most` at most; how many. Any thread of the runtime.
+  std::size_t fire(std::int64_t now, std::size_t most) noexcept;
+
+  // No timer is due before it. From anywhere a guess; exact enough for who has armed one before.
+  std::int64_t earliest() const noexcept { return earliest_.load(base::relaxed); }
+  // A guess.
+  std::size_t armed_about() const noexcept { return armed_.load(base::relaxed); }
 
  private:
-  void keep() noexcept;
-  bool try_to_arm(timer& node, base::deadline until, std::int64_t now) noexcept;
-  // Guess: as for the processors' timers.
+  // Guess, as for the processors' timers: so many are taken out with the lock held.
   static constexpr std::size_t at_once = 32;
   using expired = core::thread* [at_once];
-  std::size_t pop_expired(expired& out, bool sleeps_next) noexcept;
-  bool is_over() noexcept;
-
-  // Fixed after start.
-  core::scheduler_port& home_;
-  core::crowd crowd_;  // the thread's own
-  // Atomic: a thread was started and has not ended.
-  base::atomic<bool> is_open_{false};
+  std::size_t pop_expired(expired& out, std::int64_t now) noexcept;
+  void count(std::ptrdiff_t change) noexcept;
 
   base::spin_lock lock_;
-  // Atomic, written under lock_: no timer is due before it.
-  base::atomic<std::int64_t> earliest_{queue::timer_wheel::no_deadline};
+  // Atomic, written under lock_.
+  base::atomic<std::int64_t> earliest_{never};
+  base::atomic<std::size_t> armed_{0};
   // Guarded by lock_.
-  core::thread* keeper_ = nullptr;
-  std::int64_t sleeps_until_ = 0;  // the thread, at most
-  std::size_t armed_ = 0;
-  bool ends_ = false;
-  bool is_starting_ = false;
   queue::timer_wheel wheel_;
 };
 

@@ -11,7 +11,7 @@
 namespace treadle::tasks {
 
 engine::engine(core::scheduler_port& home, bool others_go_on) noexcept
-    : home_(home), port_(*this), width_(home.width()), others_go_on_(others_go_on), clock_(home) {
+    : home_(home), port_(*this), width_(home.width()), others_go_on_(others_go_on) {
   port_.owner = home.owner;
   port_.for_children = home.for_children;
   base::asymmetric_fence::prepare();
@@ -52,9 +52,13 @@ void engine::free_record(core::thread& record) noexcept {
 }
 
 int engine::start(core::thread& record) noexcept {
-  if (const int error = ensure_carrier()) return error;
   carrier* const mine = current_carrier_or_null();
-  if (mine != nullptr && &mine->of_ == this) {
+  const bool from_task = mine != nullptr && &mine->of_ == this;
+  // Without the lock: who is about to leave too few sees to it, too.
+  if (!from_task || !are_enough()) {
+    if (const int error = ensure_carrier()) return error;
+  }
+  if (from_task) {
     // release: pairs with is_quiet(). relaxed: owner only
     mine->started_.store(mine->started_.load(base::relaxed) + 1, base::release);
   } else {
@@ -126,7 +130,8 @@ void engine::push_last(carrier& mine, core::thread& record) noexcept {
 // the carrier is written off.
 void engine::share(carrier& mine) noexcept {
   if (!mine.is_written_off()) {
-    if (mine.waiting() > 1) wake_one();
+    // Whom events and timers wake is counted when all of them are here, see step().
+    if (mine.waiting() > 1 && !mine.is_apart_ && !works_alone(mine)) wake_one();
     return;
   }
   if (core::thread* const woken = mine.woken_.take()) injected_.push(woken);
@@ -167,10 +172,14 @@ bool engine::wake_one() noexcept {
   core::thread* watcher = nullptr;
   {
     const base::guard hold(lock_);
-    carrier* const first = first_idle_;
-    if (first == nullptr) return false;
-    first_idle_ = first->next_idle_;
+    if (first_idle_ == nullptr) return false;
+    // Who keeps the clock comes last.
+    const bool spares_first = first_idle_ == keeper_ && first_idle_->next_idle_ != nullptr;
+    carrier*& at = spares_first ? first_idle_->next_idle_ : first_idle_;
+    carrier* const first = at;
+    at = first->next_idle_;
     first->is_idle_ = false;
+    if (first == keeper_) keeper_ = nullptr;
     idle_.store(idle_.load(base::relaxed) - 1, base::seq_cst);  // relaxed: under the lock
     called = first->record_;
     first->called_.store(true, base::release);  // pairs with rest()
@@ -206,7 +215,7 @@ int engine::add_carrier() noexcept {
     if (seat == nullptr) return EAGAIN;
     seat->in_use_ = true;
     seat->record_ = nullptr;
-    ++running_;
+    count(1);
     watcher = rouse_watch();
   }
   if (watcher != nullptr) {
@@ -219,7 +228,7 @@ int engine::add_carrier() noexcept {
   if (error != 0) {
     const base::guard hold(lock_);
     seat->in_use_ = false;
-    --running_;
+    count(-1);
   }
   return error;
 }
@@ -230,8 +239,8 @@ int engine::ensure_carrier() noexcept {
   bool is_first = false;
   {
     const base::guard hold(lock_);
-    if (first_idle_ != nullptr || running_ - blocked_ >= width_) return 0;
-    is_first = running_ == blocked_;
+    if (are_enough()) return 0;
+    is_first = counted_.load(base::relaxed) == 0;  // relaxed: under the lock
   }
   const int error = add_carrier();
   return is_first ? error : 0;
@@ -248,16 +257,18 @@ void engine::begin_block(carrier& mine) noexcept {
   if (core::thread* const woken = mine.woken_.take()) push_last(mine, *woken);
   ++mine.away_;
   bool is_needed = false;
+  bool is_kept = false;
   {
     const base::guard hold(lock_);
     recount(mine);
     mine.is_blocked_ = true;
-    ++blocked_;
-    is_needed = first_idle_ == nullptr && running_ - blocked_ < width_;
+    count(-1);
+    is_needed = !are_enough();
+    is_kept = is_clock_kept();
   }
   if (is_needed) {
     static_cast<void>(add_carrier());  // without memory the tasks wait until this one is back
-  } else if (mine.ready_.size() != 0 || mine.forks_.oldest() != nullptr) {
+  } else if (mine.ready_.size() != 0 || mine.forks_.oldest() != nullptr || !is_kept) {
     wake_one();
   }
 }
@@ -268,7 +279,7 @@ void engine::end_block(carrier& mine) noexcept {
   {
     const base::guard hold(lock_);
     mine.is_blocked_ = false;
-    --blocked_;
+    count(1);
     watcher = rouse_watch();
   }
   if (watcher != nullptr) core::scheduler_port::unpark(*watcher);

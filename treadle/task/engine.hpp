@@ -15,6 +15,8 @@
 // A task that computes, or blocks its kernel thread without a word, keeps its carrier; the watch, a
 // thread of the runtime that sleeps while all carriers do, then has another one go on with the
 // tasks behind it (engine_watch.cpp).
+// No thread keeps the clock: carriers look at it, and one of those that rest sleeps until the next
+// timer (engine_clock.cpp).
 // The engine ends after the runtime was told to and no task is left.
 // Sources: the idle protocol of Go (runtime/proc.go); Tokio's blocking regions for the replacement.
 #pragma once
@@ -23,6 +25,7 @@
 
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/queue/inject_queue.hpp"
+#include "treadle/sched/crowd.hpp"
 #include "treadle/task/carrier.hpp"
 #include "treadle/task/clock.hpp"
 #include "treadle/task/loan_table.hpp"
@@ -135,8 +138,18 @@ class engine {
   void push_for_all(core::thread& record) noexcept;
   void overflow(carrier& mine, core::thread& last) noexcept;
   void share(carrier& mine) noexcept;
+  bool works_alone(const carrier& mine) const noexcept;
   void share_fork(carrier& mine) noexcept;
   bool wake_one() noexcept;
+  // With the lock held.
+  void count(int change) noexcept {
+    // relaxed, both: under the lock; who reads it without only guesses
+    counted_.store(counted_.load(base::relaxed) + static_cast<unsigned>(change), base::relaxed);
+  }
+  // A guess without the lock. relaxed, both: as above
+  bool are_enough() const noexcept {
+    return counted_.load(base::relaxed) >= width_ || idle_.load(base::relaxed) != 0;
+  }
   int add_carrier() noexcept;
   int ensure_carrier() noexcept;
   carrier* take_seat() noexcept;
@@ -148,6 +161,7 @@ class engine {
   void open_watch() noexcept;
   void keep_watch() noexcept;
   bool look_at_carriers() noexcept;
+  void ask_to_look() noexcept;
   bool anybody_waits() noexcept;
   carrier* write_off_one(bool work_waits, base::chain<core::thread>& stranded) noexcept;
   void end_watch() noexcept;
@@ -167,14 +181,20 @@ class engine {
   void finish_leaving(carrier& mine) noexcept;
   void end_spawned(carrier& mine, core::thread& record) noexcept;
   core::thread* take_woken_next(carrier& mine) noexcept;
-  bool fire(carrier& mine) noexcept;
+  std::size_t fire(carrier& mine) noexcept;
+  bool fire_when_idle(carrier& mine) noexcept;
+  void fire_overdue() noexcept;
+  static void end_busy(carrier& mine) noexcept;
+  base::deadline keep_clock(carrier& mine) noexcept;
+  bool is_clock_kept() const noexcept;
+  void hand_clock_on() noexcept;
   core::thread* take_elsewhere(carrier& mine, void*& frame) noexcept;
   core::thread* take_injected(carrier& mine) noexcept;
   core::thread* steal(carrier& mine, void*& frame) noexcept;
   bool has_work() noexcept;
   bool is_quiet() noexcept;
   bool rest(carrier& mine) noexcept;
-  bool lie_down(carrier& mine) noexcept;
+  bool lie_down(carrier& mine, base::deadline& until) noexcept;
   void get_up(carrier& mine) noexcept;
 
   // Fixed after start.
@@ -188,6 +208,9 @@ class engine {
   base::atomic<std::uint64_t> started_outside_{0};
   // Atomic, written under lock_. seq_cst where a pusher from outside looks: see the file head.
   base::atomic<unsigned> idle_{0};
+  // The same: carriers whose thread has not ended, nor is in a wait or a blocking call of a task,
+  // nor written off.
+  base::atomic<unsigned> counted_{0};
   base::atomic<bool> ends_{false};
   base::atomic<std::uint32_t> wakers_{0};  // foreign kernel threads in make_ready()
   // Written under lock_: seats ever taken, in the order of `seats_`.
@@ -202,8 +225,9 @@ class engine {
   base::spin_lock lock_;
   // Guarded by lock_.
   carrier* first_idle_ = nullptr;
-  unsigned running_ = 0;  // carriers whose thread has not ended
-  unsigned blocked_ = 0;  // of those, in a wait or a blocking call of a task, or written off
+  carrier* keeper_ = nullptr;  // of those that are idle, who sleeps until a timer is due
+  std::int64_t kept_for_ = 0;  // that timer
+  core::crowd crowd_;          // but is_here(): from anywhere
   unsigned written_off_ = 0;
   watch watch_ = watch::none;
   bool watch_ends_ = false;

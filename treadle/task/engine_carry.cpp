@@ -124,13 +124,6 @@ core::thread* engine::take_elsewhere(carrier& mine, void*& frame) noexcept {
   return found != nullptr ? found : steal(mine, frame);
 }
 
-bool engine::fire(carrier& mine) noexcept {
-  mine.is_apart_ = true;
-  const bool any = clock_.fire();
-  mine.is_apart_ = false;
-  return any;
-}
-
 // False when there is nothing to run.
 bool engine::step(carrier& mine) noexcept {
   const std::uint32_t turn = mine.turns_.load(base::relaxed) + 1;
@@ -144,7 +137,9 @@ bool engine::step(carrier& mine) noexcept {
   }
   core::thread* record = nullptr;
   void* frame = nullptr;
-  if (turn % look_interval == 0) [[unlikely]] {
+  if (turn % look_interval == 0 || mine.looks_.load(base::relaxed)) [[unlikely]] {
+    mine.looks_.store(false,
+                      base::relaxed);  // relaxed, both: the next look of the watch asks again
     static_cast<void>(fire(mine));
     record = take_injected(mine);
     if (record == nullptr) record = mine.ready_.pop();
@@ -155,11 +150,15 @@ bool engine::step(carrier& mine) noexcept {
     mine.woken_in_a_row_ = 0;
     frame = mine.forks_.pop();
     if (frame == nullptr) record = mine.ready_.pop();
-    if (record == nullptr && frame == nullptr) record = take_elsewhere(mine, frame);
-    if (record == nullptr && frame == nullptr) return fire(mine);
+    if (record == nullptr && frame == nullptr) {
+      // Before the work of others: it may have been called for the clock.
+      if (clock_.earliest() != clock::never && fire_when_idle(mine)) return true;
+      record = take_elsewhere(mine, frame);
+      if (record == nullptr && frame == nullptr) return false;
+    }
   }
   // relaxed: see the file head
-  if (idle_.load(base::relaxed) != 0 && mine.waiting() != 0) [[unlikely]]
+  if (idle_.load(base::relaxed) != 0 && mine.waiting() != 0 && !works_alone(mine)) [[unlikely]]
     wake_one();
   if (record != nullptr) {
     run(mine, *record);
@@ -197,11 +196,12 @@ bool engine::is_quiet() noexcept {
 }
 
 // False when there are carriers enough without it.
-bool engine::lie_down(carrier& mine) noexcept {
+bool engine::lie_down(carrier& mine, base::deadline& until) noexcept {
+  end_busy(mine);
   const base::guard hold(lock_);
   recount(mine);
-  if (running_ - blocked_ > width_) {
-    --running_;
+  if (counted_.load(base::relaxed) > width_) {  // relaxed: under the lock
+    count(-1);
     mine.in_use_ = false;
     return false;
   }
@@ -210,6 +210,7 @@ bool engine::lie_down(carrier& mine) noexcept {
   mine.next_idle_ = first_idle_;
   first_idle_ = &mine;
   idle_.store(idle_.load(base::relaxed) + 1, base::seq_cst);  // seq_cst: see the file head
+  until = keep_clock(mine);
   return true;
 }
 
@@ -223,6 +224,7 @@ void engine::get_up(carrier& mine) noexcept {
     while (*at != &mine) at = &(*at)->next_idle_;
     *at = mine.next_idle_;
     mine.is_idle_ = false;
+    if (keeper_ == &mine) keeper_ = nullptr;
     idle_.store(idle_.load(base::relaxed) - 1, base::seq_cst);  // relaxed: under the lock
     watcher = rouse_watch();
   }
@@ -231,19 +233,22 @@ void engine::get_up(carrier& mine) noexcept {
 
 // Without work: waits for some. False when the carrier is to end.
 bool engine::rest(carrier& mine) noexcept {
-  if (!lie_down(mine)) {
+  base::deadline until = base::deadline::never();
+  if (!lie_down(mine, until)) {
     // Who found that not all was quiet may have waited for us.
     if (ends_.load(base::seq_cst)) end();  // seq_cst: pairs with end()
+    hand_clock_on();
     return false;
   }
   const bool is_over = ends_.load(base::seq_cst) && is_quiet();  // seq_cst: pairs with end()
   if (!is_over && !has_work()) {
+    bool is_due = false;
     ++mine.away_;
-    while (!mine.called_.load(base::acquire)) {  // pairs with wake_one()
-      static_cast<void>(home_.park(core::wait_reason::runtime, base::deadline::never()));
+    while (!mine.called_.load(base::acquire) && !is_due) {  // pairs with wake_one()
+      is_due = home_.park(core::wait_reason::runtime, until) == core::wake::timed_out;
     }
     --mine.away_;
-    return true;
+    if (!is_due) return true;
   }
   get_up(mine);
   if (!is_over) return true;
@@ -251,10 +256,10 @@ bool engine::rest(carrier& mine) noexcept {
     const base::guard hold(lock_);
     // Of us and start() one sees the other.
     if (has_work()) return true;
-    --running_;
+    recount(mine);
+    count(-1);
     mine.in_use_ = false;
   }
-  clock_.end();
   end_watch();
   end();
   return false;

@@ -5,6 +5,8 @@
 // written off: it counts as blocked until it comes back, and another carrier goes on. The tasks in
 // its queues are taken from there, as any carrier's are. Where nobody preempts, it would never run
 // beside such a task, and is not started.
+// It also wakes those whose time has come when nobody has looked at the clock, and has the carriers
+// at work look at the queue for all, as many long turns may pass until they would.
 // It sleeps when no carrier is at work; whoever puts one to work rouses it, under the same lock.
 // Rejected: a look by the carriers that are idle (with one processor there is none); a carrier for
 // each processor beyond those at work (each wake-up would have to choose between two kinds).
@@ -92,19 +94,21 @@ void engine::keep_watch() noexcept {
 
 // False when none is at work: the watch then sleeps.
 bool engine::look_at_carriers() noexcept {
+  fire_overdue();
   const bool work_waits = anybody_waits();
   base::chain<core::thread> stranded;
   carrier* gone = nullptr;
   bool is_needed = false;
   {
     const base::guard hold(lock_);
-    // relaxed: under the lock
-    if (running_ - blocked_ - idle_.load(base::relaxed) == 0) {
+    // relaxed, both: under the lock
+    if (counted_.load(base::relaxed) == idle_.load(base::relaxed)) {
       watch_ = watch::asleep;
       return false;
     }
+    if (!injected_.looks_empty()) ask_to_look();
     gone = write_off_one(work_waits, stranded);
-    is_needed = gone != nullptr && first_idle_ == nullptr && running_ - blocked_ < width_;
+    is_needed = gone != nullptr && !are_enough();
   }
   if (gone != nullptr) {
     // What it has put there before, we see; if it puts something there later, it sees that it is
@@ -119,13 +123,26 @@ bool engine::look_at_carriers() noexcept {
     }
   }
   while (core::thread* const woken = stranded.pop_front()) push_for_all(*woken);
-  if (gone == nullptr) return true;
+  if (gone == nullptr) {
+    // Also what a carrier has kept for itself, see works_alone().
+    if (work_waits) wake_one();
+    return true;
+  }
   if (is_needed) {
     static_cast<void>(add_carrier());  // without memory the next look tries another
   } else {
     wake_one();
   }
   return true;
+}
+
+// With the lock held.
+void engine::ask_to_look() noexcept {
+  const unsigned taken = seats_taken_.load(base::relaxed);  // relaxed: under the lock
+  for (unsigned i = 0; i < taken; ++i) {
+    // relaxed, both: as above; a guess that the next look of ours corrects
+    seats_[i].load(base::relaxed)->looks_.store(true, base::relaxed);
+  }
 }
 
 // Also whom a task has woken that has not come back yet.
@@ -157,7 +174,7 @@ carrier* engine::write_off_one(bool work_waits, base::chain<core::thread>& stran
     if (!counts || one.record_ == nullptr || !is_at_work(*one.record_)) continue;
     one.written_off_.store(true, base::relaxed);  // relaxed: the carrier looks under the lock
     ++written_off_;
-    ++blocked_;
+    count(-1);
     found = &one;
   }
   return found;
@@ -179,7 +196,7 @@ void engine::recount(carrier& mine) noexcept {
   if (!mine.written_off_.load(base::relaxed)) return;  // relaxed: as above
   mine.written_off_.store(false, base::relaxed);
   --written_off_;
-  --blocked_;
+  count(1);
 }
 
 }  // namespace treadle::tasks

@@ -27,7 +27,6 @@ class io_wait : public suspension<io_wait>, public limits<io_wait> {
   bool await_suspend(std::coroutine_handle<Promise> caller) {
     attach(caller);
     engine& home = caller.promise().own_line().home();
-    if (!limit().until().is_never()) open_clock(home);
     node_.who = &self();
     error_ = io::begin_wait(target_, seen_, node_, *home.home().events, queued_);
     if (!queued_) return false;

@@ -1,17 +1,8 @@
 #include "treadle/task/suspension.hpp"
 
-#include <system_error>
-
 #include "treadle/task/sleep.hpp"
 
 namespace treadle::tasks {
-
-void open_clock(engine& home) {
-  const int error = home.timers().open();
-  if (error == 0) return;
-  throw std::system_error(error, std::generic_category(),
-                          "treadle: the clock of tasks could not be started");
-}
 
 void sleep::ring() noexcept {
   core::thread& who = self();
@@ -29,7 +20,6 @@ bool sleep::begin(engine& home, const std::stop_token* own_stop) {
     return true;
   }
   if (!until.is_never()) {
-    open_clock(home);
     armed = true;  // for us: the clock has no use for it
     expire = [](timer& due) noexcept -> core::thread* {
       auto& mine = static_cast<sleep&>(due);

@@ -88,8 +88,6 @@ class limits : private timer {
   bool gave_up() const noexcept {
     return gave_up_.load(base::acquire);  // pairs with give_up()
   }
-  // For those that must find the clock running before they let others know of them.
-  static void open_clock(engine& home);
 
  private:
   struct bell {
@@ -117,14 +115,6 @@ class limits : private timer {
   base::atomic<bool> gave_up_{false};
   bool is_timed_ = false;
 };
-
-// An errno of the clock's thread as std::system_error.
-void open_clock(engine& home);
-
-template <class Awaiter>
-void limits<Awaiter>::open_clock(engine& home) {
-  tasks::open_clock(home);
-}
 
 // A wait of a kind. `Kind` knows a state machine of treadle/sync:
 //   node              what it lists, derived from sync::waiter, made from a record
@@ -187,7 +177,6 @@ class wait_within : public suspension<wait_within<Kind>>, public limits<wait_wit
   bool await_suspend(std::coroutine_handle<Promise> caller) {
     this->attach(caller);
     engine& home = caller.promise().own_line().home();
-    if (!this->limit().until().is_never()) this->open_clock(home);
     kind_.make(&node_, this->self());
     if (kind_.enlist(node_)) return false;
     this->arm(home);

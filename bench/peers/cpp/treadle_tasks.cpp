@@ -70,7 +70,8 @@ task<> receives(channel<long>& from, long& sum) {
 
 struct lock_state {
   mutex lock;
-  std::uint64_t counted = 0;  // guarded by lock, as is `longest`
+  std::uint64_t counted = 0;  // guarded by lock, as are `spent` and `longest`
+  std::uint64_t spent = 1;
   double longest = 0;
 };
 
@@ -80,7 +81,7 @@ task<> locks(lock_state& with, long times, std::uint64_t turns, bool timed) {
     const auto held = co_await co::lock(with.lock);
     if (timed) with.longest = std::max(with.longest, read_clock(CLOCK_MONOTONIC) - before);
     ++with.counted;
-    spend(turns);
+    if (turns != 0) with.spent = spend(turns, with.spent);
   }
 }
 

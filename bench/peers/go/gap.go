@@ -53,7 +53,7 @@ func findDisturbance(name string, more int) func() {
 	case "gap_hog":
 		return func() {
 			for begin := time.Now(); time.Since(begin) < span; {
-				sink += spend(1000)
+				sink += spend(1000, 1)
 			}
 		}
 	case "gap_fsync":

@@ -39,10 +39,10 @@ var sink uint64
 
 // spend is a chain of dependent multiplications, as in bench/measure.hpp: no constant that the
 // compiler makes into something shorter, which a neighbour on the core would slow down, or not.
+// It gives what becomes of the value.
 //
 //go:noinline
-func spend(turns int) uint64 {
-	value := uint64(turns)
+func spend(turns int, value uint64) uint64 {
 	for turn := 0; turn < turns; turn++ {
 		value = value*0x5DEECE66D + 11
 	}
@@ -57,10 +57,10 @@ func turnsLasting(nanoseconds int) int {
 	best := time.Hour
 	for i := 0; i < 20; i++ {
 		begin := time.Now()
-		sink += spend(turns)
+		sink += spend(turns, 1)
 		best = min(best, time.Since(begin))
 	}
-	return int(float64(nanoseconds) * turns / float64(best.Nanoseconds()))
+	return int(float64(nanoseconds)*turns/float64(best.Nanoseconds()) + 0.5)
 }
 
 // residentBytes is VmRSS + VmPTE of this process.

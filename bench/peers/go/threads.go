@@ -125,6 +125,7 @@ func lockBy64In(each, turns int, timed bool) repetition {
 	var lock sync.Mutex
 	var all sync.WaitGroup
 	counted := 0                // guarded by lock
+	spent := uint64(1)          // guarded by lock
 	longest := time.Duration(0) // guarded by lock
 	watch := start()
 	all.Add(goroutines)
@@ -141,7 +142,7 @@ func lockBy64In(each, turns int, timed bool) repetition {
 				}
 				counted++
 				if turns != 0 {
-					sink += spend(turns)
+					spent = spend(turns, spent)
 				}
 				lock.Unlock()
 			}

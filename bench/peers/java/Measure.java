@@ -62,9 +62,8 @@ final class Measure {
     }
   }
 
-  /** A chain of dependent multiplications. */
-  static long spend(long turns) {
-    long value = turns;
+  /** A chain of dependent multiplications; gives what becomes of the value. */
+  static long spend(long turns, long value) {
     for (long turn = 0; turn < turns; ++turn) value = value * 0x5DEECE66DL + 11;
     return value;
   }
@@ -74,7 +73,7 @@ final class Measure {
     long best = Long.MAX_VALUE;
     for (int burst = 0; burst < 50; ++burst) {
       long begin = System.nanoTime();
-      sink = spend(turns);
+      sink = spend(turns, 1);
       best = Math.min(best, System.nanoTime() - begin);
     }
     return nanoseconds == 0 ? 0 : Math.round((double) nanoseconds * turns / best);

@@ -93,12 +93,11 @@ final class Waits {
     return result;
   }
 
-  private static long spent; // not volatile: a barrier would be part of the work inside
-
   private static Repetition lockBy64In(int each, long turns, double[] longest) {
     final int threads = 64;
     ReentrantLock lock = new ReentrantLock();
-    long[] counted = {0}; // guarded by lock, as is longest
+    long[] counted = {0}; // guarded by lock, as are spent and longest
+    long[] spent = {1};
     Thread[] all = new Thread[threads];
     Measure watch = Measure.start();
     for (int made = 0; made < threads; ++made) {
@@ -111,7 +110,7 @@ final class Waits {
               longest[0] = Math.max(longest[0], (System.nanoTime() - before) * 1e-9);
             }
             ++counted[0];
-            if (turns != 0) spent = Measure.spend(turns);
+            if (turns != 0) spent[0] = Measure.spend(turns, spent[0]);
           } finally {
             lock.unlock();
           }

@@ -42,7 +42,7 @@ fn find_disturbance(name: &str, more: u64) -> Box<dyn Fn() + Send> {
         "gap_hog" => Box::new(move || {
             let begin = Instant::now();
             while begin.elapsed() < span {
-                spend(1000);
+                spend(1000, 1);
             }
         }),
         "gap_fsync" => {

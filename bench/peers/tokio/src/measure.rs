@@ -50,17 +50,18 @@ impl Stopwatch {
     }
 }
 
-/// The chain of dependent multiplications of bench/measure.hpp.
+/// The chain of dependent multiplications of bench/measure.hpp; gives what becomes of `value`.
 #[inline(always)]
-pub fn spend(turns: u64) {
+pub fn spend(turns: u64, mut value: u64) -> u64 {
     if turns == 0 {
-        return;
+        return value;
     }
     // SAFETY: arithmetic on two registers.
     unsafe {
         asm!(".p2align 6", "2: imul {0}, {0}, 3", "sub {1}, 1", "jnz 2b",
-             inout(reg) turns => _, inout(reg) turns => _, options(nomem, nostack));
+             inout(reg) value, inout(reg) turns => _, options(nomem, nostack));
     }
+    value
 }
 
 /// How many turns of spend() last that many nanoseconds: the best of 20 bursts.
@@ -72,7 +73,7 @@ pub fn turns_lasting(nanoseconds: u64) -> u64 {
     let mut best = Duration::MAX;
     for _ in 0..20 {
         let begin = Instant::now();
-        spend(TURNS);
+        spend(TURNS, 1);
         best = best.min(begin.elapsed());
     }
     (nanoseconds as f64 * TURNS as f64 / best.as_nanos() as f64 + 0.5) as u64

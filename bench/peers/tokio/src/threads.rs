@@ -116,12 +116,13 @@ pub async fn through_a_channel(capacity: usize, values: usize) -> Repetition {
 
 struct Counted {
     times: usize,
+    spent: u64,
     longest: Duration,
 }
 
 async fn lock_by_64_in(each: usize, turns: u64, timed: bool) -> (Repetition, Duration) {
     const TASKS: usize = 64;
-    let shared = Arc::new(Mutex::new(Counted { times: 0, longest: Duration::ZERO }));
+    let shared = Arc::new(Mutex::new(Counted { times: 0, spent: 1, longest: Duration::ZERO }));
     let mut children = Vec::with_capacity(TASKS);
     let watch = Stopwatch::start();
     for _ in 0..TASKS {
@@ -135,7 +136,7 @@ async fn lock_by_64_in(each: usize, turns: u64, timed: bool) -> (Repetition, Dur
                 }
                 held.times += 1;
                 if turns != 0 {
-                    spend(turns);
+                    held.spent = spend(turns, held.spent);
                 }
             }
         }));
