@@ -179,7 +179,7 @@ bool engine::wake_one() noexcept {
     carrier* const first = at;
     at = first->next_idle_;
     first->is_idle_ = false;
-    if (first == keeper_) keeper_ = nullptr;
+    leave_clock(*first);
     idle_.store(idle_.load(base::relaxed) - 1, base::seq_cst);  // relaxed: under the lock
     called = first->record_;
     first->called_.store(true, base::release);  // pairs with rest()

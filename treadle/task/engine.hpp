@@ -187,6 +187,7 @@ class engine {
   static void end_busy(carrier& mine) noexcept;
   base::deadline keep_clock(carrier& mine) noexcept;
   bool is_clock_kept() const noexcept;
+  void leave_clock(const carrier& mine) noexcept;
   void hand_clock_on() noexcept;
   core::thread* take_elsewhere(carrier& mine, void*& frame) noexcept;
   core::thread* take_injected(carrier& mine) noexcept;
@@ -225,9 +226,10 @@ class engine {
   base::spin_lock lock_;
   // Guarded by lock_.
   carrier* first_idle_ = nullptr;
-  carrier* keeper_ = nullptr;  // of those that are idle, who sleeps until a timer is due
-  std::int64_t kept_for_ = 0;  // that timer
-  core::crowd crowd_;          // but is_here(): from anywhere
+  carrier* keeper_ = nullptr;    // of those that are idle, who sleeps until a timer is due
+  std::int64_t kept_for_ = 0;    // that timer
+  carrier* follower_ = nullptr;  // who sleeps a little longer than the keeper
+  core::crowd crowd_;            // but is_here(): from anywhere
   unsigned written_off_ = 0;
   watch watch_ = watch::none;
   bool watch_ends_ = false;

@@ -224,7 +224,7 @@ void engine::get_up(carrier& mine) noexcept {
     while (*at != &mine) at = &(*at)->next_idle_;
     *at = mine.next_idle_;
     mine.is_idle_ = false;
-    if (keeper_ == &mine) keeper_ = nullptr;
+    leave_clock(mine);
     idle_.store(idle_.load(base::relaxed) - 1, base::seq_cst);  // relaxed: under the lock
     watcher = rouse_watch();
   }
