@@ -209,8 +209,8 @@ class engine {
   base::atomic<std::uint64_t> started_outside_{0};
   // Atomic, written under lock_. seq_cst where a pusher from outside looks: see the file head.
   base::atomic<unsigned> idle_{0};
-  // The same: carriers whose thread has not ended, nor is in a wait or a blocking call of a task,
-  // nor written off.
+  // Atomic, written under lock_, without it a guess: carriers whose thread has not ended, nor is in
+  // a wait or a blocking call of a task, nor written off.
   base::atomic<unsigned> counted_{0};
   base::atomic<bool> ends_{false};
   base::atomic<std::uint32_t> wakers_{0};  // foreign kernel threads in make_ready()

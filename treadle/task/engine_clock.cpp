@@ -96,6 +96,7 @@ base::deadline engine::keep_clock(carrier& mine) noexcept {
     const bool is_followed = follower_ != nullptr || crowd_.is_here();
     if (keeper_ == nullptr || is_followed) return base::deadline::never();
     follower_ = &mine;
+    // Cannot overflow: deadlines end a second or two before the clock's range does.
     return base::deadline::at(kept_for_ + follow_nanoseconds);
   }
   keeper_ = &mine;
