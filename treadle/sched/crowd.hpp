@@ -16,13 +16,13 @@ namespace treadle::core {
 class crowd {
  public:
   // A crowd: of so many sleepers the end of a nap wakes so many, so many times in a row. The next
-  // nap then lasts for so long at least. Measured (bench sleepers, 100,000 in a second): 0.26 s of
-  // CPU instead of 0.42 with one worker, 0.35 instead of 0.55 with two; late in the median by 0.15
-  // and 0.08 ms instead of 0.05 and 0.04.
+  // nap then lasts for so long at least. Measured (bench sleepers, 100,000 in a second; naps of
+  // 0.2, 0.5 and 1 ms): 0.21, 0.18 and 0.16 s of CPU with one worker, late in the median by 0.14,
+  // 0.29 and 0.54 ms; with two workers 0.28, 0.25 and 0.26 s.
   static constexpr std::size_t sleepers_min = 1000;
   static constexpr std::size_t woken_min = 4;
   static constexpr unsigned naps_min = 8;
-  static constexpr std::int64_t nap_nanoseconds = 200'000;
+  static constexpr std::int64_t nap_nanoseconds = 500'000;
 
   // A guess from anywhere: naps last longer.
   bool is_here() const noexcept { return naps_.load(base::relaxed) == naps_min; }
