@@ -1,4 +1,7 @@
 // The monitor: what it looks at, how often, and what it does about it.
+#include <algorithm>
+#include <utility>
+
 #include "treadle/base/clock.hpp"
 #include "treadle/context/stack_surplus.hpp"
 #include "treadle/sched/many_to_many_vigil.hpp"
@@ -6,20 +9,9 @@
 namespace treadle::core {
 namespace {
 
-// Sourced: design bounds of 1 to 10 ms. Hurried: somebody waits, and it may be for a worker that
-// does not move.
-constexpr std::int64_t hurried_nanoseconds = 2'000'000;
-constexpr std::int64_t alone_nanoseconds = 1'000'000;  // the same without standbys
-// Nobody waits yet. Guess: who begins to just after a look should wait for a slice in all.
-constexpr std::int64_t steady_nanoseconds = 5'000'000;
-// All have napped between any two looks for a while, nobody sleeps for a short time only, and none
-// was found blocked or computing for long. Sourced: the pauses of Go's sysmon end at 10 ms, and a
-// guess: somebody may wait for half of that.
-constexpr std::int64_t restful_nanoseconds = 4'000'000;
-constexpr std::int64_t restful_after_nanoseconds = 250'000'000;
 // A thread is seen to run for the first time up to a hurried look late, in the middle half of it;
 // also the least time that it must have been seen to run before its slice can end.
-constexpr std::int64_t seen_late_nanoseconds = hurried_nanoseconds / 2;
+constexpr std::int64_t seen_late_nanoseconds = look_pace::hurried_nanoseconds / 2;
 // Guess, the default slice: a holder that cannot be watched, for want of descriptors, and has run
 // one thread for so long while others wait, may be blocked.
 constexpr std::int64_t unseen_nanoseconds = 10'000'000;
@@ -30,6 +22,10 @@ constexpr std::uint64_t naps_for_standby = 4;
 constexpr std::int64_t escort_nanoseconds = 1'000'000'000;
 // Guess: a runtime that naps and wakes all the time should not wake its monitor every time.
 constexpr unsigned idle_looks_max = 3;
+// Guess: with so many turns a millisecond a processor looks around for others' work, too, before
+// the monitor looks again.
+constexpr std::int64_t even_rate_min = 16;
+constexpr std::int64_t millisecond = 1'000'000;
 
 }  // namespace
 
@@ -46,45 +42,36 @@ void many_to_many::vigil::open_probes() noexcept {
 }
 
 void many_to_many::vigil::monitor() noexcept {
-  const bool without_standbys = all.report_.level < activation_level::proc;
+  std::int64_t now = base::monotonic_now();
+  look_pace pace(now, all.report_.level < activation_level::proc);
   unsigned idle_looks = 0;
-  std::int64_t busy_at = base::monotonic_now();
-  std::int64_t relieved_at = busy_at - escort_nanoseconds;
+  std::int64_t relieved_at = now - escort_nanoseconds;
   std::uint64_t reliefs = 0;
   while (!closing.load(base::seq_cst)) {
     const std::uint32_t rung = bell.load(base::seq_cst);
-    const std::int64_t now = base::monotonic_now();
+    const std::int64_t last = std::exchange(now, base::monotonic_now());
     open_probes();
     if (context::has_surplus() && now >= trims_at) trims_at = context::trim_unused(now);
-    pace fastest = pace::idle;
     next_slice_over = base::deadline::never().nanoseconds();
-    all_nap = true;
-    any_waits = false;
+    round = {};
     escorting = now - relieved_at < escort_nanoseconds;
-    for (unsigned i = 0; i < all.width_; ++i) {
-      const pace one = look_at(posts[i], now);
-      if (one > fastest) fastest = one;
-    }
-    if (all.report_.preempts && fastest != pace::idle) look_at_guests();
-    idle_looks = fastest == pace::idle ? idle_looks + 1 : 0;
+    for (unsigned i = 0; i < all.width_; ++i) look_at(posts[i], now, now - last);
+    if (all.report_.preempts && !round.all_idle) look_at_guests();
+    idle_looks = round.all_idle ? idle_looks + 1 : 0;
     const std::uint64_t relieved = all.reliefs_.load(base::relaxed);  // relaxed: a statistic
-    if (relieved != reliefs) relieved_at = now;
-    if (!all_nap || relieved != reliefs) busy_at = now;
+    if (relieved != reliefs) {
+      relieved_at = now;
+      round.all_nap = round.all_even = false;
+    }
     reliefs = relieved;
+    const std::int64_t pause = pace.after(round, now);
     if (idle_looks > idle_looks_max) {
       sleep_till_stirred();
       idle_looks = 0;
-      // What begins after a long pause may be anything.
-      const std::int64_t stirred_at = base::monotonic_now();
-      if (stirred_at - now > restful_after_nanoseconds) busy_at = stirred_at;
+      pace.begin_again(now, base::monotonic_now());
       continue;
     }
-    const bool restful = !any_waits && now - busy_at > restful_after_nanoseconds;
-    const std::int64_t span = restful                   ? restful_nanoseconds
-                              : fastest == pace::steady ? steady_nanoseconds
-                              : without_standbys        ? alone_nanoseconds
-                                                        : hurried_nanoseconds;
-    const std::int64_t next = next_slice_over < now + span ? next_slice_over : now + span;
+    const std::int64_t next = std::min(next_slice_over, now + pause);
     if (!closing.load(base::seq_cst)) base::futex_wait(bell, rung, base::deadline::at(next));
   }
 }
@@ -102,7 +89,31 @@ void many_to_many::vigil::sleep_till_stirred() noexcept {
   dormant.store(0, base::relaxed);  // relaxed: a stir too many does no harm
 }
 
-many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t now) noexcept {
+// Since when the thread runs that the last look, `span` ago, did not find. If its processor had
+// many turns until then and has had less than half as many since: most likely for the rest of it.
+std::int64_t many_to_many::vigil::seen_since(std::int64_t rate_before, std::int64_t rate,
+                                             std::int64_t now, std::int64_t span) noexcept {
+  if (rate_before < even_rate_min || 2 * rate >= rate_before) return now;
+  return now - span + span * rate / rate_before;
+}
+
+// What is asleep, or was when the monitor looked.
+void many_to_many::vigil::look_at_sleeper(const post& one, claim::seen seen, std::int64_t now,
+                                          std::uint64_t naps) noexcept {
+  processor& which = *one.of;
+  // Who sleeps for so short a time waits for whatever is begun in between, too.
+  const bool soon = all.has_timer_before(which, now + look_pace::hurried_nanoseconds);
+  round.any_waits = round.any_waits || soon;
+  round.all_even = round.all_even && !soon;
+  // Only a waker that found no time to go on leaves this to us.
+  if (seen.state() == hold::released && all.has_work(which)) all.take_released(which, seen);
+  // A server's processor is mostly found asleep, and would stir us again the next moment.
+  if (naps != 0) round.all_idle = false;
+  round.any_hurry = round.any_hurry || naps != 0;
+}
+
+// `span` nanoseconds after the last look.
+void many_to_many::vigil::look_at(post& one, std::int64_t now, std::int64_t span) noexcept {
   processor& which = *one.of;
   const claim::seen seen = which.claim.look();
   const std::uint64_t sleeps = which.sleeps.get();
@@ -112,24 +123,20 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   one.slept = all.idle_.is_asleep(which.index);
   // relaxed: a guess
   one.escorts.store(one.runs && escorting && naps <= naps_for_standby, base::relaxed);
-  if (one.slept) {
-    // Who sleeps for so short a time waits for whatever is begun in between, too.
-    any_waits = any_waits || all.has_timer_before(which, now + hurried_nanoseconds);
-    // Only a waker that found no time to go on leaves this to us.
-    if (seen.state() == hold::released && all.has_work(which)) all.take_released(which, seen);
-    // A server's processor is mostly found asleep, and would stir us again the next moment.
-    return naps != 0 ? pace::hurried : pace::idle;
-  }
-  all_nap = all_nap && has_napped;
-  bool hurried = false;
+  if (one.slept) return look_at_sleeper(one, seen, now, naps);
+  round.all_idle = false;
+  round.all_nap = round.all_nap && has_napped;
   // relaxed: a guess; the standby is in the futex or not
   if (one.runs && one.awake.load(base::relaxed) == 0) {
-    hurried = true;  // it was idle a moment ago, and may be again
+    round.any_hurry = true;  // it was idle a moment ago, and may be again
+    round.all_even = false;
     if (naps <= naps_for_standby) {
       wake_standby(one);
     }
   }
   unsigned ticks = which.ticks.load(base::relaxed);  // relaxed: a hint
+  const std::int64_t rate = (ticks - one.ticks) * millisecond / std::max<std::int64_t>(span, 1);
+  const bool even = rate >= even_rate_min && 2 * rate >= one.rate;
   if (ticks != one.ticks && ticks - one.ticks <= look_around_mask && all.is_overdue(which, now)) {
     hurry_look_around(which, ticks);
     ticks |= look_around_mask;
@@ -137,33 +144,36 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
   if (seen.word != one.word || ticks != one.ticks) {
     one.word = seen.word;
     one.ticks = ticks;
-    one.since = now;
+    one.since = has_napped ? now : seen_since(one.rate, rate, now, span);
+    one.is_new = true;
     one.stops_by = 0;
+  } else {
+    one.is_new = false;
   }
-  const bool waiting = all.somebody_waits(which, now + hurried_nanoseconds);
-  hurried = hurried || waiting;
-  any_waits = any_waits || waiting;
-  const pace result = hurried ? pace::hurried : pace::steady;
+  one.rate = rate;
+  const bool waiting = all.somebody_waits(which, now + look_pace::hurried_nanoseconds);
+  round.any_hurry = round.any_hurry || waiting;
+  round.any_waits = round.any_waits || waiting;
+  round.all_even = round.all_even && (even || (has_napped && !waiting));
   if (seen.state() == hold::released && seen.reserve() == 0) all.adopt_orphans();
-  if (seen.state() != hold::held) return result;
+  if (seen.state() != hold::held) return;
   crew_member& holder = all.crew_[seen.holder()];
   // acquire: as any taker's look; relief() looks again, after a fence
-  if (holder.inside.load(base::acquire) != 0) return result;
+  if (holder.inside.load(base::acquire) != 0) return;
   if (!holder.probe.is_open() && holder.probe.has_begun()) holder.probe.open(first_way);
   const bool unseen = !holder.probe.is_open() && waiting && now - one.since >= unseen_nanoseconds;
   if (holder.probe.is_blocked() || unseen) {
-    all_nap = false;
+    round.all_nap = round.all_even = false;
     const bool alerted = which.alerted.load(base::relaxed);  // relaxed: a guess
-    if (all.has_work(which) || now != one.since) {
-      const bool again = alerted && one.alerted && now != one.since;
+    if (all.has_work(which) || !one.is_new) {
+      const bool again = alerted && one.alerted && !one.is_new;
       if (!all.call_relief(which, holder, again, -1)) all.relieve_by_preempted(which);
     }
     one.alerted = alerted;
-    return result;
+    return;
   }
   one.alerted = false;
   if (waiting && all.report_.preempts) watch_slice(one, holder, now);
-  return result;
 }
 
 // The timer is armed at the second look that finds the thread there, ahead of need: where threads
@@ -172,9 +182,9 @@ many_to_many::vigil::pace many_to_many::vigil::look_at(post& one, std::int64_t n
 // the moment after the tick, before the thread goes on, the signal would be lost till the next.
 // Again, because the thread may have been somewhere where it is not stopped.
 void many_to_many::vigil::watch_slice(post& one, crew_member& holder, std::int64_t now) noexcept {
-  all_nap = all_nap && now - one.since < seen_late_nanoseconds;
+  round.all_nap = round.all_nap && now - one.since < seen_late_nanoseconds;
   const std::int64_t due = one.since + arms_after();
-  if (one.stops_by != 0 ? now >= one.stops_by : now != one.since || now >= due) {
+  if (one.stops_by != 0 ? now >= one.stops_by : !one.is_new || now >= due) {
     const std::int64_t left = due > now ? due - now : 1;
     all.arm_slice_timer(holder, one.word, one.ticks, left);
     one.stops_by = now + left + all.tick_nanoseconds_ + seen_late_nanoseconds;

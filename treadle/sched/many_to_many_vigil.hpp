@@ -12,13 +12,13 @@
 // All of them share a table of descriptors that is not the program's, with the files that tell who
 // is blocked: see blocked_probe.hpp. They take none of the program's signals.
 // The monitor looks at all processors every so often, for what a starved standby does not see, and
-// sleeps while all are idle. Where they nap again and again, as a server's do, and nothing blocks,
-// it looks more seldom: a look costs a server as much as a request (docs/performance.md).
+// sleeps while all are idle. How often: look_pace.hpp.
 // Included by the many_to_many sources only.
 #pragma once
 
 #include <pthread.h>
 
+#include "treadle/sched/look_pace.hpp"
 #include "treadle/sched/many_to_many.hpp"
 
 namespace treadle::core {
@@ -69,6 +69,8 @@ struct many_to_many::vigil {
     std::uint64_t word = 0;
     unsigned ticks = 0;
     std::int64_t since = 0;
+    bool is_new = true;         // the look before saw something else
+    std::int64_t rate = 0;      // turns a millisecond between the last two looks
     std::int64_t stops_by = 0;  // if nothing is against it; 0: the slice's timer is not armed
     std::uint64_t sleeps = 0;
     bool slept = false;
@@ -78,7 +80,6 @@ struct many_to_many::vigil {
     base::atomic<bool> escorts{false};       // whoever begins to run is to wake the standby
     base::atomic<std::uint32_t> started{0};  // a futex; the kernel's number of the thread
   };
-  enum class pace { idle, steady, hurried };
 
   // Asks the kernel for slices as short as it has them, in exchange for coming soon. May fail.
   static void want_short_slices() noexcept;
@@ -101,7 +102,11 @@ struct many_to_many::vigil {
   static void* monitor_main(void* argument);
   void monitor() noexcept;
   void open_probes() noexcept;
-  pace look_at(post& one, std::int64_t now) noexcept;
+  void look_at(post& one, std::int64_t now, std::int64_t span) noexcept;
+  void look_at_sleeper(const post& one, claim::seen seen, std::int64_t now,
+                       std::uint64_t naps) noexcept;
+  static std::int64_t seen_since(std::int64_t rate_before, std::int64_t rate, std::int64_t now,
+                                 std::int64_t span) noexcept;
   void watch_slice(post& one, crew_member& holder, std::int64_t now) noexcept;
   std::int64_t arms_after() const noexcept;
   void look_at_guests() noexcept;
@@ -117,12 +122,10 @@ struct many_to_many::vigil {
   std::uint32_t members_met = 0;  // the first so many; the others' are not open
   std::uint32_t next_guest = 0;
   std::int64_t trims_at = 0;  // when it looks after stacks that nobody has needed
-  // By this round's looks: when the next hog must be stopped; whether every processor has napped
-  // since the last round, and nothing had to be done for any; whether a thread waits for one.
+  bool escorting = false;     // this round: who begins to run should wake its standby
+  // By this round's looks; and when the next hog must be stopped.
+  look_pace::round round;
   std::int64_t next_slice_over = 0;
-  bool escorting = false;  // this round: who begins to run should wake its standby
-  bool all_nap = false;
-  bool any_waits = false;
   // A futex: how far the monitor's thread may go.
   static constexpr std::uint32_t stage_opening = 0;
   static constexpr std::uint32_t stage_ready = 1;  // the report is made

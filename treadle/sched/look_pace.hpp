@@ -1,0 +1,73 @@
+// How long the monitor of M:N pauses until it looks at all processors again.
+//
+// A look costs 10 to 30 us, by how cold its caches are, and on a virtual machine most of it for
+// the CPU's timer. So the pace goes by what there is to miss: fast where a thread waits and
+// its processor may be held by a blocked or a computing one, slower where all processors have been
+// seen to get on for a while.
+// One round of looks a call; used by one kernel thread.
+// Rejected: some slack, so that a look comes with the kernel's tick: no less by the kernel's own
+// account (8 us instead of 9), and a look is late where the tick is slow.
+#pragma once
+
+#include <cstdint>
+
+namespace treadle::core {
+
+class look_pace {
+ public:
+  // Sourced: design bounds of 1 to 10 ms. Somebody waits, and it may be for a worker that does not
+  // move.
+  static constexpr std::int64_t hurried_nanoseconds = 2'000'000;
+  static constexpr std::int64_t alone_nanoseconds = 1'000'000;  // the same without standbys
+  // Nobody waits yet. Guess: who begins to just after a look should wait for a slice in all.
+  static constexpr std::int64_t steady_nanoseconds = 5'000'000;
+  // Guesses, below the longest pause of Go's sysmon, 10 ms: somebody may wait for so long, but for
+  // the second only where nothing has been the matter for a second.
+  static constexpr std::int64_t restful_nanoseconds = 4'000'000;
+  static constexpr std::int64_t drowsy_nanoseconds = 8'000'000;
+  // For so long nothing must have been the matter; where processors have many turns between two
+  // looks, one that stops having them shows at once.
+  static constexpr std::int64_t restful_after_nanoseconds = 250'000'000;
+  static constexpr std::int64_t even_after_nanoseconds = 50'000'000;
+  static constexpr std::int64_t drowsy_after_nanoseconds = 1'000'000'000;
+
+  // What a round of looks has seen. Begins as the round of a machine that sleeps.
+  struct round {
+    bool all_idle = true;    // every processor was found asleep and has not been up since the last
+    bool any_hurry = false;  // somebody waits, or a standby is not where it should be
+    bool any_waits = false;  // a thread waits for a processor, or sleeps for a short time only
+    // Every processor has napped since the last round, and nothing had to be done for any.
+    bool all_nap = true;
+    // Every processor has served many threads since, about as many as before, or has napped.
+    bool all_even = true;
+  };
+
+  look_pace(std::int64_t now, bool without_standbys) noexcept
+      : busy_at_(now), uneven_at_(now), without_standbys_(without_standbys) {}
+
+  // The pause after a round that began at `now`.
+  std::int64_t after(const round& seen, std::int64_t now) noexcept {
+    if (!seen.all_nap) busy_at_ = now;
+    if (!seen.all_even) uneven_at_ = now;
+    const std::int64_t quiet = now - busy_at_;
+    if (!seen.any_waits && quiet > restful_after_nanoseconds) {
+      const bool drowsy = quiet > drowsy_after_nanoseconds && !without_standbys_;
+      return drowsy ? drowsy_nanoseconds : restful_nanoseconds;
+    }
+    if (!seen.all_idle && !seen.any_hurry) return steady_nanoseconds;
+    if (without_standbys_) return alone_nanoseconds;
+    return now - uneven_at_ > even_after_nanoseconds ? restful_nanoseconds : hurried_nanoseconds;
+  }
+
+  // After a sleep without end: what begins after a long pause may be anything.
+  void begin_again(std::int64_t slept_at, std::int64_t now) noexcept {
+    if (now - slept_at > restful_after_nanoseconds) busy_at_ = uneven_at_ = now;
+  }
+
+ private:
+  std::int64_t busy_at_;    // the last round that was not all_nap
+  std::int64_t uneven_at_;  // the last that was not all_even
+  const bool without_standbys_;
+};
+
+}  // namespace treadle::core

@@ -1,0 +1,89 @@
+// How often the monitor looks, by what it has seen.
+#include "treadle/sched/look_pace.hpp"
+
+#include <gtest/gtest.h>
+
+namespace treadle::core {
+namespace {
+
+using round = look_pace::round;
+constexpr std::int64_t start = 1'000'000'000;
+
+constexpr round asleep{};
+// A thread waits, and what runs does not change.
+constexpr round held{
+    .all_idle = false, .any_hurry = true, .any_waits = true, .all_nap = false, .all_even = false};
+// Threads in turns, none of which keeps the processor.
+constexpr round in_turns{.all_idle = false, .any_hurry = true, .any_waits = true, .all_nap = false};
+// One thread that computes.
+constexpr round alone{.all_idle = false, .all_nap = false, .all_even = false};
+// A server's: up again and again.
+constexpr round serving{.all_idle = false, .any_hurry = true};
+// The same with threads that sleep for a short time only.
+constexpr round ticking{.all_idle = false, .any_hurry = true, .any_waits = true, .all_even = false};
+
+// The pause after rounds that see the same for so long.
+std::int64_t pause_after(look_pace& pace, const round& seen, std::int64_t& now, std::int64_t span) {
+  const std::int64_t end = now + span;
+  std::int64_t pause = pace.after(seen, now);
+  while (now + pause <= end) {
+    now += pause;
+    pause = pace.after(seen, now);
+  }
+  return pause;
+}
+
+struct LookPace : testing::Test {
+  std::int64_t now = start;
+  look_pace pace{now, false};
+};
+
+TEST_F(LookPace, HurriesWhereSomebodyWaits) {
+  EXPECT_EQ(pause_after(pace, held, now, 5'000'000'000), look_pace::hurried_nanoseconds);
+  EXPECT_EQ(pause_after(pace, ticking, now, 5'000'000'000), look_pace::hurried_nanoseconds);
+}
+
+TEST_F(LookPace, IsSteadyWhereNobodyWaits) {
+  EXPECT_EQ(pause_after(pace, alone, now, 5'000'000'000), look_pace::steady_nanoseconds);
+}
+
+TEST_F(LookPace, RestsWhereThreadsTakeTurns) {
+  EXPECT_EQ(pace.after(in_turns, now), look_pace::hurried_nanoseconds);
+  EXPECT_EQ(pause_after(pace, in_turns, now, look_pace::even_after_nanoseconds / 2),
+            look_pace::hurried_nanoseconds);
+  EXPECT_EQ(pause_after(pace, in_turns, now, look_pace::even_after_nanoseconds),
+            look_pace::restful_nanoseconds);
+  EXPECT_EQ(pace.after(held, now), look_pace::hurried_nanoseconds);
+  EXPECT_EQ(pace.after(in_turns, now), look_pace::hurried_nanoseconds);
+}
+
+TEST_F(LookPace, RestsWithAServerAndThenLooksSeldom) {
+  EXPECT_EQ(pause_after(pace, serving, now, look_pace::restful_after_nanoseconds * 2),
+            look_pace::restful_nanoseconds);
+  EXPECT_EQ(pause_after(pace, serving, now, look_pace::drowsy_after_nanoseconds),
+            look_pace::drowsy_nanoseconds);
+  EXPECT_EQ(pause_after(pace, asleep, now, 0), look_pace::drowsy_nanoseconds);
+  EXPECT_EQ(pace.after(held, now), look_pace::hurried_nanoseconds);
+  EXPECT_EQ(pause_after(pace, serving, now, look_pace::restful_after_nanoseconds * 2),
+            look_pace::restful_nanoseconds);
+}
+
+TEST_F(LookPace, BeginsAgainAfterALongSleep) {
+  pause_after(pace, serving, now, 2 * look_pace::drowsy_after_nanoseconds);
+  pace.begin_again(now, now + look_pace::restful_after_nanoseconds / 2);
+  EXPECT_EQ(pace.after(serving, now), look_pace::drowsy_nanoseconds);
+  const std::int64_t slept_at = now;
+  now += 2 * look_pace::restful_after_nanoseconds;
+  pace.begin_again(slept_at, now);
+  EXPECT_EQ(pace.after(held, now), look_pace::hurried_nanoseconds);
+}
+
+TEST_F(LookPace, IsFasterWithoutStandbys) {
+  look_pace without{now, true};
+  EXPECT_EQ(pause_after(without, in_turns, now, 5'000'000'000), look_pace::alone_nanoseconds);
+  EXPECT_EQ(pause_after(without, held, now, 0), look_pace::alone_nanoseconds);
+  EXPECT_EQ(pause_after(without, serving, now, 5'000'000'000), look_pace::restful_nanoseconds);
+}
+
+}  // namespace
+}  // namespace treadle::core
