@@ -43,7 +43,7 @@ void latency_rows(lab_context& lab) {
   sample median = summarise(seen.waits);
   lab.report_shared(judge(row("median", 0.5), expected_relief(lab, short_call, relief_aim_median),
                           median,
-                          std::string("a nanosleep that nobody announced") +
+                          std::string("a read of a timerfd that nobody announced") +
                               (seen.how.empty() ? "" : "; " + seen.how)));
   lab.report_shared(judge(row("99th percentile", 0.99),
                           expected_relief(lab, short_call, relief_aim_p99),
