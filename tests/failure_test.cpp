@@ -439,6 +439,7 @@ TEST(Ends, StaticDestructorsWhileThreadsAreParked) {
   expect_end("static-destructor-parked", 0, "late 1");
 }
 TEST(Foreign, ThreadsComeUseItAndGo) { expect_end("foreign", 0, "sum 1600"); }
+TEST(Foreign, TheProgramHasAllKeys) { expect_end("foreign-without-keys", 0, "sum 1600"); }
 TEST(Foreign, TheMakerOfAThreadEndsFirst) { expect_end("foreign-maker", 0, "outlived"); }
 TEST(Foreign, UsedFromAKernelThreadsLastDestructors) { expect_end("foreign-tls", 0, "tls 20"); }
 

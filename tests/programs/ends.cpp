@@ -1,4 +1,5 @@
 // Ends the process in unusual ways: `ends HOW`, with the model from TREADLE_MODEL.
+#include <pthread.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -103,6 +104,12 @@ void foreign_threads_come_and_go() {
   std::printf("sum %ld\n", sum);
 }
 
+void take_all_keys() {
+  pthread_key_t one{};
+  while (pthread_key_create(&one, nullptr) == 0) {
+  }
+}
+
 // A foreign thread ends while a thread that it made still runs and another waits for both.
 void foreign_maker_ends_first() {
   treadle::binary_semaphore go(0);
@@ -173,6 +180,9 @@ int main(int argc, char** argv) {
   } else if (how == "early") {
     std::printf("early %d\n", early.value);
   } else if (how == "foreign") {
+    foreign_threads_come_and_go();
+  } else if (how == "foreign-without-keys") {
+    take_all_keys();
     foreign_threads_come_and_go();
   } else if (how == "foreign-maker") {
     foreign_maker_ends_first();

@@ -20,7 +20,7 @@ WAYS = ("return", "exit", "_exit", "abort", "segv", "fpe", "term", "kill", "pipe
 def main():
     need_shim()
     failures = Failures()
-    cases = [(name,) for name in ("basics", "both_sides", "crowds", "execs", "locks",
+    cases = [(name,) for name in ("basics", "both_sides", "crowds", "execs", "keys", "locks",
                                   "own_signals", "processes", "queued", "rings",
                                   "shared_signals", "signal_descriptors", "signals", "storms",
                                   "traits", "untouched")]

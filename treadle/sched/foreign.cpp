@@ -17,6 +17,10 @@
 #include "treadle/thread/body.hpp"
 #include "treadle/thread/record_list.hpp"
 
+// Sourced: glibc's, what thread_local objects are destroyed by.
+extern "C" int __cxa_thread_atexit_impl(void (*destroy)(void*), void* object, void* dso) noexcept;
+extern "C" void* __dso_handle;
+
 namespace treadle::core {
 namespace {
 
@@ -47,14 +51,19 @@ void forget(void* state) noexcept {
   if (mapped) base::unmap_memory(state, sizeof(foreign_thread));
 }
 
-pthread_key_t forget_key() noexcept {
-  static const pthread_key_t key = [] {
-    pthread_key_t made{};
-    const int error = ::pthread_key_create(&made, [](void* state) { forget(state); });
-    TREADLE_CHECK(error == 0, "no pthread key is left to adopt foreign threads with");
-    return made;
-  }();
-  return key;
+// When the kernel thread ends, `mine` is forgotten.
+void forget_at_end(foreign_thread* mine) noexcept {
+  struct end_key {
+    pthread_key_t number{};
+    bool is_made = ::pthread_key_create(&number, &forget) == 0;
+  };
+  static const end_key key;
+  if (key.is_made) {
+    ::pthread_setspecific(key.number, mine);
+  } else if (::getpid() != ::gettid()) {
+    // The program has all keys. What its own keys' destructors adopt again stays. It cannot fail.
+    __cxa_thread_atexit_impl(&forget, mine, &__dso_handle);
+  }
 }
 
 // The first one, main mostly, needs no system call that could fail.
@@ -105,7 +114,7 @@ thread& adopt_current() noexcept {
   transition(*record, thread_state::fresh, thread_state::running, wait_reason::none);
   set_current_thread(record);
   begin_kernel_level(*record);
-  ::pthread_setspecific(forget_key(), mine);
+  forget_at_end(mine);
   return *record;
 }
 
