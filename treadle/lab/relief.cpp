@@ -24,8 +24,8 @@ namespace treadle::lab {
 namespace {
 
 // A read that blocks for so long once it is called, and does nothing else before: its timer is set
-// ahead. A sleep would set the CPU's timer first, which on a virtual machine takes 6 us (a trace): a
-// third of what is measured.
+// ahead. A sleep would set the CPU's timer first, which on a virtual machine takes 6 us (a trace),
+// a third of what is measured.
 class timed_read {
  public:
   timed_read() : timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) {
