@@ -4,11 +4,13 @@
 // the CPU's timer. So the pace goes by what there is to miss: fast where a thread waits and
 // its processor may be held by a blocked or a computing one, slower where all processors have been
 // seen to get on for a while.
-// One round of looks a call; used by one kernel thread.
+// One round of looks a call; used by one kernel thread. Also what the numbers of turns between two
+// looks say: where a processor had many, one that has stopped giving way shows at the next look.
 // Rejected: some slack, so that a look comes with the kernel's tick: no less by the kernel's own
 // account (8 us instead of 9), and a look is late where the tick is slow.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace treadle::core {
@@ -25,11 +27,14 @@ class look_pace {
   // the second only where nothing has been the matter for a second.
   static constexpr std::int64_t restful_nanoseconds = 4'000'000;
   static constexpr std::int64_t drowsy_nanoseconds = 8'000'000;
-  // For so long nothing must have been the matter; where processors have many turns between two
-  // looks, one that stops having them shows at once.
+  // For so long nothing must have been the matter; less long where that shows at the next look.
   static constexpr std::int64_t restful_after_nanoseconds = 250'000'000;
   static constexpr std::int64_t even_after_nanoseconds = 50'000'000;
   static constexpr std::int64_t drowsy_after_nanoseconds = 1'000'000'000;
+
+  // Guess: with so many turns a millisecond a processor looks around for others' work, too, before
+  // the monitor looks again.
+  static constexpr std::int64_t rate_min = 16;
 
   // What a round of looks has seen. Begins as the round of a machine that sleeps.
   struct round {
@@ -41,6 +46,23 @@ class look_pace {
     // Every processor has served many threads since, about as many as before, or has napped.
     bool all_even = true;
   };
+
+  // Turns a millisecond, of so many in `span` nanoseconds.
+  static constexpr std::int64_t rate_of(unsigned turns, std::int64_t span) noexcept {
+    constexpr std::int64_t millisecond = 1'000'000;
+    return turns * millisecond / std::max<std::int64_t>(span, 1);
+  }
+  // Whether a processor has had many turns since the last look, and about as many as before.
+  static constexpr bool is_even(std::int64_t rate_before, std::int64_t rate) noexcept {
+    return rate >= rate_min && 2 * rate >= rate_before;
+  }
+  // Since when the thread runs that the last look, `span` ago, did not find. If its processor had
+  // many turns until then and has had less than half as many since: most likely for the rest of it.
+  static constexpr std::int64_t runs_since(std::int64_t rate_before, std::int64_t rate,
+                                           std::int64_t now, std::int64_t span) noexcept {
+    if (rate_before < rate_min || 2 * rate >= rate_before) return now;
+    return now - span + span * rate / rate_before;
+  }
 
   look_pace(std::int64_t now, bool without_standbys) noexcept
       : busy_at_(now), uneven_at_(now), without_standbys_(without_standbys) {}

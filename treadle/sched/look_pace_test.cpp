@@ -85,5 +85,24 @@ TEST_F(LookPace, IsFasterWithoutStandbys) {
   EXPECT_EQ(pause_after(without, serving, now, 5'000'000'000), look_pace::restful_nanoseconds);
 }
 
+TEST(LookPaceTurns, AreEvenWhereManyStayAboutAsMany) {
+  EXPECT_EQ(look_pace::rate_of(400, 4'000'000), 100);
+  EXPECT_EQ(look_pace::rate_of(7, 0), 7'000'000);
+  EXPECT_TRUE(look_pace::is_even(100, 100));
+  EXPECT_TRUE(look_pace::is_even(0, look_pace::rate_min));
+  EXPECT_TRUE(look_pace::is_even(100, 50));
+  EXPECT_FALSE(look_pace::is_even(100, 49));
+  EXPECT_FALSE(look_pace::is_even(0, look_pace::rate_min - 1));
+}
+
+TEST(LookPaceTurns, SayWhenWhoKeepsTheProcessorBegan) {
+  constexpr std::int64_t span = 4'000'000;
+  EXPECT_EQ(look_pace::runs_since(100, 100, start, span), start);
+  EXPECT_EQ(look_pace::runs_since(100, 25, start, span), start - 3 * span / 4);
+  EXPECT_EQ(look_pace::runs_since(100, 0, start, span), start - span);
+  // Too few to tell.
+  EXPECT_EQ(look_pace::runs_since(look_pace::rate_min - 1, 0, start, span), start);
+}
+
 }  // namespace
 }  // namespace treadle::core

@@ -22,10 +22,6 @@ constexpr std::uint64_t naps_for_standby = 4;
 constexpr std::int64_t escort_nanoseconds = 1'000'000'000;
 // Guess: a runtime that naps and wakes all the time should not wake its monitor every time.
 constexpr unsigned idle_looks_max = 3;
-// Guess: with so many turns a millisecond a processor looks around for others' work, too, before
-// the monitor looks again.
-constexpr std::int64_t even_rate_min = 16;
-constexpr std::int64_t millisecond = 1'000'000;
 
 }  // namespace
 
@@ -89,14 +85,6 @@ void many_to_many::vigil::sleep_till_stirred() noexcept {
   dormant.store(0, base::relaxed);  // relaxed: a stir too many does no harm
 }
 
-// Since when the thread runs that the last look, `span` ago, did not find. If its processor had
-// many turns until then and has had less than half as many since: most likely for the rest of it.
-std::int64_t many_to_many::vigil::seen_since(std::int64_t rate_before, std::int64_t rate,
-                                             std::int64_t now, std::int64_t span) noexcept {
-  if (rate_before < even_rate_min || 2 * rate >= rate_before) return now;
-  return now - span + span * rate / rate_before;
-}
-
 // What is asleep, or was when the monitor looked.
 void many_to_many::vigil::look_at_sleeper(const post& one, claim::seen seen, std::int64_t now,
                                           std::uint64_t naps) noexcept {
@@ -135,8 +123,8 @@ void many_to_many::vigil::look_at(post& one, std::int64_t now, std::int64_t span
     }
   }
   unsigned ticks = which.ticks.load(base::relaxed);  // relaxed: a hint
-  const std::int64_t rate = (ticks - one.ticks) * millisecond / std::max<std::int64_t>(span, 1);
-  const bool even = rate >= even_rate_min && 2 * rate >= one.rate;
+  const std::int64_t rate = look_pace::rate_of(ticks - one.ticks, span);
+  const bool even = look_pace::is_even(one.rate, rate);
   if (ticks != one.ticks && ticks - one.ticks <= look_around_mask && all.is_overdue(which, now)) {
     hurry_look_around(which, ticks);
     ticks |= look_around_mask;
@@ -144,7 +132,7 @@ void many_to_many::vigil::look_at(post& one, std::int64_t now, std::int64_t span
   if (seen.word != one.word || ticks != one.ticks) {
     one.word = seen.word;
     one.ticks = ticks;
-    one.since = has_napped ? now : seen_since(one.rate, rate, now, span);
+    one.since = has_napped ? now : look_pace::runs_since(one.rate, rate, now, span);
     one.is_new = true;
     one.stops_by = 0;
   } else {
