@@ -123,7 +123,8 @@ void many_to_many::vigil::look_at(post& one, std::int64_t now, std::int64_t span
     }
   }
   unsigned ticks = which.ticks.load(base::relaxed);  // relaxed: a hint
-  const std::int64_t rate = look_pace::rate_of(ticks - one.ticks, span);
+  // Nobody knows how long one that has napped was up.
+  const std::int64_t rate = has_napped ? 0 : look_pace::rate_of(ticks - one.ticks, span);
   const bool even = look_pace::is_even(one.rate, rate);
   if (ticks != one.ticks && ticks - one.ticks <= look_around_mask && all.is_overdue(which, now)) {
     hurry_look_around(which, ticks);
