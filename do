@@ -35,8 +35,8 @@ help() {
                               Arguments go to the program: --model M, --only PARTS, --seed N
   fmt   [--check]             format the C++ files, or only say which differ
   tidy                        the project's own rules (tools/tidy.py), then clang-tidy
-  ci                          what .ci/run runs: test, tidy, and the core under the sanitizers,
-                              in release and with clang
+  ci                          what .ci/run runs: test, then the core and conformance suites under
+                              the sanitizers
   setup [build|test|bench|servers|programs|peers|all]
                               install what is missing from Debian's packages; the words above
                               do it for themselves

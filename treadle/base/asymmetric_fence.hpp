@@ -32,6 +32,11 @@ class asymmetric_fence {
   // Where it is not usable, on both sides: a full fence.
   static void full() noexcept;
 
+  // Between a side's store and its look, wherever it runs: for the side that does so often ...
+  static void often() noexcept { are_usable() ? light() : full(); }
+  // ... and for the one that does so rarely.
+  static void rarely() noexcept { are_usable() ? heavy() : full(); }
+
  private:
   static atomic<bool> usable_;
 };

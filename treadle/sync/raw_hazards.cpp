@@ -156,11 +156,7 @@ void raw_hazards::destroy_unused() noexcept {
   // acquire: pairs with push()
   retired* all = retired_.exchange(nullptr, base::acquire);
   if (all == nullptr) return;
-  if (base::asymmetric_fence::are_usable()) {
-    base::asymmetric_fence::heavy();
-  } else {
-    base::asymmetric_fence::full();
-  }
+  base::asymmetric_fence::rarely();
   base::chain<retired> unused;
   base::chain<retired> kept;
   {

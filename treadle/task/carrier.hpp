@@ -86,11 +86,7 @@ class carrier final : public core::scheduler_port {
   // Owner only. Whether the watch counts it no more: asked after a push. Of the two one sees what
   // the other has done, see look_at_carriers().
   bool is_written_off() const noexcept {
-    if (base::asymmetric_fence::are_usable()) {
-      base::asymmetric_fence::light();
-    } else {
-      base::asymmetric_fence::full();
-    }
+    base::asymmetric_fence::often();
     return written_off_.load(base::relaxed);  // relaxed: ordered by the fence
   }
 

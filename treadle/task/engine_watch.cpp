@@ -113,11 +113,7 @@ bool engine::look_at_carriers() noexcept {
   if (gone != nullptr) {
     // What it has put there before, we see; if it puts something there later, it sees that it is
     // written off, see share().
-    if (base::asymmetric_fence::are_usable()) {
-      base::asymmetric_fence::heavy();
-    } else {
-      base::asymmetric_fence::full();
-    }
+    base::asymmetric_fence::rarely();
     if (core::thread* const woken = gone->woken_.steal(gone->woken_.look())) {
       stranded.push_back(woken);
     }

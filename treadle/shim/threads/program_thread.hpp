@@ -81,14 +81,8 @@ struct alignas(16) program_thread {
 
   // A sender adds to what is pending, and then looks where the thread is; the thread says where it
   // is, and then looks here. One of them sees the other: each has its half of a fence in between.
-  static void before_look() noexcept {
-    base::asymmetric_fence::are_usable() ? base::asymmetric_fence::light()
-                                         : base::asymmetric_fence::full();
-  }
-  static void after_sending() noexcept {
-    base::asymmetric_fence::are_usable() ? base::asymmetric_fence::heavy()
-                                         : base::asymmetric_fence::full();
-  }
+  static void before_look() noexcept { base::asymmetric_fence::often(); }
+  static void after_sending() noexcept { base::asymmetric_fence::rarely(); }
   std::uint64_t deliverable() const noexcept {
     // seq_cst, all: not before what precedes before_look()
     const std::uint64_t of_process = told.load(base::seq_cst) & process_pending.bits();
