@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <system_error>
@@ -12,6 +11,7 @@
 #include <treadle/semaphore.hpp>
 #include <vector>
 
+#include "tests/support/condition_waits.hpp"
 #include "tests/support/models.hpp"
 
 namespace treadle {
@@ -19,9 +19,12 @@ namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
+using testing_support::destroy_right_after_notify_all;
 using testing_support::eventually;
 using testing_support::every_model;
+using testing_support::lose_no_ticket;
 using testing_support::model_names;
+using testing_support::play_ping_pong;
 using testing_support::scaled;
 
 template <class Model>
@@ -42,33 +45,36 @@ class plain_lock {
   mutex mutex_;
 };
 
-template <class Lock>
-void ping_pong() {
-  Lock m;
-  condition_variable_any changed;
-  std::size_t turn = 0;
-  const std::size_t rounds = scaled(300);
-  const auto play = [&](std::size_t me) {
-    for (std::size_t i = 0; i < rounds; ++i) {
-      m.lock();
-      changed.wait(m, [&] { return turn % 2 == me; });
-      ++turn;
-      m.unlock();
-      changed.notify_one();
-    }
-  };
-  thread other(play, 1);
-  play(0);
-  other.join();
-  EXPECT_EQ(turn, 2 * rounds);
-}
-
+// The lock itself, not a holder of it, is what waits.
 TYPED_TEST(ConditionVariableAny, AnyLockWillDo) {
   this->in([] {
-    ping_pong<plain_lock>();
-    ping_pong<mutex>();
-    ping_pong<timed_mutex>();
-    ping_pong<recursive_mutex>();
+    plain_lock m;
+    condition_variable_any changed;
+    std::size_t turn = 0;
+    const std::size_t rounds = scaled(300);
+    const auto play = [&](std::size_t me) {
+      for (std::size_t i = 0; i < rounds; ++i) {
+        m.lock();
+        changed.wait(m, [&] { return turn % 2 == me; });
+        ++turn;
+        m.unlock();
+        changed.notify_one();
+      }
+    };
+    thread other(play, 1);
+    play(0);
+    other.join();
+    EXPECT_EQ(turn, 2 * rounds);
+  });
+}
+
+TYPED_TEST(ConditionVariableAny, AHolderOfAnyLockWillDo) {
+  this->in([] {
+    const std::size_t rounds = scaled(300);
+    play_ping_pong<condition_variable_any, plain_lock>(rounds);
+    play_ping_pong<condition_variable_any, mutex>(rounds);
+    play_ping_pong<condition_variable_any, timed_mutex>(rounds);
+    play_ping_pong<condition_variable_any, recursive_mutex>(rounds);
   });
 }
 
@@ -200,66 +206,13 @@ TYPED_TEST(ConditionVariableAny, EveryStoppedWaiterOfMany) {
 
 // The waiter's own unlock and relock must not lose a notification between them.
 TYPED_TEST(ConditionVariableAny, NoTicketIsLostAmongTimeOuts) {
-  this->in([] {
-    plain_lock m;
-    condition_variable_any changed;
-    const std::size_t all = scaled(600);
-    std::size_t tickets = 0;
-    std::size_t served = 0;
-    std::vector<thread> threads;
-    for (unsigned t = 0; t < 6; ++t) {
-      threads.emplace_back([&, t] {
-        for (std::size_t i = 0;; ++i) {
-          const std::lock_guard hold(m);
-          if (served == all) return;
-          const auto patience = std::chrono::microseconds(t == 0 ? 1'000'000 : (i * 5 + t) % 20);
-          if (!changed.wait_for(m, patience, [&] { return tickets > 0 || served == all; })) {
-            continue;
-          }
-          if (tickets == 0) return;
-          --tickets;
-          if (++served == all) changed.notify_all();
-        }
-      });
-    }
-    for (std::size_t i = 0; i < all; ++i) {
-      {
-        const std::lock_guard hold(m);
-        ++tickets;
-      }
-      changed.notify_one();
-    }
-    for (thread& t : threads) t.join();
-    EXPECT_EQ(served, all);
-  });
+  this->in([] { lose_no_ticket<condition_variable_any, plain_lock>(scaled(600), 6, 1); });
 }
 
 TYPED_TEST(ConditionVariableAny, DestroyedRightAfterNotifyAll) {
   this->in([] {
     for (std::size_t round = 0; round < scaled(200); ++round) {
-      recursive_mutex m;
-      auto changed = std::make_unique<condition_variable_any>();
-      int waiting = 0;
-      bool go = false;
-      std::vector<thread> threads;
-      for (int i = 0; i < 3; ++i) {
-        threads.emplace_back([&] {
-          std::unique_lock hold(m);
-          ++waiting;
-          while (!go) changed->wait(hold);
-        });
-      }
-      eventually([&] {
-        const std::lock_guard hold(m);
-        return waiting == 3;
-      });
-      {
-        const std::lock_guard hold(m);
-        go = true;
-        changed->notify_all();
-      }
-      changed.reset();
-      for (thread& t : threads) t.join();
+      destroy_right_after_notify_all<condition_variable_any, recursive_mutex>(3);
     }
   });
 }

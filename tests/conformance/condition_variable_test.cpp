@@ -6,11 +6,11 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
-#include <memory>
 #include <thread>
 #include <treadle/mutex.hpp>
 #include <vector>
 
+#include "tests/support/condition_waits.hpp"
 #include "tests/support/models.hpp"
 
 namespace treadle {
@@ -18,9 +18,12 @@ namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
+using testing_support::destroy_right_after_notify_all;
 using testing_support::eventually;
 using testing_support::every_model;
+using testing_support::lose_no_ticket;
 using testing_support::model_names;
+using testing_support::play_ping_pong;
 using testing_support::scaled;
 
 template <class Model>
@@ -32,24 +35,7 @@ static_assert(std::is_standard_layout_v<condition_variable>);
 static_assert(std::is_same_v<cv_status, std::cv_status>);
 
 TYPED_TEST(ConditionVariable, PingPongLosesNothing) {
-  this->in([] {
-    mutex m;
-    condition_variable changed;
-    std::size_t turn = 0;
-    const std::size_t rounds = scaled(5000, true);
-    const auto play = [&](std::size_t me) {
-      for (std::size_t i = 0; i < rounds; ++i) {
-        std::unique_lock hold(m);
-        while (turn % 2 != me) changed.wait(hold);
-        ++turn;
-        changed.notify_one();
-      }
-    };
-    thread other(play, 1);
-    play(0);
-    other.join();
-    EXPECT_EQ(turn, 2 * rounds);
-  });
+  this->in([] { play_ping_pong<condition_variable, mutex>(scaled(5000, true)); });
 }
 
 TYPED_TEST(ConditionVariable, BoundedBufferDeliversEachItemOnce) {
@@ -256,71 +242,14 @@ TYPED_TEST(ConditionVariable, TheLockIsHeldAgainAfterEveryWait) {
   });
 }
 
-// Time-outs race with notifications: a ticket may reach only waiters that really take it.
 TYPED_TEST(ConditionVariable, NoTicketIsLostAmongTimeOuts) {
-  this->in([] {
-    mutex m;
-    condition_variable changed;
-    const std::size_t tickets_in_all = scaled(1500);
-    std::size_t tickets = 0;
-    std::size_t served = 0;
-    std::vector<thread> threads;
-    for (unsigned t = 0; t < 10; ++t) {
-      threads.emplace_back([&, t] {
-        for (std::size_t i = 0;; ++i) {
-          std::unique_lock hold(m);
-          if (served == tickets_in_all) return;
-          const auto patience = std::chrono::microseconds(t < 2 ? 1'000'000 : (i * 7 + t) % 25);
-          if (!changed.wait_for(hold, patience,
-                                [&] { return tickets > 0 || served == tickets_in_all; })) {
-            continue;
-          }
-          if (tickets == 0) return;
-          --tickets;
-          if (++served == tickets_in_all) changed.notify_all();
-        }
-      });
-    }
-    for (std::size_t i = 0; i < tickets_in_all; ++i) {
-      {
-        const std::lock_guard hold(m);
-        ++tickets;
-      }
-      changed.notify_one();
-      if (i % 10 == 0) this_thread::yield();
-    }
-    for (thread& t : threads) t.join();
-    EXPECT_EQ(served, tickets_in_all);
-  });
+  this->in([] { lose_no_ticket<condition_variable, mutex>(scaled(1500), 10, 2); });
 }
 
-// The standard: it may be destroyed as soon as all waiters were notified, returned or not.
 TYPED_TEST(ConditionVariable, DestroyedRightAfterNotifyAll) {
   this->in([] {
     for (std::size_t round = 0; round < scaled(200); ++round) {
-      mutex m;
-      auto changed = std::make_unique<condition_variable>();
-      int waiting = 0;
-      bool go = false;
-      std::vector<thread> threads;
-      for (int i = 0; i < 4; ++i) {
-        threads.emplace_back([&] {
-          std::unique_lock hold(m);
-          ++waiting;
-          while (!go) changed->wait(hold);
-        });
-      }
-      eventually([&] {
-        const std::lock_guard hold(m);
-        return waiting == 4;
-      });
-      {
-        const std::lock_guard hold(m);
-        go = true;
-        changed->notify_all();
-      }
-      changed.reset();
-      for (thread& t : threads) t.join();
+      destroy_right_after_notify_all<condition_variable, mutex>(4);
     }
   });
 }

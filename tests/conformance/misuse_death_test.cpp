@@ -1,8 +1,5 @@
 // Misuse of shared mutexes, barriers, wait groups and spinlocks ends the process in every
 // model, and the report names the call and the thread.
-//
-// The runtime of each case is made in the child: a forked copy of a running one would have no
-// kernel threads.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -27,26 +24,12 @@ using testing_support::eventually;
 using testing_support::every_model;
 using testing_support::model_names;
 
-// GoogleTest runs suites of this name first.
 template <class Model>
-class MisuseDeathTest : public ::testing::Test {
- protected:
-  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
-
-  // In a thread that is called culprit.
-  template <class F>
-  static void in(F f) {
-    runtime one(Model::options());
-    one.run([&f] {
-      thread t(thread_attributes{.name = "culprit"}, f);
-      t.join();
-    });
-  }
-};
+class MisuseDeathTest : public testing_support::in_model_of_child<Model> {};
 TYPED_TEST_SUITE(MisuseDeathTest, every_model, model_names);
 
 TYPED_TEST(MisuseDeathTest, UnlockSharedWithoutReaders) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     shared_mutex m;
     m.lock_shared();
     m.unlock_shared();
@@ -56,7 +39,7 @@ TYPED_TEST(MisuseDeathTest, UnlockSharedWithoutReaders) {
 }
 
 TYPED_TEST(MisuseDeathTest, UnlockSharedByAWriter) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     shared_timed_mutex m;
     m.lock();
     m.unlock_shared();
@@ -65,7 +48,7 @@ TYPED_TEST(MisuseDeathTest, UnlockSharedByAWriter) {
 }
 
 TYPED_TEST(MisuseDeathTest, UnlockByAReader) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     shared_mutex m;
     m.lock_shared();
     m.unlock();
@@ -74,7 +57,7 @@ TYPED_TEST(MisuseDeathTest, UnlockByAReader) {
 }
 
 TYPED_TEST(MisuseDeathTest, UnlockOfASharedMutexThatAnotherHolds) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     shared_mutex m;
     m.lock();
     thread t(thread_attributes{.name = "the other"}, [&m] { m.unlock(); });
@@ -84,7 +67,7 @@ TYPED_TEST(MisuseDeathTest, UnlockOfASharedMutexThatAnotherHolds) {
 }
 
 TYPED_TEST(MisuseDeathTest, LockOfASharedMutexByItsWriter) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     shared_mutex m;
     m.lock();
     m.lock();
@@ -93,7 +76,7 @@ TYPED_TEST(MisuseDeathTest, LockOfASharedMutexByItsWriter) {
 }
 
 TYPED_TEST(MisuseDeathTest, LockSharedByItsWriter) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     shared_mutex m;
     m.lock();
     m.lock_shared();
@@ -102,7 +85,7 @@ TYPED_TEST(MisuseDeathTest, LockSharedByItsWriter) {
 }
 
 TYPED_TEST(MisuseDeathTest, DestructionOfASharedMutexThatIsRead) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     shared_mutex m;
     m.lock_shared();
   }),
@@ -110,7 +93,7 @@ TYPED_TEST(MisuseDeathTest, DestructionOfASharedMutexThatIsRead) {
 }
 
 TYPED_TEST(MisuseDeathTest, DestructionOfASharedMutexThatIsWritten) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     shared_timed_mutex m;
     m.lock();
   }),
@@ -118,7 +101,7 @@ TYPED_TEST(MisuseDeathTest, DestructionOfASharedMutexThatIsWritten) {
 }
 
 TYPED_TEST(MisuseDeathTest, MoreArriveThanExpected) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     barrier sync(2);
     static_cast<void>(sync.arrive(3));
   }),
@@ -126,7 +109,7 @@ TYPED_TEST(MisuseDeathTest, MoreArriveThanExpected) {
 }
 
 TYPED_TEST(MisuseDeathTest, DropOutOfAnEmptyBarrier) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     barrier sync(1);
     sync.arrive_and_drop();
     sync.arrive_and_drop();
@@ -136,7 +119,7 @@ TYPED_TEST(MisuseDeathTest, DropOutOfAnEmptyBarrier) {
 
 // [thread.barrier.class]: the completion must not throw; ours ends as any noexcept function.
 TYPED_TEST(MisuseDeathTest, ACompletionThrows) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     barrier sync(1, [] { throw std::runtime_error("from the completion"); });
     sync.arrive_and_wait();
   }),
@@ -154,7 +137,7 @@ struct takes_once {
 };
 
 TYPED_TEST(MisuseDeathTest, ALockThatCannotBeTakenAgainAfterAWait) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     condition_variable_any changed;
     takes_once lock;
     lock.lock();
@@ -167,7 +150,7 @@ TYPED_TEST(MisuseDeathTest, ALockThatCannotBeTakenAgainAfterAWait) {
 }
 
 TYPED_TEST(MisuseDeathTest, NotifyAtThreadExitWithoutTheLock) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     mutex m;
     condition_variable changed;
     notify_all_at_thread_exit(changed, std::unique_lock(m, std::defer_lock));
@@ -176,7 +159,7 @@ TYPED_TEST(MisuseDeathTest, NotifyAtThreadExitWithoutTheLock) {
 }
 
 TYPED_TEST(MisuseDeathTest, MoreCountedDownThanThereWas) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     latch all(1);
     all.count_down(2);
   }),
@@ -184,7 +167,7 @@ TYPED_TEST(MisuseDeathTest, MoreCountedDownThanThereWas) {
 }
 
 TYPED_TEST(MisuseDeathTest, MoreDoneThanAnnounced) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     wait_group work(1);
     work.done();
     work.done();
@@ -193,7 +176,7 @@ TYPED_TEST(MisuseDeathTest, MoreDoneThanAnnounced) {
 }
 
 TYPED_TEST(MisuseDeathTest, UnlockOfASpinlockThatNobodyHolds) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     spinlock lock;
     lock.unlock();
   }),
@@ -201,7 +184,7 @@ TYPED_TEST(MisuseDeathTest, UnlockOfASpinlockThatNobodyHolds) {
 }
 
 TYPED_TEST(MisuseDeathTest, UnlockOfASpinlockThatAnotherHolds) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     static spinlock lock;
     static std::atomic<bool> locked{false};
     thread t([] {
@@ -216,7 +199,7 @@ TYPED_TEST(MisuseDeathTest, UnlockOfASpinlockThatAnotherHolds) {
 }
 
 TYPED_TEST(MisuseDeathTest, RecursiveLockOfASpinlock) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     spinlock lock;
     lock.lock();
     lock.lock();
@@ -225,7 +208,7 @@ TYPED_TEST(MisuseDeathTest, RecursiveLockOfASpinlock) {
 }
 
 TYPED_TEST(MisuseDeathTest, DestructionOfAHeldSpinlock) {
-  EXPECT_DEATH(this->in([] {
+  EXPECT_DEATH(this->in_culprit([] {
     spinlock lock;
     lock.lock();
   }),
@@ -244,17 +227,18 @@ auto with_a_spinlock(F park) {
 }
 
 TYPED_TEST(MisuseDeathTest, ParksWithASpinlockInASemaphore) {
-  EXPECT_DEATH(this->in(with_a_spinlock([] { binary_semaphore(0).acquire(); })),
+  EXPECT_DEATH(this->in_culprit(with_a_spinlock([] { binary_semaphore(0).acquire(); })),
                "treadle: counting_semaphore::acquire: .*spinlock.*culprit");
 }
 
 TYPED_TEST(MisuseDeathTest, ParksWithASpinlockInASleep) {
-  EXPECT_DEATH(this->in(with_a_spinlock([] { this_thread::sleep_for(std::chrono::hours(1)); })),
-               "treadle: this_thread::sleep_until: .*spinlock.*culprit");
+  EXPECT_DEATH(
+      this->in_culprit(with_a_spinlock([] { this_thread::sleep_for(std::chrono::hours(1)); })),
+      "treadle: this_thread::sleep_until: .*spinlock.*culprit");
 }
 
 TYPED_TEST(MisuseDeathTest, ParksWithASpinlockInAMutex) {
-  EXPECT_DEATH(this->in(with_a_spinlock([] {
+  EXPECT_DEATH(this->in_culprit(with_a_spinlock([] {
     mutex m;
     std::atomic<bool> held{false};
     thread t([&] {
@@ -269,7 +253,7 @@ TYPED_TEST(MisuseDeathTest, ParksWithASpinlockInAMutex) {
 }
 
 TYPED_TEST(MisuseDeathTest, ParksWithASpinlockInAJoin) {
-  EXPECT_DEATH(this->in(with_a_spinlock([] {
+  EXPECT_DEATH(this->in_culprit(with_a_spinlock([] {
     thread t([] {
       for (;;) this_thread::yield();
     });

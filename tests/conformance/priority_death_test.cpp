@@ -8,17 +8,13 @@
 namespace treadle {
 namespace {
 
-// GoogleTest runs suites of this name first.
 template <class Model>
-class PriorityDeathTest : public ::testing::Test {
+class PriorityDeathTest : public testing_support::in_model_of_child<Model> {
  protected:
-  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
-
   // As a thread named "culprit", while `m` is held by another one when `held` says so.
   template <class F>
   static void in(bool held, F f) {
-    runtime one(Model::options());
-    one.run([&] {
+    testing_support::in_model_of_child<Model>::in([&] {
       priority_inheritance_mutex m;
       if (held) m.lock();
       thread t({.name = "culprit"}, [&] { f(m); });

@@ -1,7 +1,4 @@
 // What must end the process: the standard's terminate cases of thread and jthread, per model.
-//
-// The runtime of each case is made in the child: a forked copy of a running one would have no
-// kernel threads.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -20,18 +17,8 @@ using testing_support::eventually;
 using testing_support::every_model;
 using testing_support::model_names;
 
-// GoogleTest runs suites of this name first.
 template <class Model>
-class ThreadDeathTest : public ::testing::Test {
- protected:
-  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
-
-  template <class F>
-  static void in(F f) {
-    runtime one(Model::options());
-    one.run(f);
-  }
-};
+class ThreadDeathTest : public testing_support::in_model_of_child<Model> {};
 TYPED_TEST_SUITE(ThreadDeathTest, every_model, model_names);
 
 constexpr const char* terminated = "terminate called";

@@ -81,6 +81,29 @@ class in_model : public ::testing::Test {
   runtime runtime_{Configuration::options()};
 };
 
+// For what ends the process. The runtime is made in the child, where a forked copy of a running one
+// would have no kernel threads. GoogleTest runs suites first whose names end in DeathTest.
+template <class Configuration>
+class in_model_of_child : public ::testing::Test {
+ protected:
+  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+
+  template <class F>
+  static void in(F f) {
+    runtime one(Configuration::options());
+    one.run(f);
+  }
+
+  // In a thread that is called culprit.
+  template <class F>
+  static void in_culprit(F f) {
+    in([&f] {
+      thread t({.name = "culprit"}, f);
+      t.join();
+    });
+  }
+};
+
 // Bulk sizes: instrumented builds are ten to fifty times slower; kernel threads are dear.
 constexpr std::size_t scaled(std::size_t full, bool own_kernel_threads = false) {
   std::size_t size = full;
