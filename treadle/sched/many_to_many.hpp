@@ -278,7 +278,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   static void* worker_main(void* argument);
   void work(crew_member& me) noexcept;
   thread* find_work(processor& mine) noexcept;
-  thread* look_everywhere(processor& mine) noexcept;
+  thread* look_everywhere(processor& mine, std::int64_t now) noexcept;
   bool fire_quietly(processor& mine, timer_queue& timers, std::int64_t now) noexcept;
   void offer_found(processor& mine, bool napped) noexcept;
   thread* steal_from(processor& mine, processor& victim, std::int64_t now) noexcept;
@@ -289,8 +289,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   thread* spin(processor& mine, base::absence& away) noexcept;
   std::size_t sleepers() const noexcept;
   bool nap(processor& mine, std::int64_t& doze, base::absence& away) noexcept;
-  void judge(processor& mine) noexcept;
-  static void end_busy(processor& mine) noexcept;
+  void judge(processor& mine, std::int64_t now) noexcept;
+  static void end_busy(processor& mine, std::int64_t now) noexcept;
   deadline earliest_timer() const noexcept;
 
   const unsigned width_;

@@ -76,9 +76,10 @@ thread* many_to_many::find_work(processor& mine) noexcept {
   }
   // Before any rest: the last thread may have been woken while it was about to park.
   if (thread* found = pick_when_idle(mine)) return found;
-  if (mine.idle.busy_since != 0) end_busy(mine);
+  std::int64_t now = base::monotonic_now();  // of the last look: reading the clock is dear
+  if (mine.idle.busy_since != 0) end_busy(mine, now);
   mine.idle.fired = false;
-  judge(mine);
+  judge(mine, now);
   mine.seen.victim = sighting::nobody;
   base::absence away;
   std::int64_t doze = doze_min_nanoseconds;
@@ -86,7 +87,7 @@ thread* many_to_many::find_work(processor& mine) noexcept {
   bool woken = false;  // the waker counts us as the spinner then
   for (;;) {
     if (mine.idle.rest == 0) {
-      thread* found = away.is_away() ? nullptr : look_everywhere(mine);
+      thread* found = away.is_away() ? nullptr : look_everywhere(mine, now);
       if (found != nullptr && !woken) {
         offer_found(mine, napped);
         return found;
@@ -118,7 +119,8 @@ thread* many_to_many::find_work(processor& mine) noexcept {
       napped = true;
       if (woken) mine.idle.spun_for_timers = false;
       mine.idle.rest = 0;
-      seen = woken ? outlook::work : look_from_afar(mine, base::monotonic_now());
+      now = base::monotonic_now();
+      seen = woken ? outlook::work : look_from_afar(mine, now);
     } while (seen == outlook::nothing && away.is_away());
     if (seen == outlook::work) away.end();
   }
@@ -138,7 +140,7 @@ thread* many_to_many::spin(processor& mine, base::absence& away) noexcept {
     if (look_from_afar(mine, now) == outlook::work) {
       away.end();
       leaves_at = now + party_nanoseconds;
-      if (thread* found = look_everywhere(mine)) return found;
+      if (thread* found = look_everywhere(mine, now)) return found;
       if (somebody_is_preempted()) return nullptr;
     }
     // Who polls wakes threads, and must not be away.
@@ -152,9 +154,9 @@ thread* many_to_many::spin(processor& mine, base::absence& away) noexcept {
 // Why is there no more to do? When the last threads queued for a lock in quick succession, they
 // only fought with those of another processor, and made both slow. They get it sooner where it
 // is: so rest, and longer each time that it was the same.
-void many_to_many::judge(processor& mine) noexcept {
+void many_to_many::judge(processor& mine, std::int64_t now) noexcept {
   const worker& me = *current_worker_or_null();
-  const bool just_now = base::monotonic_now() - me.last_lock_wait < worker::fighting_nanoseconds;
+  const bool just_now = now - me.last_lock_wait < worker::fighting_nanoseconds;
   // One wait proves nothing, unless it was so the last time, too.
   const unsigned waits_min = mine.idle.last_rest == 0 ? 2 : 1;
   if (!just_now || me.lock_waits < waits_min) {
@@ -168,8 +170,8 @@ void many_to_many::judge(processor& mine) noexcept {
 }
 
 // What timers made ready has run: how long did each take?
-void many_to_many::end_busy(processor& mine) noexcept {
-  const std::int64_t span = base::monotonic_now() - mine.idle.busy_since;
+void many_to_many::end_busy(processor& mine, std::int64_t now) noexcept {
+  const std::int64_t span = now - mine.idle.busy_since;
   const unsigned threads = mine.ticks.load(base::relaxed) - mine.idle.busy_since_tick;  // ours
   mine.idle.thread_nanoseconds = span / (threads != 0 ? threads : 1);
   mine.idle.busy_since = 0;
@@ -225,8 +227,7 @@ many_to_many::outlook many_to_many::watch(processor& mine, processor& victim,
 
 // Higher levels, own queue, the queue for all, timers of everybody, then other processors from a
 // random one on, then low levels.
-thread* many_to_many::look_everywhere(processor& mine) noexcept {
-  const std::int64_t now = base::monotonic_now();
+thread* many_to_many::look_everywhere(processor& mine, std::int64_t now) noexcept {
   mine.idle.looked = now;
   fire_quietly(mine, mine.timers, now);
   fire_quietly(mine, guest_timers_, now);
