@@ -123,8 +123,9 @@ int epoll_poller::block(base::deadline until) noexcept {
     count = ::epoll_wait(epoll_, events_, events_max, 0);
   }
   blocked_.store(false, base::relaxed);  // relaxed: a late interrupt() writes in vain
-  // acquire: pairs with interrupt(), the caller then sees what it was woken for
-  interrupted_.exchange(false, base::acq_rel);
+  // relaxed: one that is not seen yet ends the next wait. acq_rel: pairs with interrupt(), the
+  // caller then sees what it was woken for
+  if (interrupted_.load(base::relaxed)) interrupted_.exchange(false, base::acq_rel);
   return count;
 }
 

@@ -114,10 +114,12 @@ ssize_t receive_in_order(const call_target& target, std::uint32_t seen, const io
     // relaxed, here and below: under the lock
     if (which.lifetime.load(base::relaxed) != target.lifetime) return -EBADF;
     if (which.ahead != nullptr && (flags & (MSG_OOB | MSG_ERRQUEUE)) == 0) {
-      const bool drops = (flags & MSG_TRUNC) != 0 && which.is_tcp.load(base::relaxed);
-      result = which.ahead->take(drops ? nullptr : parts, count, bytes_of(parts, count),
+      if (!which.ahead->is_empty()) {
+        const bool drops = (flags & MSG_TRUNC) != 0 && which.is_tcp.load(base::relaxed);
+        return which.ahead->take(drops ? nullptr : parts, count, bytes_of(parts, count),
                                  (flags & MSG_PEEK) != 0);
-      if (result != -EAGAIN || which.ahead->is_armed()) return result;
+      }
+      if (which.ahead->is_armed()) return -EAGAIN;
     }
     if (which.ahead != nullptr && flags == 0 && which.is_tcp.load(base::relaxed)) {
       result = receive_generously(target, seen, parts, count, wants_block);
