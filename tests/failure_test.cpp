@@ -161,6 +161,13 @@ TEST(Faults, EveryMadviseFromTheNth) {
   for (const char* model : models) fail_each(model, "madvise", "+:ENOMEM");
 }
 
+TEST(Faults, MemoryOfEndedThreadsServesAgain) {
+  for (const char* model : {"m:1", "m:n"}) {
+    const outcome result = run({.program = "refill", .arguments = {model}});
+    EXPECT_TRUE(result.exited_with(0)) << result.describe();
+  }
+}
+
 TEST(Faults, TheNthKernelThread) {
   for (const char* model : models) fail_each(model, "thread_create", "");
 }

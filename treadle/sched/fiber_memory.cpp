@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <new>
 
+#include "treadle/base/futex.hpp"
+
 namespace treadle::core {
 
 namespace {
@@ -90,6 +92,18 @@ int fiber_memory::create_slowly(worker& on, fiber_processor* processor, const cr
   if (wanted.bind_now || arena != arena_) place(*record, *stack_cache::fetch(*arena), wanted);
   made = record;
   return 0;
+}
+
+void fiber_memory::await_answer(const fiber_processor& from, std::int64_t until) const noexcept {
+  // Guess: what a worker needs to wake up and lie down again.
+  constexpr std::int64_t poll_nanoseconds = 50'000;
+  // acquire: pairs with give_up_surplus(). relaxed: ours, or a later one
+  while (from.recalls_answered.load(base::acquire) != recalls_.load(base::relaxed)) {
+    const std::int64_t now = base::monotonic_now();
+    if (now >= until) return;
+    base::atomic<std::uint32_t> never{0};
+    base::futex_wait(never, 0, base::deadline::at(now + poll_nanoseconds));
+  }
 }
 
 void fiber_memory::give_back(thread_body& body) noexcept {

@@ -123,13 +123,24 @@ class fiber_memory {
     return true;
   }
 
-  // Now and then: what was promised elsewhere and ended here must not pile up.
+  // Now and then: what was promised elsewhere and ended here must not pile up. All of it after a
+  // recall; so also by who is about to sleep, once that can be seen.
   void give_up_surplus(fiber_processor& processor) noexcept {
-    if (processor.promises < 2 * promise_batch) [[likely]]
+    // seq_cst: of a sleeper and who recalls, one sees the other. relaxed: our own
+    const unsigned recalls = recalls_.load(base::seq_cst);
+    const bool recalled = processor.recalls_answered.load(base::relaxed) != recalls;
+    if (processor.promises < 2 * promise_batch && !recalled) [[likely]]
       return;
-    arena_->give_up(processor.promises - promise_batch);
-    processor.promises = promise_batch;
+    const std::size_t kept = recalled ? 0 : promise_batch;
+    arena_->give_up(processor.promises - kept);
+    processor.promises = kept;
+    processor.recalls_answered.store(recalls, base::release);  // pairs with await_answer()
   }
+  // Where memory is short: processors are to give up what they keep for threads to come. The caller
+  // then wakes those that sleep.
+  void recall() noexcept { recalls_.fetch_add(1, base::seq_cst); }  // seq_cst: see above
+  // Until it has done so, or the time has come. Any kernel thread, which sleeps meanwhile.
+  void await_answer(const fiber_processor& from, std::int64_t until) const noexcept;
 
   // The same where no processor's cache is at hand.
   void unbind_outside(thread& ended) noexcept {
@@ -204,6 +215,7 @@ class fiber_memory {
   stack_sizes sizes_;
   context::entry_function entry_;
   context::stack_arena* arena_;
+  base::atomic<unsigned> recalls_{0};
 };
 
 static_assert(sizeof(thread_body) % 16 == 0, "the first frame below a body must be aligned");

@@ -79,7 +79,8 @@ struct alignas(base::false_sharing_bytes) fiber_processor {
   core::claim claim;  // beside what its holder changes all the time
 
   // Owner only.
-  std::size_t promises = 0;  // stacks promised to this processor's future threads
+  std::size_t promises = 0;                    // stacks promised to this processor's future threads
+  base::atomic<unsigned> recalls_answered{0};  // of promises; read by who has recalled them
   // Threads picked, for what must be looked at now and then. Read by who looks for hogs.
   base::atomic<unsigned> ticks{0};
   stack_cache stacks;

@@ -21,8 +21,9 @@
 // ready_from_outside(); push_parent() and pop_parent(); wants_idle(worker&); is_alone(), which
 // says that only the worker that is inside runs what is ready; is_plain(), which says so, too, and
 // that all threads are of the usual level: asked once, and pick_plain() and queue_plain() then do
-// without further questions; processors_move, and where that is true has_processor(worker&),
-// regain(worker&) and arm_as_guest(thread_body&, until, now).
+// without further questions; await_recall(until), which wakes the processors that sleep after
+// fiber_memory::recall() and waits for their answers; processors_move, and where that is true
+// has_processor(worker&), regain(worker&) and arm_as_guest(thread_body&, until, now).
 #pragma once
 
 #include <cstdint>
@@ -55,7 +56,9 @@ class fiber_scheduler : public scheduler_port {
   int create(const creation& wanted, thread*& made) noexcept final {
     worker& on = core::current_worker();
     const stay here(*this, on);
-    const int error = memory_.create(on, here.processor, wanted, made);
+    const int error = make_with_recall(here.processor, [&]() noexcept {
+      return memory_.create(on, here.processor, wanted, made);
+    });
     if (error != 0) return error;
     made->scheduler = this;
     return 0;
@@ -274,6 +277,8 @@ class fiber_scheduler : public scheduler_port {
   void after_any_switch(worker& on, std::uintptr_t message) noexcept;
   void finish_switch(worker& on, thread* left, after action) noexcept;
   thread* spawn_at_once(worker& on, closure_function entry, small_closure closure) noexcept;
+  template <class Make>
+  int make_with_recall(fiber_processor* processor, Make&& make) noexcept;
   thread* spawn_slowly(closure_function entry, small_closure closure, int& error) noexcept;
   void make_ready_slowly(thread& claimed) noexcept;
   worker& lend_to(current_access here, worker& on, thread& self, thread& which) noexcept;

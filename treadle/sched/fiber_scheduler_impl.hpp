@@ -181,6 +181,22 @@ template <class Model>
   return made;
 }
 
+// What `make` says, 0 or an errno; where memory is short once more, when the processors have given
+// up what they keep for threads to come. A busy one is not waited for for long.
+template <class Model>
+template <class Make>
+int fiber_scheduler<Model>::make_with_recall(fiber_processor* processor, Make&& make) noexcept {
+  const int error = make();
+  if (error == 0) [[likely]]
+    return 0;
+  // Guess: who is idle is awake by then, also on a machine with other work.
+  constexpr std::int64_t patience_nanoseconds = 10'000'000;
+  memory_.recall();
+  if (processor != nullptr) memory_.give_up_surplus(*processor);
+  model().await_recall(base::monotonic_now() + patience_nanoseconds);
+  return make();
+}
+
 template <class Model>
 [[gnu::noinline]] thread* fiber_scheduler<Model>::spawn_slowly(closure_function entry,
                                                                small_closure closure,
@@ -188,7 +204,8 @@ template <class Model>
   worker& on = core::current_worker();
   const stay here(*this, on);
   thread* made = nullptr;
-  error = memory_.create_plain(on, here.processor, made);
+  error = make_with_recall(
+      here.processor, [&]() noexcept { return memory_.create_plain(on, here.processor, made); });
   if (error != 0) return nullptr;
   made->scheduler = this;
   made->begin_with(entry, closure);

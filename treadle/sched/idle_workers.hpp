@@ -92,6 +92,13 @@ class idle_workers {
   void wake_all(std::uint32_t count) noexcept {
     for (std::uint32_t index = 0; index < count; ++index) rouse(index);
   }
+  // Has those of the first `count` look around who sleep, after something that they look at between
+  // lie_down() and sleep(); they are no spinners for it.
+  void rouse_sleepers(std::uint32_t count) noexcept {
+    for (std::uint32_t index = 0; index < count; ++index) {
+      if (is_asleep(index)) rouse(index);
+    }
+  }
   std::uint64_t wakeups() const noexcept { return wakeups_.load(base::relaxed); }
 
   // Announces the worker as asleep; it must look at all queues once more before sleep().

@@ -206,6 +206,11 @@ int many_to_many::open() noexcept {
   return 0;
 }
 
+void many_to_many::await_recall(std::int64_t until) noexcept {
+  idle_.rouse_sleepers(width_);
+  for (unsigned i = 0; i < width_; ++i) memory_.await_answer(processors_[i], until);
+}
+
 void many_to_many::settle() const noexcept {
   // Guess: the last threads of a runtime end within microseconds or not for long.
   constexpr std::int64_t poll_nanoseconds = 200'000;

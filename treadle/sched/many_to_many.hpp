@@ -190,6 +190,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     if (!mine.ring.push(&which)) [[unlikely]]
       overflow(mine, which);
   }
+  void await_recall(std::int64_t until) noexcept;
   thread* pick_local(processor& mine) noexcept;
   void ready_shared(processor& mine, thread& which) noexcept;
   void ready_last_shared(processor& mine, thread& which) noexcept;

@@ -323,6 +323,7 @@ std::size_t many_to_many::sleepers() const noexcept {
 // Sleeps until there may be work. True when a waker made us the spinner.
 bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away) noexcept {
   idle_.lie_down(mine.index);
+  memory_.give_up_surplus(mine);
   const bool dozing = !idle_.all_asleep(width_);
   const bool resting = dozing && mine.idle.rest != 0;
   // The last look: what came in before we lay down is seen here, and whoever queues from now on

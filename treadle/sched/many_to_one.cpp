@@ -58,6 +58,11 @@ void many_to_one::wake() noexcept {
   }
 }
 
+void many_to_one::await_recall(std::int64_t until) noexcept {
+  wake();
+  memory_.await_answer(*processor_, until);
+}
+
 // Null when the runtime closes.
 thread* many_to_one::find_work(processor& mine) noexcept {
   for (;;) {
@@ -71,6 +76,7 @@ thread* many_to_one::find_work(processor& mine) noexcept {
       continue;
     }
     if (closing_.load(base::seq_cst)) return nullptr;
+    memory_.give_up_surplus(mine);
     mine.sleeps.add(1);
     const deadline until = deadline::at(mine.timers.earliest.load(base::relaxed));  // ours
     if (polling) {

@@ -97,6 +97,7 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   }
   thread* pop_parent(worker& on) noexcept { return of(on).ready.pop_front(); }
 
+  void await_recall(std::int64_t until) noexcept;
   thread* look_around(processor& mine, unsigned turn) noexcept;
   void take_due(processor& mine) noexcept;
   void wake() noexcept;
