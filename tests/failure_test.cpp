@@ -445,6 +445,15 @@ TEST(Ends, StaticDestructorIsItsFirstUser) {
 TEST(Ends, StaticDestructorsWhileThreadsAreParked) {
   expect_end("static-destructor-parked", 0, "late 1");
 }
+// The last kernel thread then ends the process (the other models keep some of their own), and so
+// does one that is started from a destructor, before that one has come to its end: so has glibc it.
+TEST(Ends, MainLeavesByPthreadExit) {
+  const outcome result = run({.program = "ends",
+                              .arguments = {"pthread-exit"},
+                              .environment = {{"TREADLE_MODEL", "1:1"}}});
+  EXPECT_TRUE(result.exited_with(0)) << result.describe();
+  EXPECT_EQ(result.err, "") << result.describe();
+}
 TEST(Foreign, ThreadsComeUseItAndGo) { expect_end("foreign", 0, "sum 1600"); }
 TEST(Foreign, TheProgramHasAllKeys) { expect_end("foreign-without-keys", 0, "sum 1600"); }
 TEST(Foreign, TheMakerOfAThreadEndsFirst) { expect_end("foreign-maker", 0, "outlived"); }

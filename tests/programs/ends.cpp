@@ -172,6 +172,12 @@ int main(int argc, char** argv) {
   } else if (how == "static-destructor") {
     late.armed = true;
     treadle::thread([] {}).join();
+  } else if (how == "pthread-exit") {
+    late.armed = true;
+    treadle::thread([] {
+      treadle::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }).detach();
+    pthread_exit(nullptr);
   } else if (how == "static-destructor-first-use") {
     late.armed = true;
   } else if (how == "static-destructor-parked") {

@@ -217,8 +217,10 @@ int one_to_one::set_level(thread& which, thread_level wanted) noexcept {
   return set_kernel_level(which, wanted);
 }
 
+// Not ourselves: the last kernel thread after main's pthread_exit() runs what is to run at the
+// process's end, on the stack of its own that it would give away.
 void one_to_one::reap(thread& finished) noexcept {
-  ::pthread_join(seat_of(finished).kernel_thread, nullptr);
+  if (::pthread_join(seat_of(finished).kernel_thread, nullptr) == EDEADLK) return;
   release_memory(finished);
 }
 
