@@ -448,6 +448,9 @@ TEST(Ends, StaticDestructorsWhileThreadsAreParked) {
 // The last kernel thread then ends the process (the other models keep some of their own), and so
 // does one that is started from a destructor, before that one has come to its end: so has glibc it.
 TEST(Ends, MainLeavesByPthreadExit) {
+#if defined(TREADLE_TSAN)
+  GTEST_SKIP() << "ThreadSanitizer's own kernel thread stays";
+#endif
   const outcome result = run({.program = "ends",
                               .arguments = {"pthread-exit"},
                               .environment = {{"TREADLE_MODEL", "1:1"}}});
