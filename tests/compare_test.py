@@ -125,6 +125,17 @@ def input_and_large_output():
     check(found["ways"]["native"]["runs"][0]["stdout"]["bytes"] == 0, "stdin is empty")
 
 
+def words_as_written():
+    words = ["[a,b]", "[:upper:]", "{}", "", "--", "-x", "%%", '"q"', "a,b"]
+    found = compare("--runs", 1, "--model", "1:1", "--", "printf", "<%s>", *words)
+    check(found["program"] == ["printf", "<%s>", *words], f"program: {found['program']}")
+    size = sum(len(each) + 2 for each in words)
+    for way in found["ways"].values():
+        check(way["runs"][0]["stdout"]["bytes"] == size, f"words as written: {way}")
+    found = compare("--runs", 1, "--model", "1:1", "echo", "[a,b]", "--runs", "9")
+    check(found["program"] == ["echo", "[a,b]", "--runs", "9"], f"program: {found['program']}")
+
+
 def a_page():
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "page.html"
@@ -180,7 +191,8 @@ def nothing_is_left():
 
 def main():
     for part in (what_it_measures, how_programs_end, what_a_model_cannot_run,
-                 input_and_large_output, a_page, what_it_refuses, nothing_is_left):
+                 input_and_large_output, words_as_written, a_page, what_it_refuses,
+                 nothing_is_left):
         part()
     print("all good" if not FAILED else f"{len(FAILED)} failed")
     return 1 if FAILED else 0

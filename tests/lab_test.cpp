@@ -329,6 +329,21 @@ TEST(treadle_command_line, run_sets_what_was_asked_for_and_nothing_else) {
   EXPECT_EQ(result.out, "1:1 3 1M unset --last\n");
 }
 
+TEST(treadle_command_line, the_program_gets_its_words_as_they_were_written) {
+  const words odd{"[:upper:]", "[a,b]", "[]",    "{}", "",    "--",     "-x",       "--model=m:1",
+                  "\"a b\"",   "%%",    "%d\\n", "++", "a,b", "--help", "\xff[\n]", "'q'"};
+  std::string expected;
+  for (const std::string& each : odd) expected += "<" + each + ">\n";
+  for (words arguments :
+       {words{"run", "--"}, words{"run", "--width", "2"}, words{"run", "--no-children", "--"}}) {
+    arguments.insert(arguments.end(), {"printf", "<%s>\n"});
+    arguments.insert(arguments.end(), odd.begin(), odd.end());
+    const outcome result = treadle(arguments, {{"TREADLE_MODEL", "1:1"}});
+    EXPECT_TRUE(result.exited_with(0)) << result.describe();
+    EXPECT_EQ(result.out, expected) << arguments[1];
+  }
+}
+
 TEST(treadle_command_line, run_says_which_program_it_cannot_start) {
   const outcome missing = treadle({"run", "--", "/nonexistent/program"});
   EXPECT_TRUE(missing.exited_with(127)) << missing.describe();

@@ -3,13 +3,17 @@
 // Exit status: see exit_status.hpp. A wrong command line is one line on stderr and status 2.
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <initializer_list>
 #include <string>
+#include <vector>
 
 #include "treadle/cli/compare_command.hpp"
 #include "treadle/cli/complaint.hpp"
 #include "treadle/cli/doctor_command.hpp"
 #include "treadle/cli/exit_status.hpp"
 #include "treadle/cli/lab_command.hpp"
+#include "treadle/cli/program_words.hpp"
 #include "treadle/cli/run_command.hpp"
 #include "treadle/lab/child.hpp"
 #include "treadle/lab/conductor.hpp"
@@ -49,6 +53,12 @@ void add_width(CLI::App& to, std::string& width, std::string& option) {
   }
 }
 
+// For the help: cut_program() takes these words before CLI11 sees them.
+void add_program(CLI::App& to, std::vector<std::string>& program) {
+  to.add_option("program", program, "the program and its arguments, after --")
+      ->type_name("PROGRAM [ARGUMENTS]");
+}
+
 CLI::App* add_run(CLI::App& app, cli::run_arguments& arguments) {
   CLI::App* const run =
       app.add_subcommand("run", "start a program under a threading model of your choice");
@@ -71,9 +81,7 @@ CLI::App* add_run(CLI::App& app, cli::run_arguments& arguments) {
   run->add_option("--watchdog", arguments.watchdog,
                   "with --pure: say when that lasts so long, 2 unless told, 0 for never")
       ->type_name("SECONDS");
-  run->add_option("program", arguments.program, "the program and its arguments, after --")
-      ->type_name("PROGRAM [ARGUMENTS]");
-  run->positionals_at_end();
+  add_program(*run, arguments.program);
   return run;
 }
 
@@ -95,9 +103,7 @@ CLI::App* add_compare(CLI::App& app, cli::compare_arguments& arguments) {
       ->type_name("FILE");
   compare->add_option("--report", arguments.report_file, "write a report with a chart")
       ->type_name("FILE.html");
-  compare->add_option("program", arguments.program, "the program and its arguments, after --")
-      ->type_name("PROGRAM [ARGUMENTS]");
-  compare->positionals_at_end();
+  add_program(*compare, arguments.program);
   return compare;
 }
 
@@ -107,6 +113,19 @@ CLI::App* add_doctor(CLI::App& app, cli::doctor_arguments& arguments) {
   doctor->add_option("--json", arguments.json_file, "write the findings as JSON")
       ->type_name("FILE");
   return doctor;
+}
+
+// The program's words, when the command is one that starts a program; they are cut off `words`.
+std::vector<std::string> cut_program_of(std::initializer_list<CLI::App*> starters,
+                                        std::vector<std::string>& words) {
+  for (const CLI::App* each : starters) {
+    if (words.empty() || each->get_name() != words.front()) continue;
+    return cli::cut_program(words, [each](const std::string& option) {
+      const CLI::Option* const found = each->get_option_no_throw(option);
+      return found != nullptr && found->get_items_expected_max() > 0;
+    });
+  }
+  return {};
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -125,8 +144,11 @@ int parse_and_run(int argc, char** argv) {
   // The lab's own processes: of no use to people, so not in the help.
   CLI::App* const child = app.add_subcommand(std::string(lab::child_word), "")->group("");
   child->add_option("request", request)->required();
+  std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  const std::vector<std::string> program = cut_program_of({run, compare}, words);
+  run_arguments.program = compare_arguments.program = program;
   try {
-    app.parse(argc, argv);
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));  // as CLI11 wants it
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     const bool unknown_word = argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty();
