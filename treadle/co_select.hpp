@@ -37,7 +37,7 @@ task<std::size_t> select(Cases... cases) {
     outcome = co_await detail::select_among(all.waits, all.watched.data(), all_cases::descriptors,
                                             all.limit, all_cases::has_otherwise);
   }
-  co_return chosen.finish(outcome, all.limit);
+  co_return chosen.finish(outcome);
 }
 
 }  // namespace treadle::co

@@ -17,10 +17,11 @@
 //     when it was sent only.
 //   - on_readable(descriptor, f), on_writable(descriptor, f): f is called when a read or a write
 //     would not block, or when it would fail. Costs a system call or two each time.
-//   - after(span, f), at(point, f): what is ready at that moment comes first. A span runs from when
-//     select() begins to wait.
-//   - on_stop(token, f): when a stop is requested; what is ready comes first.
-//   - otherwise(f): when nothing is ready; select() then does not wait.
+//   - on_stop(token, f): when a stop is requested; channels and descriptors that are ready at that
+//     moment come first.
+//   - after(span, f), at(point, f): what is ready at that moment comes first, a stop included. A
+//     span runs from when select() begins to wait: where it does not wait, zero or less has passed.
+//   - otherwise(f): when nothing is ready, neither a stop nor a time; select() then does not wait.
 // At most one each of the last three kinds. The same channel may be in several cases, both ways
 // too: a select never meets itself. The channels must live until it comes back. What blocks is the
 // treadle thread; the thread's own stop token does not end it unless given.
@@ -165,6 +166,16 @@ struct [[nodiscard]] plain_case {
 
 struct nothing {};
 
+// Whether a time has come for a select that does not wait: a span has not begun to run.
+template <class Rep, class Period>
+bool has_come(const std::chrono::duration<Rep, Period>& span) noexcept {
+  return !(span > span.zero());
+}
+template <class Clock, class Duration>
+bool has_come(const std::chrono::time_point<Clock, Duration>& point) noexcept {
+  return base::deadline::of(point).has_passed();
+}
+
 // With the cases of `channels`, and of `descriptors` those that are ready, whose number comes after
 // the channels'. Nothing when the limit came first; `at_once` does not wait. Null: for ever.
 sync::select_outcome select_with_descriptors(sync::raw_select& channels, pollfd* descriptors,
@@ -234,14 +245,12 @@ class selection {
   };
 
   // Calls back; the number of the case.
-  std::size_t finish(sync::select_outcome outcome, const wait_limit& limit) {
+  std::size_t finish(sync::select_outcome outcome) {
     if (outcome.index != sync::select_outcome::nothing) {
       return outcome.index < channels ? end(nth(case_kind::channel, outcome.index), outcome.status)
                                       : end(nth(case_kind::descriptor, outcome.index - channels));
     }
-    if constexpr (has_otherwise) return end(index_of(case_kind::otherwise));
-    const bool was_stop = has_stop && (!has_time || limit.stop().stop_requested());
-    return end(index_of(was_stop ? case_kind::stop : case_kind::time));
+    return end(index_of(kind_without_channels()));
   }
 
  private:
@@ -291,7 +300,7 @@ class selection {
   }
 
   std::size_t wait() {
-    if constexpr (has_otherwise && descriptors == 0) return end(index_of(case_kind::otherwise));
+    if constexpr (has_otherwise && descriptors == 0) return end(index_of(kind_without_channels()));
     lists all(*this);
     sync::select_outcome outcome;
     if constexpr (descriptors == 0) {
@@ -300,7 +309,23 @@ class selection {
       outcome = select_with_descriptors(all.waits, all.watched.data(), descriptors, all.bound(),
                                         has_otherwise);
     }
-    return finish(outcome, all.limit);
+    return finish(outcome);
+  }
+
+  // What it is when no channel and no descriptor was ready: a stop, then a time, then otherwise().
+  // Without otherwise() the last of these needs no look: it has ended the wait.
+  case_kind kind_without_channels() const noexcept {
+    if constexpr (has_stop) {
+      constexpr std::size_t stop_at = index_of(case_kind::stop);
+      if constexpr (!has_time && !has_otherwise) return case_kind::stop;
+      if (std::get<stop_at>(cases_).what.stop_requested()) return case_kind::stop;
+    }
+    if constexpr (has_time) {
+      constexpr std::size_t time_at = index_of(case_kind::time);
+      if constexpr (!has_otherwise) return case_kind::time;
+      if (has_come(std::get<time_at>(cases_).what)) return case_kind::time;
+    }
+    return case_kind::otherwise;
   }
 
   static constexpr std::size_t nth(case_kind kind, std::size_t n) noexcept {

@@ -215,6 +215,42 @@ TYPED_TEST(Select, LimitsEndIt) {
   });
 }
 
+// However often: a loop around a select with otherwise() must see the end that it was given.
+TYPED_TEST(Select, OtherwiseHidesNeitherAStopNorATime) {
+  this->in([] {
+    channel<int> never;
+    stop_source source;
+    const auto past = std::chrono::steady_clock::now() - 1h;
+    const auto token = source.get_token();
+    const auto all = [&](auto when) {
+      return select(otherwise([] {}), when, on_receive(never, [](auto) {}), on_stop(token, [] {}));
+    };
+    EXPECT_EQ(all(after(1ns, [] {})), 0U);  // a span begins to run with a wait only
+    EXPECT_EQ(all(after(0s, [] {})), 1U);
+    EXPECT_EQ(all(at(past, [] {})), 1U);
+    EXPECT_EQ(all(at(past + 2h, [] {})), 0U);
+    EXPECT_EQ(select(at(std::chrono::system_clock::now(), [] {}), otherwise([] {})), 0U);
+    source.request_stop();
+    // The stop before the time, as without an otherwise().
+    EXPECT_EQ(all(at(past, [] {})), 3U);
+    EXPECT_EQ(all(after(1h, [] {})), 3U);
+    EXPECT_EQ(select(at(past, [] {}), on_stop(token, [] {}), on_receive(never, [](auto) {})), 1U);
+    // And what is there before both.
+    channel<int> full(1);
+    full.send(1);
+    EXPECT_EQ(select(at(past, [] {}), on_stop(token, [] {}), otherwise([] {}),
+                     on_receive(full, [](auto) {})),
+              3U);
+    pipe_ends pipe;
+    const auto with_a_descriptor = [&] {
+      return select(otherwise([] {}), on_readable(pipe.ends[0], [] {}), on_stop(token, [] {}));
+    };
+    EXPECT_EQ(with_a_descriptor(), 2U);
+    EXPECT_EQ(io::write(pipe.ends[1], "x", 1), 1);
+    EXPECT_EQ(with_a_descriptor(), 1U);
+  });
+}
+
 TYPED_TEST(Select, ClosedChannelsAreReady) {
   this->in([] {
     for (const std::size_t capacity : {0, 1}) {

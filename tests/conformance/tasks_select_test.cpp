@@ -112,6 +112,31 @@ TYPED_TEST(TaskSelect, LimitsStopsAndOtherwise) {
   });
 }
 
+TYPED_TEST(TaskSelect, OtherwiseHidesNeitherAStopNorATime) {
+  this->in([] {
+    numbers never;
+    pair_of_sockets sockets;
+    std::stop_source stop;
+    const auto past = std::chrono::steady_clock::now() - 1h;
+    const auto token = stop.get_token();
+    const auto takes = [&](std::chrono::nanoseconds later) -> task<std::size_t> {
+      const std::size_t which =
+          co_await co::select(otherwise([] {}), at(past + later, [] {}), on_stop(token, [] {}),
+                              on_receive(never, [](auto) {}));
+      const std::size_t with_a_descriptor =
+          co_await co::select(otherwise([] {}), at(past + later, [] {}), on_stop(token, [] {}),
+                              on_readable(sockets.ends[0], [] {}));
+      EXPECT_EQ(with_a_descriptor, which);
+      co_return which;
+    };
+    EXPECT_EQ(block_on(takes(2h)), 0U);
+    EXPECT_EQ(block_on(takes(0h)), 1U);
+    stop.request_stop();
+    EXPECT_EQ(block_on(takes(0h)), 2U);
+    EXPECT_EQ(block_on(takes(2h)), 2U);
+  });
+}
+
 TYPED_TEST(TaskSelect, ExceptionsOfACallbackAreItsOwn) {
   this->in([] {
     numbers one(1);
