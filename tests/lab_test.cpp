@@ -206,6 +206,13 @@ TEST_F(lab_command, report_is_one_page_that_asks_for_nothing) {
 
 // ---- machines that cannot ----
 
+TEST_F(lab_command, closed_streams_put_nothing_into_its_files) {
+  const nlohmann::json report = json_of({"--only", "thread-local"}, [] {
+    for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::close(stream);
+  });
+  EXPECT_EQ(keys_of(report), (std::set<std::string>{"machine", "experiments"}));
+}
+
 TEST_F(lab_command, one_processor_is_no_failure) {
   const nlohmann::json report = json_of({"--only", "parallelism", "--model", "1:1,m:n"}, [] {
     cpu_set_t all;
@@ -342,6 +349,15 @@ TEST(treadle_command_line, the_program_gets_its_words_as_they_were_written) {
     EXPECT_TRUE(result.exited_with(0)) << result.describe();
     EXPECT_EQ(result.out, expected) << arguments[1];
   }
+}
+
+TEST(treadle_command_line, the_program_finds_closed_streams_closed) {
+  const char* const script =
+      "test ! -e /proc/$$/fd/0 && test ! -e /proc/$$/fd/1 && test -e /proc/$$/fd/2";
+  const outcome result = treadle({"run", "--model=1:1", "--", "sh", "-c", script}, {}, [] {
+    for (const int stream : {STDIN_FILENO, STDOUT_FILENO}) ::close(stream);
+  });
+  EXPECT_TRUE(result.exited_with(0)) << result.describe();
 }
 
 TEST(treadle_command_line, run_says_which_program_it_cannot_start) {

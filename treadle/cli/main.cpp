@@ -15,6 +15,7 @@
 #include "treadle/cli/lab_command.hpp"
 #include "treadle/cli/program_words.hpp"
 #include "treadle/cli/run_command.hpp"
+#include "treadle/cli/standard_streams.hpp"
 #include "treadle/lab/child.hpp"
 #include "treadle/lab/conductor.hpp"
 
@@ -168,4 +169,7 @@ int parse_and_run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return parse_and_run(argc, argv); }
+int main(int argc, char** argv) {
+  treadle::cli::fill_closed_streams();
+  return parse_and_run(argc, argv);
+}
