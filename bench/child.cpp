@@ -88,9 +88,9 @@ void be_child(const child_order& order) {
     if (peer == "treadle-m:1") measure_treadle(order, treadle_model::many_to_one);
     if (peer == "nptl") measure_nptl(order);
     if (peer == "boost.fiber") measure_boost_fiber(order);
-    fmt::print(stderr, "no peer is called {}\n", peer);
+    std::fputs(fmt::format("no peer is called {}\n", peer).c_str(), stderr);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "{}\n", error.what());
+    std::fputs(fmt::format("{}\n", error.what()).c_str(), stderr);
   }
   std::fflush(stderr);
   _exit(1);

@@ -44,7 +44,7 @@ struct options {
 
 void show_progress(std::size_t done, std::size_t all, const workload& work, unsigned workers) {
   if (isatty(STDERR_FILENO) == 0) return;
-  fmt::print(stderr, "\r\033[K[{}/{}] {} ({})", done, all, work.name, workers);
+  std::fputs(fmt::format("\r\033[K[{}/{}] {} ({})", done, all, work.name, workers).c_str(), stderr);
   std::fflush(stderr);
 }
 
@@ -129,8 +129,8 @@ void warn_if_busy() {
   double load = 0;
   // Guess: a machine with half a CPU busy for a minute is not quiet.
   if (getloadavg(&load, 1) == 1 && load > 0.5) {
-    fmt::print(stderr, "warning: the load average is {:.1f}; figures of a busy machine mislead\n",
-               load);
+    std::fprintf(stderr, "warning: the load average is %.1f; figures of a busy machine mislead\n",
+                 load);
   }
 }
 
@@ -149,7 +149,7 @@ void run_all(const std::vector<const workload*>& works, const options& chosen) {
       run_group(*work, workers, chosen, rows);
     }
   }
-  if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r\033[K");
+  if (isatty(STDERR_FILENO) != 0) std::fputs("\r\033[K", stderr);
   print_table(rows);
   if (chosen.json_file.empty()) return;
   file << to_json(rows);
@@ -166,7 +166,7 @@ void describe_options(CLI::App& app, options& chosen) {
 }
 
 int usage_error(const std::string& what) {
-  fmt::print(stderr, "treadle-bench: {}\n", what);
+  std::fputs(fmt::format("treadle-bench: {}\n", what).c_str(), stderr);
   return 2;
 }
 
@@ -214,7 +214,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return treadle::bench::usage_error(error.what());
   } catch (const std::exception& error) {
-    fmt::print(stderr, "treadle-bench: {}\n", error.what());
+    std::fputs(fmt::format("treadle-bench: {}\n", error.what()).c_str(), stderr);
     return 1;
   }
 }

@@ -360,6 +360,26 @@ TEST(treadle_command_line, the_program_finds_closed_streams_closed) {
   EXPECT_TRUE(result.exited_with(0)) << result.describe();
 }
 
+// As `>/dev/full`.
+void fill_up(int stream) { ::dup2(::open("/dev/full", O_WRONLY), stream); }
+
+TEST(treadle_command_line, a_lost_complaint_is_still_one) {
+  for (const std::vector<std::string>& each :
+       {std::vector<std::string>{"bogus"}, {"run", "--model", "x", "--", "true"}}) {
+    const outcome result = treadle(each, {}, [] { fill_up(STDERR_FILENO); });
+    EXPECT_TRUE(result.exited_with(2)) << result.describe();
+  }
+}
+
+TEST(treadle_command_line, lost_results_are_a_failure) {
+  for (const std::vector<std::string>& each :
+       {std::vector<std::string>{"lab", "--list"}, {"--help"}, {"doctor"}}) {
+    const outcome result = treadle(each, {}, [] { fill_up(STDOUT_FILENO); });
+    EXPECT_TRUE(result.exited_with(1)) << result.describe();
+    EXPECT_EQ(count_lines_with(result.err, "writing standard output: "), 1U) << result.describe();
+  }
+}
+
 TEST(treadle_command_line, run_says_which_program_it_cannot_start) {
   const outcome missing = treadle({"run", "--", "/nonexistent/program"});
   EXPECT_TRUE(missing.exited_with(127)) << missing.describe();

@@ -13,6 +13,7 @@
 #include "treadle/cli/exit_status.hpp"
 #include "treadle/cli/program_file.hpp"
 #include "treadle/cli/run_command.hpp"
+#include "treadle/cli/standard_streams.hpp"
 #include "treadle/lab/human.hpp"
 
 namespace treadle::cli {
@@ -28,7 +29,7 @@ int become_native(const compare_plan& plan) {
   pointers.push_back(nullptr);
   ::execvp(pointers.front(), pointers.data());
   const int error = errno;
-  fmt::print(stderr, "cannot start '{}': {}\n", words.front(), std::strerror(error));
+  say(fmt::format("cannot start '{}': {}\n", words.front(), std::strerror(error)));
   return error == ENOENT || error == ENOTDIR ? exit_not_found : exit_not_executable;
 }
 

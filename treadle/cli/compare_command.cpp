@@ -21,6 +21,7 @@
 #include "treadle/cli/model_list.hpp"
 #include "treadle/cli/output_file.hpp"
 #include "treadle/cli/progress_line.hpp"
+#include "treadle/cli/standard_streams.hpp"
 #include "treadle/lab/descriptor.hpp"
 #include "treadle/lab/machine.hpp"
 #include "treadle/runtime.hpp"
@@ -84,7 +85,7 @@ class run_progress {
  public:
   void show(const std::string& text) {
     if (is_terminal_) return line_.show(text);
-    if (text.find(": ") != text.npos) fmt::print(stderr, "{}\n", text);
+    if (text.find(": ") != text.npos) say(text + "\n");
   }
   void clear() { line_.clear(); }
 

@@ -1,9 +1,8 @@
 // Words for wrong arguments.
 #include "treadle/cli/complaint.hpp"
+#include "treadle/cli/standard_streams.hpp"
 
 #include <fmt/format.h>
-
-#include <cstdio>
 
 namespace treadle::cli {
 
@@ -14,7 +13,7 @@ std::string complaint(std::string_view setting, std::string_view value, std::str
 void print_complaint(std::string_view command, std::string_view message) {
   constexpr std::string_view library_name = "treadle: ";
   if (message.starts_with(library_name)) message.remove_prefix(library_name.size());
-  fmt::print(stderr, "{}: {}\n", command, message);
+  say(fmt::format("{}: {}\n", command, message));
 }
 
 }  // namespace treadle::cli

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <initializer_list>
 #include <string>
 #include <vector>
@@ -170,6 +171,12 @@ int parse_and_run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  treadle::cli::fill_closed_streams();
-  return parse_and_run(argc, argv);
+  cli::fill_closed_streams();
+  try {
+    return cli::end_output(parse_and_run(argc, argv));
+  } catch (const std::exception& error) {
+    // A command says itself what else can go wrong: this is its output's trouble.
+    cli::print_complaint("treadle", std::string("standard output: ") + error.what());
+    return cli::exit_failed;
+  }
 }

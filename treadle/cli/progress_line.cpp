@@ -1,5 +1,6 @@
 // Writing over the same line again and again.
 #include "treadle/cli/progress_line.hpp"
+#include "treadle/cli/standard_streams.hpp"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -28,14 +29,14 @@ progress_line::~progress_line() { clear(); }
 
 void progress_line::show(std::string_view text) {
   if (!on_) return;
-  fmt::print(stderr, "{}{}", fresh_line, text.substr(0, columns()));
+  say(fmt::format("{}{}", fresh_line, text.substr(0, columns())));
   std::fflush(stderr);
   shown_ = true;
 }
 
 void progress_line::clear() {
   if (!on_ || !shown_) return;
-  fmt::print(stderr, "{}", fresh_line);
+  say(std::string(fresh_line));
   std::fflush(stderr);
   shown_ = false;
 }

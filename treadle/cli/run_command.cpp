@@ -19,6 +19,7 @@
 #include "treadle/cli/output_file.hpp"
 #include "treadle/cli/program_file.hpp"
 #include "treadle/cli/shim_library.hpp"
+#include "treadle/cli/standard_streams.hpp"
 #include "treadle/runtime.hpp"
 
 namespace treadle::cli {
@@ -163,7 +164,7 @@ int run_command(const run_arguments& arguments) {
   pointers.push_back(nullptr);
   ::execvp(pointers.front(), pointers.data());
   const int error = errno;
-  fmt::print(stderr, "treadle run: cannot start '{}': {}\n", words.front(), std::strerror(error));
+  say(fmt::format("treadle run: cannot start '{}': {}\n", words.front(), std::strerror(error)));
   return error == ENOENT || error == ENOTDIR ? exit_not_found : exit_not_executable;
 }
 

@@ -4,6 +4,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "treadle/cli/complaint.hpp"
+#include "treadle/cli/exit_status.hpp"
 
 namespace treadle::cli {
 
@@ -14,6 +19,16 @@ void fill_closed_streams() {
     // folder can be neither read nor written this way, and keeps the place.
     if (::open("/dev/null", O_RDWR | O_CLOEXEC) < 0) (void)::open("/", O_PATH | O_CLOEXEC);
   }
+}
+
+void say(const std::string& text) { std::fputs(text.c_str(), stderr); }
+
+int end_output(int status) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  const char* const why = errno != 0 ? std::strerror(errno) : "not all of it was written";
+  print_complaint("treadle", std::string("writing standard output: ") + why);
+  return status == exit_good ? exit_failed : status;
 }
 
 }  // namespace treadle::cli
