@@ -148,6 +148,14 @@ def a_page():
         check("echo &lt;script&gt;&amp;" in page, "the program's words are escaped")
 
 
+def words_that_are_no_text():
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "page.html"
+        found = compare("--runs", 1, "--model", "1:1", "--report", path, "--", "echo", b"a\xffb")
+        check(found["program"] == ["echo", "a\ufffdb"], f"program: {found['program']}")
+        check("a\ufffdb" in path.read_text(encoding="utf-8"), "the page is UTF-8")
+
+
 def what_it_refuses():
     cases = [
         ((), ["program"]), (("--runs", "0", "--", "true"), ["--runs", '"0"', "1000"]),
@@ -191,8 +199,8 @@ def nothing_is_left():
 
 def main():
     for part in (what_it_measures, how_programs_end, what_a_model_cannot_run,
-                 input_and_large_output, words_as_written, a_page, what_it_refuses,
-                 nothing_is_left):
+                 input_and_large_output, words_as_written, a_page, words_that_are_no_text,
+                 what_it_refuses, nothing_is_left):
         part()
     print("all good" if not FAILED else f"{len(FAILED)} failed")
     return 1 if FAILED else 0

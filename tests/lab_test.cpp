@@ -279,6 +279,19 @@ const refusal refusals[] = {
     {"nothing", {}, {}, {"--help"}},
     {"unknown_word", {"frobnicate"}, {}, {"frobnicate", "lab", "run", "compare"}},
     {"unknown_option", {"lab", "--frobnicate"}, {}, {"--frobnicate"}},
+    {"unknown_option_first", {"--frobnicate"}, {}, {"--frobnicate", "--version"}},
+    {"empty_file_name", {"doctor", "--json", ""}, {}, {"--json", "not empty"}},
+    {"empty_model", {"run", "--model", "", "--", "true"}, {}, {"--model", "not empty"}},
+    {"empty_width", {"run", "--width", "", "--", "true"}, {}, {"--width", "not empty"}},
+    {"one_file_for_two",
+     {"lab", "--json", "/dev/shm/treadle-one", "--report", "/dev/shm/../shm/treadle-one"},
+     {},
+     {"--report", "/dev/shm/../shm/treadle-one", "--json"}},
+    {"compare_a_folder", {"compare", "--stdin", "/", "--", "true"}, {}, {"--stdin", "/", "files"}},
+    {"compare_model_variable",
+     {"compare", "--", "true"},
+     {{"TREADLE_MODEL", "banana"}},
+     {"TREADLE_MODEL", "banana", "m:n"}},
     {"unknown_experiment", {"lab", "--only", "nope"}, {}, {"--only", "nope", "switch-cost"}},
     {"one_unknown_of_two", {"lab", "--only", "futex,nope"}, {}, {"--only", "nope"}},
     {"unknown_model", {"lab", "--model", "m:2"}, {}, {"--model", "m:2", "m:n"}},
@@ -358,6 +371,13 @@ TEST(treadle_command_line, the_program_finds_closed_streams_closed) {
     for (const int stream : {STDIN_FILENO, STDOUT_FILENO}) ::close(stream);
   });
   EXPECT_TRUE(result.exited_with(0)) << result.describe();
+}
+
+TEST(treadle_command_line, a_refused_command_leaves_no_file) {
+  const std::string path = ::testing::TempDir() + "treadle-left.json";
+  const outcome result = treadle({"lab", "--json", path, "--report", "/nonexistent/x"}, {}, [] {});
+  EXPECT_TRUE(result.exited_with(2)) << result.describe();
+  EXPECT_NE(::access(path.c_str(), F_OK), 0);
 }
 
 // As `>/dev/full`.

@@ -10,10 +10,10 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "treadle/cli/execute.hpp"
 #include "treadle/cli/exit_status.hpp"
 #include "treadle/cli/program_file.hpp"
 #include "treadle/cli/run_command.hpp"
-#include "treadle/cli/standard_streams.hpp"
 #include "treadle/lab/human.hpp"
 
 namespace treadle::cli {
@@ -23,14 +23,7 @@ namespace {
 // has its own.
 int become_native(const compare_plan& plan) {
   for (const char* name : {"TREADLE_MODEL", "TREADLE_WIDTH"}) ::unsetenv(name);
-  std::vector<std::string> words = plan.program;
-  std::vector<char*> pointers;
-  for (std::string& each : words) pointers.push_back(each.data());
-  pointers.push_back(nullptr);
-  ::execvp(pointers.front(), pointers.data());
-  const int error = errno;
-  say(fmt::format("cannot start '{}': {}\n", words.front(), std::strerror(error)));
-  return error == ENOENT || error == ENOTDIR ? exit_not_found : exit_not_executable;
+  return execute(plan.program, "");
 }
 
 int become_treadles(const compare_plan& plan, treadle::model model) {

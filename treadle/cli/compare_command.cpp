@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -55,12 +56,13 @@ void check(const compare_arguments& arguments, checked_arguments& into) {
   plan.runs = number("--runs", arguments.runs, runs_max, "numbers");
   plan.limit = std::chrono::seconds(number("--timeout", arguments.timeout, seconds_max, "seconds"));
   plan.models = chosen_models(arguments.models);
+  static_cast<void>(resolve({}));  // throws for a bad TREADLE_* variable
   runtime_options options;
   options.model = model::many_to_many;
   if (!arguments.workers.empty()) {
     options.width = parse_width(arguments.workers_option, arguments.workers);
   }
-  static_cast<void>(resolve(options));  // throws for a bad TREADLE_* variable
+  static_cast<void>(resolve(options));
   plan.workers = arguments.workers;
   if (arguments.program.empty()) {
     throw std::invalid_argument(
@@ -70,6 +72,10 @@ void check(const compare_arguments& arguments, checked_arguments& into) {
   if (!arguments.input_file.empty()) {
     plan.input_file = arguments.input_file;
     const lab::descriptor readable(::open(plan.input_file.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat about {};
+    if (readable.get() >= 0 && ::fstat(readable.get(), &about) == 0 && S_ISDIR(about.st_mode)) {
+      throw std::invalid_argument(complaint("--stdin", plan.input_file, "files, not folders"));
+    }
     if (readable.get() < 0) {
       throw std::invalid_argument(
           complaint("--stdin", plan.input_file,
@@ -78,6 +84,7 @@ void check(const compare_arguments& arguments, checked_arguments& into) {
   }
   if (!arguments.json_file.empty()) into.json.emplace("--json", arguments.json_file);
   if (!arguments.report_file.empty()) into.report.emplace("--report", arguments.report_file);
+  refuse_one_file_for_two(into.json, into.report);
 }
 
 // On a terminal one line that changes; else a line for each run that has ended.
@@ -105,7 +112,7 @@ void run(const compare_arguments& arguments, checked_arguments& checked) {
   progress.clear();
   fmt::print("{}", comparison_text(all));
   if (checked.json) {
-    checked.json->write(comparison_json(checked.plan, all, machine).dump(2) + "\n");
+    checked.json->write(json_text(comparison_json(checked.plan, all, machine)));
   }
   if (checked.report) {
     checked.report->write(comparison_page(checked.plan, all, machine));
@@ -133,6 +140,8 @@ int compare_command(const compare_arguments& arguments) {
   try {
     run(arguments, checked);
   } catch (const interrupted& by) {
+    checked.json.reset();  // a new file goes again; the signal ends us without that
+    checked.report.reset();
     return end_by(by.signal);
   } catch (const not_startable& program) {
     print_complaint("treadle compare", program.why);

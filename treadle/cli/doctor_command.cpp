@@ -100,7 +100,7 @@ int doctor_command(const doctor_arguments& arguments) {
   try {
     const std::vector<finding> found = examine();
     fmt::print("{}", doctor_text(found));
-    if (json) json->write(doctor_json(found).dump(2) + "\n");
+    if (json) json->write(json_text(doctor_json(found)));
   } catch (const std::invalid_argument& error) {  // a TREADLE_* variable
     print_complaint("treadle doctor", error.what());
     return exit_usage;

@@ -67,6 +67,7 @@ void check(const lab_arguments& arguments, checked_arguments& into) {
                arguments.quick};
   if (!arguments.json_file.empty()) into.json.emplace("--json", arguments.json_file);
   if (!arguments.report_file.empty()) into.report.emplace("--report", arguments.report_file);
+  refuse_one_file_for_two(into.json, into.report);
 }
 
 void run(const lab_arguments& arguments, checked_arguments& checked) {
@@ -85,7 +86,7 @@ void run(const lab_arguments& arguments, checked_arguments& checked) {
                                       }});
   progress.clear();
   fmt::print("{}", lab::text_summary(result));
-  if (checked.json) checked.json->write(lab::json_report(result, machine).dump(2) + "\n");
+  if (checked.json) checked.json->write(json_text(lab::json_report(result, machine)));
   if (checked.report) {
     checked.report->write(lab::html_report(result, machine));
     fmt::print("report: {}\n", arguments.report_file);

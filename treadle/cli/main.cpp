@@ -117,6 +117,17 @@ CLI::App* add_doctor(CLI::App& app, cli::doctor_arguments& arguments) {
   return doctor;
 }
 
+// No option means anything by an empty word; a shell's unset variable makes it one.
+void refuse_empty_words(CLI::App& of) {
+  for (CLI::Option* const each : of.get_options()) {
+    if (each->get_name() == "program") continue;
+    each->check([](const std::string& word) {
+      return word.empty() ? std::string("is \"\", allowed is anything that is not empty")
+                          : std::string();
+    });
+  }
+}
+
 // The program's words, when the command is one that starts a program; they are cut off `words`.
 std::vector<std::string> cut_program_of(std::initializer_list<CLI::App*> starters,
                                         std::vector<std::string>& words) {
@@ -146,6 +157,7 @@ int parse_and_run(int argc, char** argv) {
   // The lab's own processes: of no use to people, so not in the help.
   CLI::App* const child = app.add_subcommand(std::string(lab::child_word), "")->group("");
   child->add_option("request", request)->required();
+  for (CLI::App* const each : {lab, run, compare, doctor}) refuse_empty_words(*each);
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   const std::vector<std::string> program = cut_program_of({run, compare}, words);
   run_arguments.program = compare_arguments.program = program;
@@ -153,10 +165,13 @@ int parse_and_run(int argc, char** argv) {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));  // as CLI11 wants it
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    const bool unknown_word = argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty();
-    const std::string message =
-        unknown_word ? cli::complaint("the command", argv[1], "lab, run, compare and doctor")
-                     : error.what();
+    std::string message = error.what();
+    if (argc > 1 && app.get_subcommands().empty()) {
+      message = argv[1][0] != '-'
+                    ? cli::complaint("the command", argv[1], "lab, run, compare and doctor")
+                    : cli::complaint("the option", argv[1],
+                                     "--help, --version, or a command's behind its name");
+    }
     cli::print_complaint("treadle", message + " (treadle --help says more)");
     return cli::exit_usage;
   }

@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
 
@@ -14,18 +16,24 @@
 namespace treadle::cli {
 
 output_file::output_file(const std::string& option, std::string path) : path_(std::move(path)) {
-  number_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  number_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  is_new_ = number_ >= 0;
+  if (!is_new_) number_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (number_ < 0) {
     throw std::invalid_argument(complaint(
         option, path_, fmt::format("files that can be written ({})", std::strerror(errno))));
   }
 }
 
-output_file::~output_file() { ::close(number_); }
+output_file::~output_file() {
+  if (is_new_) ::unlink(path_.c_str());
+  ::close(number_);
+}
 
 void output_file::write(const std::string& text) {
   // A pipe or a device has no length to cut.
   if (::ftruncate(number_, 0) != 0 && errno != EINVAL) fail();
+  is_new_ = false;
   std::size_t done = 0;
   while (done < text.size()) {
     const ssize_t count = ::write(number_, text.data() + done, text.size() - done);
@@ -37,6 +45,24 @@ void output_file::write(const std::string& text) {
 
 void output_file::fail() const {
   throw std::runtime_error(fmt::format("writing {}: {}", path_, std::strerror(errno)));
+}
+
+bool output_file::is_same_as(const output_file& other) const {
+  struct stat mine {};
+  struct stat others {};
+  return ::fstat(number_, &mine) == 0 && ::fstat(other.number_, &others) == 0 &&
+         S_ISREG(mine.st_mode) && mine.st_dev == others.st_dev && mine.st_ino == others.st_ino;
+}
+
+void refuse_one_file_for_two(const std::optional<output_file>& json,
+                             const std::optional<output_file>& report) {
+  if (!json || !report || !json->is_same_as(*report)) return;
+  throw std::invalid_argument(
+      complaint("--report", report->path(), "other files than that of --json"));
+}
+
+std::string json_text(const nlohmann::json& of) {
+  return of.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace treadle::cli

@@ -1,7 +1,10 @@
 // A file that the command writes at its end, opened at its beginning, so that a run of minutes is
-// not lost to a wrong path; what it held before stays until the new content is there.
+// not lost to a wrong path; what it held before stays until the new content is there, and a new one
+// that gets no content goes again.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 
 namespace treadle::cli {
@@ -17,11 +20,24 @@ class output_file {
   // The whole content. std::runtime_error when the disk refuses it.
   void write(const std::string& text);
 
+  // Whether both are one regular file.
+  bool is_same_as(const output_file& other) const;
+  const std::string& path() const { return path_; }
+
  private:
   [[noreturn]] void fail() const;
 
   std::string path_;
   int number_ = -1;
+  bool is_new_ = false;  // and empty
 };
+
+// std::invalid_argument when --json and --report are one file.
+void refuse_one_file_for_two(const std::optional<output_file>& json,
+                             const std::optional<output_file>& report);
+
+// The whole content of a JSON file. Bytes that are no UTF-8, as a program's words may have, become
+// U+FFFD.
+std::string json_text(const nlohmann::json& of);
 
 }  // namespace treadle::cli

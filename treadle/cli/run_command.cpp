@@ -15,11 +15,11 @@
 #include <system_error>
 
 #include "treadle/cli/complaint.hpp"
+#include "treadle/cli/execute.hpp"
 #include "treadle/cli/exit_status.hpp"
 #include "treadle/cli/output_file.hpp"
 #include "treadle/cli/program_file.hpp"
 #include "treadle/cli/shim_library.hpp"
-#include "treadle/cli/standard_streams.hpp"
 #include "treadle/runtime.hpp"
 
 namespace treadle::cli {
@@ -158,14 +158,7 @@ int run_command(const run_arguments& arguments) {
     print_complaint("treadle run", error.what());
     return exit_usage;
   }
-  std::vector<std::string> words = arguments.program;
-  std::vector<char*> pointers;
-  for (std::string& each : words) pointers.push_back(each.data());
-  pointers.push_back(nullptr);
-  ::execvp(pointers.front(), pointers.data());
-  const int error = errno;
-  say(fmt::format("treadle run: cannot start '{}': {}\n", words.front(), std::strerror(error)));
-  return error == ENOENT || error == ENOTDIR ? exit_not_found : exit_not_executable;
+  return execute(arguments.program, "treadle run: ");
 }
 
 }  // namespace treadle::cli

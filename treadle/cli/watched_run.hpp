@@ -64,6 +64,9 @@ struct interrupted {
 // Throws std::system_error when no process can be made.
 watched_run watch(const run_request& request);
 
+// Only in `become`, right before it executes the program: from here on time counts. Elsewhere it
+// does nothing.
+void note_start() noexcept;
 // Only in `become`: the file that the shim may write its numbers to.
 std::string stats_path();
 

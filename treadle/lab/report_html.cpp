@@ -263,8 +263,13 @@ std::string page_tail(const nlohmann::json& plots) {
 }
 
 std::string escaped(std::string_view text) {
+  // The library's JSON knows UTF-8: what is none becomes U+FFFD on the way there and back.
+  const std::string readable =
+      nlohmann::json::parse(
+          nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))
+          .get<std::string>();
   std::string safe;
-  for (const char each : text) {
+  for (const char each : readable) {
     switch (each) {
       case '&':
         safe += "&amp;";
