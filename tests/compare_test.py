@@ -33,7 +33,8 @@ def environment():
 
 
 def run(*words, **options):
-    return subprocess.run([COMMAND, "compare", *map(str, words)], capture_output=True, text=True,
+    words = [each if isinstance(each, bytes) else str(each) for each in words]
+    return subprocess.run([COMMAND, "compare", *words], capture_output=True, text=True,
                           check=False, timeout=250, env=options.get("env", environment()))
 
 
