@@ -191,6 +191,10 @@ class Refusals(unittest.TestCase):
                     ({"rows": [{"workload": "yield"}]}, "was not written by"),
                     ({"rows": [row(samples=[])]}, "was not written by"),
                     ({"rows": [row() | {"value": "fast"}]}, "was not written by"),
+                    ({"rows": [row() | {"value": 5e-324}]}, "was not written by"),
+                    ({"rows": [row() | {"count": 10 ** 400}]}, "was not written by"),
+                    ({"rows": [row() | {"f": -1.0}]}, "was not written by"),
+                    ({"rows": [row() | {"spread": -1.0}]}, "was not written by"),
                     ({"rows": []}, "has no rows"), ({"rows": [row("go")]}, "no row of Treadle's"),
                     ({"rows": [row(workload="fib")]}, "no row of Treadle's")):
                 bad.write_text(json.dumps(whole | changed), encoding="utf-8")
@@ -198,6 +202,10 @@ class Refusals(unittest.TestCase):
                     self.refused(["--compare", good, bad], str(bad), expected)
                 self.refused(["--compare", bad, good], str(bad), expected)
             self.refused(["--compare", folder, good], f"{folder}: Is a directory")
+            report = pathlib.Path(folder, "report.html")
+            self.refused(["--from", good, "--from", good], "does not say on what and how")
+            self.refused(["--from", good, "--report", report], "does not say on what and how")
+            self.assertFalse(report.exists())
 
     def test_files_that_are_missing_or_something_else(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -206,6 +214,8 @@ class Refusals(unittest.TestCase):
             other = pathlib.Path(folder, "other.json")
             other.write_text("[]", encoding="utf-8")
             self.refused(["--compare", other, other], "was not written by")
+            other.write_text("[" * 100_000, encoding="utf-8")
+            self.refused(["--compare", other, other], "is not JSON")
             other.write_text("no JSON", encoding="utf-8")
             self.refused(["--from", other], "is not JSON")
             self.refused(["--json", pathlib.Path(folder, "no", "where.json")], "cannot write")

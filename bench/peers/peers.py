@@ -28,7 +28,8 @@ import report_html  # noqa: E402
 import report_text  # noqa: E402
 import rounds  # noqa: E402
 import workload_table  # noqa: E402
-from results import SCHEMA, Usage, check_writable, merged, read, units, write  # noqa: E402
+from results import (SCHEMA, Usage, check_writable, merged, read, read_in_full,  # noqa: E402
+                     units, write)
 from table import processor, put_between  # noqa: E402  bench/table.py
 
 BEGIN = "<!-- peers -->"
@@ -161,11 +162,12 @@ def run(options):
         return 0
     if options.compare:
         return judge(options)
+    sources = [read_in_full(path) for path in options.sources or ()]
     for path in (options.json, options.report):
         if path:
             check_writable(path)  # before the minutes that it takes, not after
-    if options.sources:
-        result = merged([read(path) for path in options.sources])
+    if sources:
+        result = merged(sources)
         print("\n\n".join(report_text.block(group)
                           for group in report_text.groups(result["rows"]).values()))
         if options.json:
@@ -182,10 +184,15 @@ def run(options):
 
 def main():
     try:
-        return run(parse(sys.argv[1:]))
+        status = run(parse(sys.argv[1:]))
+        sys.stdout.flush()
+        return status
     except (Usage, report_html.NoChartLibrary) as problem:
         print(f"peers: {problem}", file=sys.stderr)
-        return 2
+    except OSError as error:  # files have words of their own: see results.py
+        print(f"peers: cannot write: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush
+    return 2
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ with one line.
 """
 
 import json
-import math
 
 import peer_table
 import workload_table
 
 SCHEMA = 1
+# Nothing that is measured here is larger, or, unless it is 0, smaller than one part of it: ratios
+# of such numbers, and their logarithms, exist.
+LARGEST = 1e30
 
 
 class Usage(Exception):
@@ -18,7 +20,8 @@ class Usage(Exception):
 
 
 def is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return (isinstance(value, (int, float)) and not isinstance(value, bool)
+            and (value == 0 or 1 / LARGEST <= abs(value) <= LARGEST))
 
 
 def is_row(row):
@@ -31,7 +34,8 @@ def is_row(row):
     samples = row.get("samples")
     return (all(is_number(row.get(name)) for name in ("value", "spread", "count"))
             and isinstance(row.get("more_is_better"), bool) and isinstance(row.get("clock"), str)
-            and (row.get("f") is None or is_number(row["f"]))
+            and row["spread"] >= 0
+            and (row.get("f") is None or (is_number(row["f"]) and row["f"] > 0))
             and isinstance(samples, list) and bool(samples) and all(map(is_number, samples)))
 
 
@@ -43,12 +47,34 @@ def is_result(found):
         is_row(row) for row in found["rows"])
 
 
+def is_told_in_full(found):
+    """Whether a report can be made of it: of a comparison's sides less is needed."""
+    at, method = found["machine"], found["method"]
+    texts = {"kind", "settings"}
+    return (all(isinstance(at.get(name), str) for name in ("cpu", "kernel", "libc"))
+            and isinstance(at.get("cpus"), int) and isinstance(method.get("rounds"), int)
+            and isinstance(at.get("f_ns"), list) and len(at["f_ns"]) == 2
+            and all(map(is_number, at["f_ns"]))
+            and all(is_number(method.get(name, 0)) for name in ("scale", "load_before"))
+            and all(isinstance(peer, dict) and all(
+                isinstance(peer.get(name), str)
+                for name in texts | ({"why"} if "why" in peer else {"version", "origin"}))
+                    for peer in found["peers"].values()))
+
+
+def read_in_full(path):
+    result = read(path)
+    if not is_told_in_full(result):
+        raise Usage(f"{path} does not say on what and how it was measured")
+    return result
+
+
 def read(path):
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Usage(f"{path}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Usage(f"{path} is not JSON") from None
     if not is_result(result):
         raise Usage(f"{path} was not written by ./do bench --peers --json")
