@@ -408,6 +408,29 @@ TEST(Settings, RuntimeOptionsAreCheckedToo) {
       contains(refusal([] { const runtime rt({.blocking_threads = 0}); }), "blocking_threads"));
 }
 
+TEST(Settings, EnumerationsHoldTheirValuesOnly) {
+  for (const int number : {-1, 3, 77}) {
+    const auto bad = static_cast<model>(number);
+    const std::string text = refusal([bad] { const runtime rt({.model = bad}); });
+    EXPECT_TRUE(contains(text, "runtime_options::model is \"" + std::to_string(number))) << text;
+  }
+  EXPECT_TRUE(contains(
+      refusal([] { const runtime rt({.activation = static_cast<activation>(4)}); }), "activation"));
+  EXPECT_TRUE(contains(
+      refusal([] { const runtime rt({.file_calls = static_cast<io::file_calls>(3)}); }), "uring"));
+  EXPECT_TRUE(contains(
+      refusal([] { const runtime rt({.socket_events = static_cast<io::socket_events>(2)}); }),
+      "epoll"));
+  for (const int number : {-3, 3, 99}) {
+    const auto bad = static_cast<priority>(number);
+    const std::string text = refusal([bad] { thread({.priority = bad}, [] {}).join(); });
+    EXPECT_TRUE(contains(text, "priority is " + std::to_string(number))) << text;
+    EXPECT_FALSE(this_thread::set_priority(bad));
+  }
+  const auto bad = static_cast<contention_scope>(9);
+  EXPECT_TRUE(contains(refusal([bad] { thread({.scope = bad}, [] {}).join(); }), "scope is 9"));
+}
+
 TEST(Settings, AffinityToOneCpuIsAWidthOfOne) {
   const outcome result = run({.program = "settings", .before_exec = [] {
                                 cpu_set_t one;

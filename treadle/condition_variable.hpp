@@ -72,7 +72,7 @@ class condition_variable_any {
                   const std::chrono::time_point<Clock, Duration>& point, Predicate predicate) {
     do {
       if (wait_within(room_, lock, wait_limit(point, token), predicate)) return true;
-    } while (Clock::now() < point && !token.stop_requested());  // as base::wait_until()
+    } while (base::deadline::is_ahead(point) && !token.stop_requested());  // as wait_until()
     return false;
   }
   template <class Lock, class Rep, class Period, class Predicate>
@@ -142,10 +142,11 @@ class condition_variable_any {
   template <class Lock, class Predicate>
   static bool wait_within(sync::raw_condition& room, Lock& lock, const wait_limit& limit,
                           Predicate& predicate) {
-    while (!predicate()) {
+    for (;;) {
+      if (limit.stop().stop_requested()) return predicate();
+      if (predicate()) return true;
       if (!wait_within(room, lock, limit)) return predicate();
     }
-    return true;
   }
   static cv_status status(bool notified) noexcept {
     return notified ? cv_status::no_timeout : cv_status::timeout;
@@ -154,7 +155,7 @@ class condition_variable_any {
   template <class Clock, class Duration>
   static cv_status status_at(const std::chrono::time_point<Clock, Duration>& point, bool notified) {
     if constexpr (!std::is_same_v<Clock, std::chrono::steady_clock>) {
-      if (!notified && Clock::now() < point) return cv_status::no_timeout;
+      if (!notified && base::deadline::is_ahead(point)) return cv_status::no_timeout;
     }
     return status(notified);
   }

@@ -25,8 +25,10 @@ template <class T>
 class oneshot_sender {
  public:
   oneshot_sender(oneshot_sender&&) noexcept = default;
+  // What this one was for ends as by its destructor.
   oneshot_sender& operator=(oneshot_sender&& other) noexcept {
-    std::swap(there_, other.there_);
+    oneshot_sender taken(std::move(other));
+    std::swap(there_, taken.there_);
     return *this;
   }
   ~oneshot_sender() {
@@ -60,7 +62,8 @@ class oneshot_receiver {
  public:
   oneshot_receiver(oneshot_receiver&&) noexcept = default;
   oneshot_receiver& operator=(oneshot_receiver&& other) noexcept {
-    std::swap(there_, other.there_);
+    oneshot_receiver taken(std::move(other));
+    std::swap(there_, taken.there_);
     return *this;
   }
   ~oneshot_receiver() {

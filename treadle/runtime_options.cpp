@@ -68,8 +68,21 @@ model parse_model_of(std::string_view setting, std::string_view text) {
   refuse(setting, text, models_allowed);
 }
 
+// An enumeration may hold any number; its values begin with 0 and leave none out.
+template <class Choice>
+Choice check_choice(const char* setting, Choice choice, Choice last, std::string_view allowed) {
+  const auto number = static_cast<int>(choice);
+  if (number < 0 || number > static_cast<int>(last)) {
+    refuse(setting, std::to_string(number), allowed);
+  }
+  return choice;
+}
+
 model resolve_model(const runtime_options& options) {
-  if (options.model) return *options.model;
+  if (options.model) {
+    return check_choice("runtime_options::model", *options.model, model::many_to_many,
+                        models_allowed);
+  }
   const char* text = from_environment("TREADLE_MODEL");
   return text != nullptr ? parse_model_of("TREADLE_MODEL", text) : model::many_to_many;
 }
@@ -166,7 +179,10 @@ std::size_t resolve_guard(const runtime_options& options) {
 }
 
 activation resolve_activation(const runtime_options& options) {
-  if (options.activation) return *options.activation;
+  if (options.activation) {
+    return check_choice("runtime_options::activation", *options.activation, activation::perf,
+                        activations_allowed);
+  }
   const char* text = from_environment("TREADLE_ACTIVATION");
   return text != nullptr ? parse_activation("TREADLE_ACTIVATION", text) : activation::proc;
 }
@@ -252,15 +268,18 @@ runtime_settings resolve(const runtime_options& options) {
     if (!io.files) io.files = more.files;
     if (!io.sockets) io.sockets = more.sockets;
   }
-  return {resolve_model(options),
-          resolve_width(options),
-          resolve_stack(options),
-          resolve_guard(options),
-          resolve_blocking_threads(options),
-          io.files.value_or(io::file_calls::automatic),
-          io.sockets.value_or(io::socket_events::epoll),
-          resolve_activation(options),
-          resolve_slice(options)};
+  return {
+      resolve_model(options),
+      resolve_width(options),
+      resolve_stack(options),
+      resolve_guard(options),
+      resolve_blocking_threads(options),
+      check_choice("runtime_options::file_calls", io.files.value_or(io::file_calls::automatic),
+                   io::file_calls::pool, "automatic, uring and pool"),
+      check_choice("runtime_options::socket_events", io.sockets.value_or(io::socket_events::epoll),
+                   io::socket_events::uring, "epoll and uring"),
+      resolve_activation(options),
+      resolve_slice(options)};
 }
 
 }  // namespace treadle

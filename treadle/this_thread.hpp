@@ -73,7 +73,7 @@ void sleep_for(const std::chrono::duration<Rep, Period>& span) {
 // For clocks other than steady_clock the time is converted, again after each wake-up.
 template <class Clock, class Duration>
 void sleep_until(const std::chrono::time_point<Clock, Duration>& point) {
-  while (Clock::now() < point) detail::sleep(base::deadline::of(point));
+  while (base::deadline::is_ahead(point)) detail::sleep(base::deadline::of(point));
 }
 
 // Interruptible sleeps: the same, but false as soon as a stop is asked for, of `stop` or of the
@@ -88,7 +88,7 @@ bool sleep_until(const std::chrono::time_point<Clock, Duration>& point,
   // Once at least: a stop is seen also when the time is over.
   do {
     if (!detail::sleep(base::deadline::of(point), stop)) return false;
-  } while (Clock::now() < point);
+  } while (base::deadline::is_ahead(point));
   return true;
 }
 

@@ -31,6 +31,17 @@ core::scheduler_port& launch::scheduler_for(const thread_attributes& attributes)
                                 std::to_string(stack_bytes_min) + " to " +
                                 std::to_string(stack_bytes_max) + " (16K to 8M)");
   }
+  if (!core::is_priority(attributes.priority)) {
+    throw std::invalid_argument("treadle: thread_attributes::priority is " +
+                                std::to_string(static_cast<int>(attributes.priority)) +
+                                ", allowed are background to urgent (-2 to 2)");
+  }
+  if (attributes.scope != contention_scope::process &&
+      attributes.scope != contention_scope::system) {
+    throw std::invalid_argument("treadle: thread_attributes::scope is " +
+                                std::to_string(static_cast<int>(attributes.scope)) +
+                                ", allowed are process and system (0 and 1)");
+  }
   runtime& in = runtime::current();
   return attributes.scope == contention_scope::system ? *in.system_scope_ : *in.process_scope_;
 }

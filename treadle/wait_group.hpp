@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 
 #include "treadle/base/check.hpp"
 #include "treadle/sync/raw_wait_group.hpp"
@@ -30,7 +31,12 @@ class wait_group {
 
   void add(std::ptrdiff_t count = 1) noexcept {
     if (count > 0) raw_.add(count);
-    if (count < 0) raw_.done(-count);
+    if (count >= 0) return;
+    // What it says to whom it takes more than there is, whose negative would not fit.
+    if (count == std::numeric_limits<std::ptrdiff_t>::min()) {
+      base::fail_misuse("wait_group::done", "the count would become negative");
+    }
+    raw_.done(-count);
   }
   void done() noexcept { raw_.done(1); }
   void wait() { raw_.wait(); }

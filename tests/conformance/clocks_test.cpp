@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <mutex>
 #include <treadle/condition_variable.hpp>
 #include <treadle/future.hpp>
@@ -98,6 +99,51 @@ TYPED_TEST(Clocks, Sleeps) {
     const slow_clock::time_point point = slow_clock::now() + 1ms;
     this_thread::sleep_until(point);
     EXPECT_GE(slow_clock::now(), point);
+  });
+}
+
+// Waits until the other thread ends it, with a point that no 64 bits of nanoseconds hold.
+template <class Point>
+void waits_until(Point point) {
+  counting_semaphore<> done(0);
+  thread ender([&done] {
+    for (int i = 0; i < 5; ++i) this_thread::yield();
+    done.release();
+  });
+  EXPECT_TRUE(done.try_acquire_until(point));
+  ender.join();
+  jthread sleeper(
+      [point](const stop_token& stop) { EXPECT_FALSE(this_thread::sleep_until(point, stop)); });
+  this_thread::yield();
+  sleeper.request_stop();
+}
+
+TYPED_TEST(Clocks, FarPoints) {
+  this->in([] {
+    using std::chrono::hours;
+    using std::chrono::system_clock;
+    using std::chrono::years;
+    waits_until(std::chrono::sys_days(std::chrono::January / 1 / 2300));
+    waits_until(std::chrono::time_point<system_clock, hours>::max());
+    waits_until(std::chrono::time_point<std::chrono::steady_clock, hours>::max());
+    this_thread::sleep_until(std::chrono::time_point<system_clock, hours>::min());
+    this_thread::sleep_until(
+        std::chrono::time_point<std::chrono::steady_clock, years>(years(-3000)));
+  });
+}
+
+TYPED_TEST(Clocks, PointsThatAreNoNumber) {
+  this->in([] {
+    using fraction = std::chrono::duration<double>;
+    const fraction nothing(std::numeric_limits<double>::quiet_NaN());
+    counting_semaphore<> never(0);
+    const std::chrono::time_point<std::chrono::steady_clock, fraction> steady(nothing);
+    const std::chrono::time_point<std::chrono::system_clock, fraction> wall(nothing);
+    EXPECT_FALSE(never.try_acquire_until(steady));
+    EXPECT_FALSE(never.try_acquire_until(wall));
+    EXPECT_FALSE(never.try_acquire_for(nothing));
+    this_thread::sleep_until(steady);
+    this_thread::sleep_until(wall);
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <mutex>
 #include <stdexcept>
 #include <treadle/barrier.hpp>
@@ -171,6 +172,11 @@ TYPED_TEST(MisuseDeathTest, MoreDoneThanAnnounced) {
     wait_group work(1);
     work.done();
     work.done();
+  }),
+               "treadle: wait_group::done: .*culprit");
+  EXPECT_DEATH(this->in_culprit([] {
+    wait_group work(1);
+    work.add(std::numeric_limits<std::ptrdiff_t>::min());
   }),
                "treadle: wait_group::done: .*culprit");
 }

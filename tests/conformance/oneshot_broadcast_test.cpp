@@ -54,6 +54,17 @@ TYPED_TEST(OneshotBroadcast, ASenderThatGoesWakesTheReceiver) {
   });
 }
 
+TYPED_TEST(OneshotBroadcast, ASenderThatIsOverwrittenIsGone) {
+  this->in([] {
+    auto [first, told] = make_oneshot<int>();
+    auto [second, served] = make_oneshot<int>();
+    first = std::move(second);
+    EXPECT_EQ(told.receive().status(), channel_status::closed);
+    EXPECT_EQ(std::move(first).send(7), channel_status::done);
+    EXPECT_EQ(*served.receive(), 7);
+  });
+}
+
 TYPED_TEST(OneshotBroadcast, AReceiverThatGoesLeavesTheValue) {
   this->in([] {
     auto [sender, receiver] = make_oneshot<std::unique_ptr<int>>();

@@ -1,6 +1,7 @@
 // Time as the runtime sees it: CLOCK_MONOTONIC, in nanoseconds, and points in it to wait until.
 //
-// A deadline never overflows: what lies beyond the clock's range is never().
+// A deadline never overflows: what lies beyond the clock's range is never(). A time that is no
+// number has passed.
 #pragma once
 
 #include <chrono>
@@ -43,19 +44,29 @@ class deadline {
   static deadline of(const std::chrono::time_point<Clock, Duration>& point) noexcept {
     if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
       const double seconds = std::chrono::duration<double>(point.time_since_epoch()).count();
+      if (!(seconds > 0)) return deadline(0);
       if (!(seconds < seconds_until_forever(0))) return never();
-      if (seconds <= 0) return deadline(0);
       return deadline(
           std::chrono::ceil<std::chrono::nanoseconds>(point.time_since_epoch()).count());
     } else {
-      // In doubles first: the difference of two far points overflows the clock's own type.
       const auto now = Clock::now();
-      const double seconds = std::chrono::duration<double>(point.time_since_epoch()).count() -
-                             std::chrono::duration<double>(now.time_since_epoch()).count();
-      if (seconds <= 0) return deadline(0);
+      const double seconds = seconds_between(now, point);
+      if (!(seconds > 0)) return deadline(0);
       if (!(seconds < seconds_until_forever(0))) return never();
+      // Guess: who waits for years does not mind a microsecond; finer units may not reach there.
+      constexpr double far = 1e8;
+      if (seconds > far) return after(std::chrono::duration<double>(seconds));
       return after(point - now);
     }
+  }
+
+  // Whether the clock itself says that the point is still to come.
+  template <class Clock, class Duration>
+  static bool is_ahead(const std::chrono::time_point<Clock, Duration>& point) noexcept {
+    const auto now = Clock::now();
+    const double seconds = seconds_between(now, point);
+    constexpr double near = 1;  // guess: exact to nanoseconds is what matters only here
+    return seconds > -near && seconds < near ? now < point : seconds > 0;
   }
 
   constexpr bool is_never() const noexcept { return nanoseconds_ == forever; }
@@ -68,6 +79,12 @@ class deadline {
   static constexpr double seconds_until_forever(std::int64_t now) noexcept {
     const std::int64_t whole = (forever - now) / nanoseconds_per_second;
     return static_cast<double>(whole - 1);
+  }
+  // About: in doubles, as the difference of two far points overflows the clock's own type.
+  template <class Earlier, class Later>
+  static double seconds_between(const Earlier& one, const Later& other) noexcept {
+    return std::chrono::duration<double>(other.time_since_epoch()).count() -
+           std::chrono::duration<double>(one.time_since_epoch()).count();
   }
   constexpr explicit deadline(std::int64_t nanoseconds) noexcept : nanoseconds_(nanoseconds) {}
 
@@ -84,7 +101,7 @@ bool wait_until(const std::chrono::time_point<Clock, Duration>& point, Wait wait
   } else {
     do {
       if (wait(deadline::of(point))) return true;
-    } while (Clock::now() < point);
+    } while (deadline::is_ahead(point));
     return false;
   }
 }

@@ -1,5 +1,7 @@
 #include "treadle/sched/loans.hpp"
 
+#include <cerrno>
+
 namespace treadle::core {
 
 base::spin_lock& loan_ground::book() noexcept {
@@ -8,6 +10,7 @@ base::spin_lock& loan_ground::book() noexcept {
 }
 
 int set_own_priority(thread& which, priority wanted) noexcept {
+  if (!is_priority(wanted)) return EINVAL;
   const base::guard hold(loan_ground::book());
   return loans::set_own(which, wanted);
 }

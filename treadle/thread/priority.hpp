@@ -15,6 +15,11 @@ enum class priority : std::int8_t {
   urgent = 2,  // short and rare
 };
 
+// An enumeration may hold any number.
+constexpr bool is_priority(priority what) noexcept {
+  return what >= priority::background && what <= priority::urgent;
+}
+
 // In one word, so that both are of one moment.
 struct alignas(2) thread_level {
   priority own = priority::normal;        // what it was given
