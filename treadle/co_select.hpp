@@ -6,7 +6,8 @@
 //
 // Means what select() of <treadle/select.hpp> means, with its cases. Callbacks are plain functions
 // and run in the task after the choice; what is to be awaited goes after the select, by its result.
-// The cases refer to their arguments: write them into the co_await. Where there is no poller, a
+// The cases refer to their arguments: write them into the co_await; but with g++ 12 name a callback
+// before that owns what it captures, and move it in (docs/tasks.md). Where there is no poller, a
 // select with descriptors waits on a thread.
 // Errors: as select(); std::bad_alloc for the frame.
 #pragma once

@@ -6,9 +6,11 @@
 
 #include <array>
 #include <exception>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -25,6 +27,11 @@ namespace detail {
 // What a task gives when it is one of several.
 template <class T>
 using part = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+// The same where it stands in a vector.
+template <class T>
+using element = std::conditional_t<std::is_reference_v<T>,
+                                   std::reference_wrapper<std::remove_reference_t<T>>, part<T>>;
 
 template <class T>
 part<T> take_part(std::coroutine_handle<treadle::detail::task_promise<T>> ended) {
@@ -99,9 +106,9 @@ class [[nodiscard]] vector_awaiter {
     }
     return tasks::jump_to(std::coroutine_handle<>::from_address(fork(0)));
   }
-  std::vector<part<T>> await_resume() {
+  std::vector<element<T>> await_resume() {
     tasks::free_records(children_.all());
-    std::vector<part<T>> results;
+    std::vector<element<T>> results;
     results.reserve(tasks_.size());
     for (auto& each : tasks_) {
       results.push_back(take_part(treadle::detail::task_access::frame(each)));
@@ -128,7 +135,7 @@ template <class... Ts>
 auto when_all(task<Ts>... children) requires(sizeof...(Ts) > 0) {
   return detail::all_awaiter<Ts...>(std::move(children)...);
 }
-// The same as a vector.
+// The same as a vector; references are std::reference_wrapper there.
 template <class T>
 auto when_all(std::vector<task<T>> children) {
   return detail::vector_awaiter<T>(std::move(children));
@@ -167,7 +174,7 @@ task<> run_in_race(race<T>& among, std::size_t index, task<T> runner) {
     } else {
       part<T> value = co_await std::move(runner);
       if (!among.decide()) co_return;
-      among.won.emplace(first_of<part<T>>{index, std::move(value)});
+      among.won.emplace(first_of<part<T>>{index, std::forward<part<T>>(value)});
     }
   } catch (...) {
     if (!among.decide()) co_return;

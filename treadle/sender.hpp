@@ -17,6 +17,7 @@
 
 #include <concepts>
 #include <exception>
+#include <functional>
 #include <new>
 #include <optional>
 #include <stop_token>
@@ -115,13 +116,16 @@ class task_operation {
       }
       if (!thrown) co_return std::move(mine.to_).set_value();
     } else {
-      std::optional<T> value;
+      // optional holds no reference.
+      using kept = std::conditional_t<std::is_reference_v<T>,
+                                      std::reference_wrapper<std::remove_reference_t<T>>, T>;
+      std::optional<kept> value;
       try {
         value.emplace(co_await std::move(mine.what_));
       } catch (...) {
         thrown = std::current_exception();
       }
-      if (!thrown) co_return std::move(mine.to_).set_value(std::move(*value));
+      if (!thrown) co_return std::move(mine.to_).set_value(static_cast<T&&>(*value));
     }
     std::move(mine.to_).set_error(std::move(thrown));
   }

@@ -195,6 +195,42 @@ TYPED_TEST(TaskIo, WhenAllForksAndJoins) {
   });
 }
 
+// Tells whether what it is given is `expected` itself.
+struct reference_receiver {
+  const int* expected;
+  bool* same;
+  binary_semaphore* done;
+  void set_value(int& what) && noexcept {
+    *same = &what == expected;
+    done->release();
+  }
+  void set_error(std::exception_ptr) && noexcept { done->release(); }
+  void set_stopped() && noexcept { done->release(); }
+};
+
+TYPED_TEST(TaskIo, ReferencesComeThrough) {
+  this->in([] {
+    int value = 5;
+    const auto refers = [&value]() -> task<int&> { co_return value; };
+    block_on([](int& it, const auto& gives) -> task<> {
+      const auto first = co_await co::when_any(gives(), gives());
+      EXPECT_EQ(&first.value, &it);
+      std::vector<task<int&>> several;
+      several.push_back(gives());
+      several.push_back(gives());
+      const auto all = co_await co::when_all(std::move(several));
+      EXPECT_EQ(&all.at(0).get(), &it);
+      EXPECT_EQ(&all.at(1).get(), &it);
+    }(value, refers));
+    bool same = false;
+    binary_semaphore done(0);
+    auto operation = connect(as_sender(refers()), reference_receiver{&value, &same, &done});
+    operation.start();
+    done.acquire();
+    EXPECT_TRUE(same);
+  });
+}
+
 TYPED_TEST(TaskIo, WhenAnyStopsTheRest) {
   this->in([] {
     const auto waits = [](std::chrono::milliseconds span, int number) -> task<int> {
