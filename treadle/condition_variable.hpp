@@ -142,11 +142,11 @@ class condition_variable_any {
   template <class Lock, class Predicate>
   static bool wait_within(sync::raw_condition& room, Lock& lock, const wait_limit& limit,
                           Predicate& predicate) {
-    for (;;) {
-      if (limit.stop().stop_requested()) return predicate();
-      if (predicate()) return true;
+    // Also where the stop has been already: a loop of such waits must let others run.
+    while (!predicate()) {
       if (!wait_within(room, lock, limit)) return predicate();
     }
+    return true;
   }
   static cv_status status(bool notified) noexcept {
     return notified ? cv_status::no_timeout : cv_status::timeout;

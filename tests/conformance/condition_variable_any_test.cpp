@@ -128,24 +128,6 @@ TYPED_TEST(ConditionVariableAny, AlreadyStopped) {
   });
 }
 
-// As the standard writes it: one look, and the lock is held all the time.
-TYPED_TEST(ConditionVariableAny, WhenAlreadyStoppedItOnlyLooks) {
-  this->in([] {
-    plain_lock m;
-    condition_variable_any changed;
-    stop_source source;
-    source.request_stop();
-    const std::lock_guard hold(m);
-    int looks = 0;
-    const auto look = [&looks] { return ++looks == 0; };
-    EXPECT_FALSE(changed.wait(m, source.get_token(), look));
-    EXPECT_FALSE(changed.wait_for(m, source.get_token(), 1h, look));
-    EXPECT_FALSE(changed.wait_until(m, source.get_token(), steady_clock::now() + 1h, look));
-    EXPECT_EQ(looks, 3);
-    EXPECT_EQ(m.locked, 1);
-  });
-}
-
 TYPED_TEST(ConditionVariableAny, StopTokenFormsTimeOutAndSucceed) {
   this->in([] {
     mutex m;
