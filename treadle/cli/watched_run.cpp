@@ -141,6 +141,7 @@ class watched_process {
     if (input.get() < 0) lab::fail_with_errno(request_.input_file.c_str());
     pipe_ends words;
     start_stamp = shared_stamp();
+    *start_stamp = 0;
     std::fflush(nullptr);  // or the child would write it again
     child_ = ::fork();
     if (child_ < 0) lab::fail_with_errno("fork");
@@ -151,7 +152,8 @@ class watched_process {
     err_.close_writing();
     // The end of this pipe without a word: it has become the program.
     if (read_word(words.reading.get(), result_.become_status)) result_.why_not = "not started";
-    start_ = *start_stamp;
+    // A child that was killed on its way has written none.
+    start_ = *start_stamp != 0 ? *start_stamp : base::monotonic_now();
     until_ = start_ + std::chrono::nanoseconds(request_.limit).count();
   }
 
