@@ -1,8 +1,9 @@
 // Words for wrong arguments.
 #include "treadle/cli/complaint.hpp"
-#include "treadle/cli/standard_streams.hpp"
 
 #include <fmt/format.h>
+
+#include "treadle/cli/standard_streams.hpp"
 
 namespace treadle::cli {
 
