@@ -1,11 +1,13 @@
 // As many threads as memory allows, again and again: `refill MODEL`, m:1 or m:n.
 //
 // No memory can be had from the first round on. Rounds make threads by turns from outside the
-// runtime and from a thread of it; what one of them has used the next must get, wherever those
-// threads have ended. A busy machine may hold it up, so each round has many tries. Exit code 4 and
-// a line when it never gets them.
+// runtime, from a thread of it, and in m:n beside one that is away in the kernel; what one of them
+// has used the next must get, wherever those threads have ended. A busy machine may hold it up, so
+// each round has many tries. Exit code 4 and a line when it never gets them.
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <iterator>
 #include <string_view>
 #include <system_error>
 #include <treadle/treadle.hpp>
@@ -48,6 +50,30 @@ std::size_t fill_from_inside(std::size_t most) {
   return made;
 }
 
+// What another thread has kept that is away in the kernel by then.
+std::size_t fill_beside_blocked(std::size_t most) {
+  std::atomic<bool> is_away = false;
+  std::atomic<bool> may_end = false;
+  std::size_t made = 0;
+  std::vector<treadle::thread> other;
+  const bool started = start(other, [&is_away, &may_end, most] {
+    fill(most);
+    const treadle::blocking_region here;
+    is_away = true;
+    is_away.notify_one();
+    may_end.wait(false);
+  });
+  if (!started) return 0;
+  is_away.wait(false);
+  made = fill(most);
+  may_end = true;
+  may_end.notify_one();
+  other.front().join();
+  return made;
+}
+
+using filling = std::size_t (*)(std::size_t most);
+
 }  // namespace
 
 int main(int count, char** words) {
@@ -63,17 +89,20 @@ int main(int count, char** words) {
   constexpr std::size_t plenty = 100'000;
   const std::size_t all = fill(plenty);
   std::printf("%zu threads\n", all);
-  constexpr int rounds = 10;
+  constexpr std::size_t rounds = 12;
   constexpr int tries = 200;
-  for (int round = 0; round < rounds; ++round) {
+  constexpr filling ways[] = {fill_from_inside, fill, fill_beside_blocked};
+  // In m:1 nobody runs beside who is in the kernel.
+  const std::size_t ways_here =
+      std::size(ways) - (options.model == treadle::model::many_to_one ? 1 : 0);
+  for (std::size_t round = 0; round < rounds; ++round) {
+    const filling way = ways[round % ways_here];
+    // There may be one more, which makes them or is away.
+    const std::size_t most = way == fill ? all : all - 1;
     std::size_t got = 0;
-    // From inside there is one less: the thread that makes them.
-    const bool inside = round % 2 == 0;
-    for (int i = 0; i < tries && got < all - inside; ++i) {
-      got = inside ? fill_from_inside(all - 1) : fill(all);
-    }
-    if (got < all - inside) {
-      std::printf("round %d: never more than %zu\n", round, got);
+    for (int i = 0; i < tries && got < most; ++i) got = way(most);
+    if (got < most) {
+      std::printf("round %zu: never more than %zu\n", round, got);
       return 4;
     }
   }

@@ -131,10 +131,12 @@ class fiber_memory {
     const bool recalled = processor.recalls_answered.load(base::relaxed) != recalls;
     if (processor.promises < 2 * promise_batch && !recalled) [[likely]]
       return;
-    const std::size_t kept = recalled ? 0 : promise_batch;
-    arena_->give_up(processor.promises - kept);
-    processor.promises = kept;
-    processor.recalls_answered.store(recalls, base::release);  // pairs with await_answer()
+    give_up_but(processor, recalled ? 0 : promise_batch, recalls);
+  }
+  // By who leaves the processor to nobody.
+  void give_up_all(fiber_processor& processor) noexcept {
+    // seq_cst: as in give_up_surplus()
+    give_up_but(processor, 0, recalls_.load(base::seq_cst));
   }
   // Where memory is short: processors are to give up what they keep for threads to come. The caller
   // then wakes those that sleep.
@@ -166,6 +168,12 @@ class fiber_memory {
     processor.stacks.put(*arena_, &body);
     ++processor.promises;
     give_up_surplus(processor);
+  }
+
+  void give_up_but(fiber_processor& processor, std::size_t kept, unsigned recalls) noexcept {
+    arena_->give_up(processor.promises - kept);
+    processor.promises = kept;
+    processor.recalls_answered.store(recalls, base::release);  // pairs with await_answer()
   }
 
   static void prepare(thread& record) noexcept {

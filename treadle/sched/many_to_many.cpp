@@ -208,6 +208,8 @@ int many_to_many::open() noexcept {
 
 void many_to_many::await_recall(std::int64_t until) noexcept {
   idle_.rouse_sleepers(width_);
+  // The same for those that were let go of with nothing to run. Orphans keep no promises.
+  for (unsigned i = 0; i < width_; ++i) take_released(processors_[i], processors_[i].claim.look());
   for (unsigned i = 0; i < width_; ++i) memory_.await_answer(processors_[i], until);
 }
 

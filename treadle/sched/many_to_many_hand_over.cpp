@@ -128,6 +128,7 @@ void many_to_many::adopt_orphans() noexcept {
 
 // Inside, by the holder, when nobody is there to take over.
 void many_to_many::orphan(processor& mine, crew_member& me) noexcept {
+  memory_.give_up_all(mine);             // nobody could recall them
   orphans_.fetch_add(1, base::seq_cst);  // seq_cst: as in become_spare()
   mine.claim.release(me.number, 0);
   adopt_orphans();

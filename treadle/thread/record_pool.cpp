@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <new>
+#include <utility>
 
 #include "treadle/base/system_call.hpp"
 #include "treadle/thread/body.hpp"
@@ -28,7 +29,8 @@ struct shared_pool {
   base::chain<thread> free;
   std::byte* slab = nullptr;
   std::size_t slab_left = 0;
-  slab_note* slabs = nullptr;  // all but the first, the youngest in front
+  std::byte* slab_ahead = nullptr;  // the next one, see record_pool.hpp; null when memory is short
+  slab_note* slabs = nullptr;       // all but the first, the youngest in front
   std::uint32_t next_id = 1;
 };
 
@@ -40,6 +42,13 @@ constexpr std::size_t first_slab_bytes = 256 * sizeof(thread);
 alignas(thread) constinit std::byte first_slab[first_slab_bytes] = {};
 constinit bool first_slab_used = false;
 
+// With the lock held.
+void map_ahead() noexcept {
+  const base::mapping_result mapped = base::map_memory(nullptr, slab_bytes, PROT_READ | PROT_WRITE,
+                                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+  if (mapped.error == 0) pool.slab_ahead = static_cast<std::byte*>(mapped.address);
+}
+
 // With the lock held: a never used record, or null.
 thread* carve() noexcept {
   if (pool.slab_left == 0 && !first_slab_used) {
@@ -48,13 +57,11 @@ thread* carve() noexcept {
     pool.slab_left = first_slab_bytes;
   }
   if (pool.slab_left == 0) {
-    const base::mapping_result mapped = base::map_memory(
-        nullptr, slab_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
-    if (mapped.error != 0) return nullptr;
-    auto* note = ::new (mapped.address) slab_note;
+    if (pool.slab_ahead == nullptr) return nullptr;
+    auto* note = ::new (pool.slab_ahead) slab_note;
     note->next = pool.slabs;
     pool.slabs = note;
-    pool.slab = static_cast<std::byte*>(mapped.address) + sizeof(slab_note);
+    pool.slab = std::exchange(pool.slab_ahead, nullptr) + sizeof(slab_note);
     pool.slab_left = slab_bytes - sizeof(slab_note);
   }
   thread* record = ::new (pool.slab) thread;
@@ -131,6 +138,7 @@ bool record_pool::refill(record_cache& cache) noexcept {
     cache.next_id = pool.next_id;
     cache.id_limit = pool.next_id += batch;
   }
+  if (pool.slab_ahead == nullptr && pool.free.empty()) map_ahead();
   while (cache.free.size() < batch) {
     thread* record = pool.free.pop_front();
     if (record == nullptr) record = carve();

@@ -1,8 +1,11 @@
 // Where thread records come from and go back to.
 //
 // Records are carved from slabs that are never unmapped. Each worker keeps a small LIFO of free
-// records (no atomics); the rest is behind one lock, moved in batches. A record keeps its token
-// over reuse: a late unpark of the previous thread is then a spurious wake-up of the next.
+// records (no atomics); the rest is behind one lock, moved in batches. Nobody can get at what
+// others keep, so a slab is mapped before it is needed: when memory is short there is one left,
+// and that is as much as 32 workers keep.
+// A record keeps its token over reuse: a late unpark of the previous thread is then a spurious
+// wake-up of the next.
 #pragma once
 
 #include <cstdint>
