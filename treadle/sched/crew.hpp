@@ -60,6 +60,8 @@ struct alignas(base::false_sharing_bytes) crew_member : worker {
   // Preemption. Written by the monitor before it arms the timer: what it saw run too long.
   base::atomic<std::uint64_t> slice_word{0};
   base::atomic<unsigned> slice_ticks{0};
+  // The timer is armed, and the handler has not run since.
+  base::atomic<bool> slice_is_watched{false};
   // Guarded by the queue of preempted members.
   crew_member* link = nullptr;
   const thread* preempted = nullptr;

@@ -103,6 +103,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     // Atomic: a spare is on its way to see whether the holder is blocked.
     base::atomic<bool> alerted{false};
     base::atomic<std::int64_t> time_run{0};  // its holder's, when it was seen blocked last
+    // A holder that overstays is taken for blocked, if it is in this turn still; 0: it does not.
+    base::atomic<std::uint64_t> overstayed{0};
   };
 
   static processor& of(worker& on) noexcept { return *static_cast<processor*>(on.processor); }
@@ -233,6 +235,10 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   bool call_relief(processor& which, const crew_member& blocked, bool again, int cpu) noexcept;
   outcome relieve(processor& which, crew_member& me) noexcept;
   void relieve_by_preempted(processor& which) noexcept;
+  static std::uint64_t turn_of(const processor& which) noexcept {
+    // relaxed: a guess
+    return std::uint64_t{1} << 32 | which.ticks.load(base::relaxed);
+  }
   bool is_blocked_for_sure(processor& which, claim::seen& now) noexcept;
   static bool is_away(const processor& which, const crew_member& holder) noexcept;
   outcome leave_released(processor& which, claim::seen now, crew_member& me) noexcept;

@@ -151,18 +151,33 @@ void many_to_many::vigil::look_at(post& one, std::int64_t now, std::int64_t span
   if (holder.inside.load(base::acquire) != 0) return;
   if (!holder.probe.is_open() && holder.probe.has_begun()) holder.probe.open(first_way);
   const bool unseen = !holder.probe.is_open() && waiting && now - one.since >= unseen_nanoseconds;
-  if (holder.probe.is_blocked() || unseen) {
-    round.all_nap = round.all_even = false;
-    const bool alerted = which.alerted.load(base::relaxed);  // relaxed: a guess
-    if (all.has_work(which) || !one.is_new) {
-      const bool again = alerted && one.alerted && !one.is_new;
-      if (!all.call_relief(which, holder, again, -1)) all.relieve_by_preempted(which);
-    }
-    one.alerted = alerted;
-    return;
-  }
+  const bool sliced = waiting && all.report_.preempts;
+  const bool stays = sliced && overstays(one, holder, now);
+  // relaxed: published by the spare's wake-up
+  if (stays) which.overstayed.store(turn_of(which), base::relaxed);
+  if (holder.probe.is_blocked() || unseen || stays) return bring_relief(one, holder);
   one.alerted = false;
-  if (waiting && all.report_.preempts) watch_slice(one, holder, now);
+  if (sliced) watch_slice(one, holder, now);
+}
+
+void many_to_many::vigil::bring_relief(post& one, const crew_member& holder) noexcept {
+  processor& which = *one.of;
+  round.all_nap = round.all_even = false;
+  const bool alerted = which.alerted.load(base::relaxed);  // relaxed: a guess
+  if (all.has_work(which) || !one.is_new) {
+    const bool again = alerted && one.alerted && !one.is_new;
+    if (!all.call_relief(which, holder, again, -1)) all.relieve_by_preempted(which);
+  }
+  one.alerted = alerted;
+}
+
+// Whether the thread's timer should have stopped it by now, a tick late at most, and has not: where
+// other processes keep the CPU, the kernel's ticks may find it off it for long.
+bool many_to_many::vigil::overstays(const post& one, const crew_member& holder,
+                                    std::int64_t now) const noexcept {
+  // relaxed: a guess
+  return one.stops_by != 0 && now >= one.stops_by + all.tick_nanoseconds_ &&
+         holder.slice_is_watched.load(base::relaxed);
 }
 
 // The timer is armed at the second look that finds the thread there, ahead of need: where threads
@@ -173,7 +188,9 @@ void many_to_many::vigil::look_at(post& one, std::int64_t now, std::int64_t span
 void many_to_many::vigil::watch_slice(post& one, crew_member& holder, std::int64_t now) noexcept {
   round.all_nap = round.all_nap && now - one.since < seen_late_nanoseconds;
   const std::int64_t due = one.since + arms_after();
-  if (one.stops_by != 0 ? now >= one.stops_by : !one.is_new || now >= due) {
+  // relaxed: a guess
+  const bool again = now >= one.stops_by && !holder.slice_is_watched.load(base::relaxed);
+  if (one.stops_by != 0 ? again : !one.is_new || now >= due) {
     const std::int64_t left = due > now ? due - now : 1;
     all.arm_slice_timer(holder, one.word, one.ticks, left);
     one.stops_by = now + left + all.tick_nanoseconds_ + seen_late_nanoseconds;
@@ -203,6 +220,7 @@ void many_to_many::vigil::look_at_guests() noexcept {
     next_guest = next_guest % size + 1;
     crew_member& one = all.crew_[next_guest];
     if (one.inside.load(base::acquire) != 0 || is_holder(one.number)) continue;  // as above
+    if (one.slice_is_watched.load(base::relaxed)) continue;  // relaxed: as in watch_slice()
     if (!one.probe.is_blocked()) all.arm_slice_timer(one, 0, 0, 1);
   }
 }

@@ -121,9 +121,10 @@ void many_to_many::arm_slice_timer(crew_member& hog, std::uint64_t word, unsigne
                                    std::int64_t nanoseconds) noexcept {
   const int timer = hog.slice_timer.load(base::acquire);  // pairs with open_slice_timer()
   if (timer < 0) return;
-  // relaxed, both: the signal comes after the system call
+  // relaxed, all: the signal comes after the system call
   hog.slice_word.store(word, base::relaxed);
   hog.slice_ticks.store(ticks, base::relaxed);
+  hog.slice_is_watched.store(true, base::relaxed);
   itimerspec then{};
   then.it_value.tv_sec = nanoseconds / base::nanoseconds_per_second;
   then.it_value.tv_nsec = nanoseconds % base::nanoseconds_per_second;
@@ -134,6 +135,7 @@ void many_to_many::on_slice_over(int, siginfo_t* info, void*) {
   if (info->si_code != SI_TIMER) return;
   const int saved = errno;
   auto& me = *static_cast<crew_member*>(info->si_value.sival_ptr);
+  me.slice_is_watched.store(false, base::relaxed);  // relaxed: the monitor may see it a look later
   // Outside the scheduler and without a spin lock, nothing of the runtime's is half done here.
   if (me.inside.load(base::relaxed) == 0 && base::locks_held() == 0) {  // relaxed: our own
     static_cast<many_to_many*>(me.home)->preempt(me);

@@ -7,6 +7,9 @@
 // the spare's last swap fails. See claim.hpp.
 // A spare has the program's descriptors and cannot ask as the others do (blocked_probe.hpp); it is
 // told how long the worker had run when it was seen blocked, and sees whether it has run since.
+// The same happens to a worker that cannot be stopped when its slice is over, mostly because other
+// processes keep its CPU and the kernel's tick never finds it there: it goes on as a guest, beside
+// the width, until it can (many_to_many_preempt.cpp).
 #include <sched.h>
 
 #include "treadle/base/heavy_fence.hpp"
@@ -76,11 +79,15 @@ many_to_many::outcome many_to_many::relieve(processor& which, crew_member& me) n
   } else if (is_blocked_for_sure(which, now)) {
     if (has_work(which)) {
       if (which.claim.take(now, me.number)) result = outcome::taken;
-      if (result == outcome::taken) reliefs_.fetch_add(1, base::relaxed);  // relaxed: a statistic
+      if (result == outcome::taken) {
+        which.turn_begins = which.turn_begins || which.overstayed.load(base::relaxed) != 0;
+        reliefs_.fetch_add(1, base::relaxed);  // relaxed: a statistic
+      }
     } else {
       result = leave_released(which, now, me);
     }
   }
+  which.overstayed.store(0, base::relaxed);   // relaxed: at worst it is seen to once more
   which.alerted.store(false, base::release);  // pairs with call_relief()
   return result;
 }
@@ -102,6 +109,8 @@ bool many_to_many::is_away(const processor& which, const crew_member& holder) no
   // Who cannot be seen is taken for blocked: it has been there for long. If it is not, it goes on
   // as a guest, and is preempted.
   if (holder.inside.load(base::acquire) != 0) return false;
+  // relaxed: published by the spare's wake-up
+  if (which.overstayed.load(base::relaxed) == turn_of(which)) return true;
   // relaxed: see call_relief()
   return !holder.probe.is_open() ||
          holder.probe.is_blocked_still(which.time_run.load(base::relaxed));

@@ -105,6 +105,8 @@ struct many_to_many::vigil {
   void look_at(post& one, std::int64_t now, std::int64_t span) noexcept;
   void look_at_sleeper(const post& one, claim::seen seen, std::int64_t now,
                        std::uint64_t naps) noexcept;
+  void bring_relief(post& one, const crew_member& holder) noexcept;
+  bool overstays(const post& one, const crew_member& holder, std::int64_t now) const noexcept;
   void watch_slice(post& one, crew_member& holder, std::int64_t now) noexcept;
   std::int64_t arms_after() const noexcept;
   void look_at_guests() noexcept;
