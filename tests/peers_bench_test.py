@@ -195,6 +195,10 @@ class Refusals(unittest.TestCase):
                     ({"rows": [row() | {"count": 10 ** 400}]}, "was not written by"),
                     ({"rows": [row() | {"f": -1.0}]}, "was not written by"),
                     ({"rows": [row() | {"spread": -1.0}]}, "was not written by"),
+                    ({"rows": [row(clock="sun")]}, "row 1's clock is \"sun\""),
+                    ({"rows": [row(p50_s="soon")]}, "row 1's p50_s is"),
+                    ({"rows": [row(p50_s=1e-3)]}, "row 1 has no p99_s"),
+                    ({"rows": [row(), row()]}, "has two rows of"),
                     ({"rows": []}, "has no rows"), ({"rows": [row("go")]}, "no row of Treadle's"),
                     ({"rows": [row(workload="fib")]}, "no row of Treadle's")):
                 bad.write_text(json.dumps(whole | changed), encoding="utf-8")
@@ -206,6 +210,22 @@ class Refusals(unittest.TestCase):
             self.refused(["--from", good, "--from", good], "does not say on what and how")
             self.refused(["--from", good, "--report", report], "does not say on what and how")
             self.assertFalse(report.exists())
+
+    def test_nothing_is_put_where_there_is_no_place_or_nothing_to_put(self):
+        about = {"machine": {"cpu": "c", "cpus": 1, "kernel": "k", "libc": "l"},
+                 "method": {"rounds": 1}, "peers": {}, "schema": 1, "date": ""}
+        with tempfile.TemporaryDirectory() as folder:
+            found, document = pathlib.Path(folder, "a.json"), pathlib.Path(folder, "a.md")
+            found.write_text(json.dumps(about | {"rows": [row()]}), encoding="utf-8")
+            self.refused(["--from", found, "--into", document], f"{document}: No such file")
+            document.write_text("no marks", encoding="utf-8")
+            self.refused(["--from", found, "--into", document], f"{document} has no <!-- peers -->")
+            text = "<!-- peers -->\nold\n<!-- end of peers -->\n"
+            document.write_text(text, encoding="utf-8")
+            found.write_text(json.dumps(about | {"rows": [row(workload="knitting")]}),
+                             encoding="utf-8")
+            self.refused(["--from", found, "--into", document], "no row of a workload")
+            self.assertEqual(document.read_text(encoding="utf-8"), text)
 
     def test_files_that_are_missing_or_something_else(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -28,8 +28,8 @@ import report_html  # noqa: E402
 import report_text  # noqa: E402
 import rounds  # noqa: E402
 import workload_table  # noqa: E402
-from results import (SCHEMA, Usage, check_writable, merged, read, read_in_full,  # noqa: E402
-                     units, write)
+from results import (SCHEMA, Usage, check_document, check_writable, merged,  # noqa: E402
+                     read, read_in_full, units, write)
 from table import processor, put_between  # noqa: E402  bench/table.py
 
 BEGIN = "<!-- peers -->"
@@ -166,6 +166,8 @@ def run(options):
     for path in (options.json, options.report):
         if path:
             check_writable(path)  # before the minutes that it takes, not after
+    if options.into:
+        check_document(options.into, BEGIN, END)
     if sources:
         result = merged(sources)
         print("\n\n".join(report_text.block(group)

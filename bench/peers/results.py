@@ -4,68 +4,24 @@ What is read is looked at before it is used: a file that is cut off, or somebody
 with one line.
 """
 
+import collections
 import json
 
+import checks
 import peer_table
 import workload_table
 
 SCHEMA = 1
-# Nothing that is measured here is larger, or, unless it is 0, smaller than one part of it: ratios
-# of such numbers, and their logarithms, exist.
-LARGEST = 1e30
 
 
 class Usage(Exception):
     """One line: what, its value, what is allowed."""
 
 
-def is_number(value):
-    return (isinstance(value, (int, float)) and not isinstance(value, bool)
-            and (value == 0 or 1 / LARGEST <= abs(value) <= LARGEST))
-
-
-def is_row(row):
-    if not isinstance(row, dict) or not isinstance(row.get("workers"), int):
-        return False
-    if not all(isinstance(row.get(name), str) for name in ("workload", "peer", "unit")):
-        return False
-    if row.get("value") is None:
-        return isinstance(row.get("why"), str)
-    samples = row.get("samples")
-    return (all(is_number(row.get(name)) for name in ("value", "spread", "count"))
-            and isinstance(row.get("more_is_better"), bool) and isinstance(row.get("clock"), str)
-            and row["spread"] >= 0
-            and (row.get("f") is None or (is_number(row["f"]) and row["f"] > 0))
-            and isinstance(samples, list) and bool(samples) and all(map(is_number, samples)))
-
-
-def is_result(found):
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        return False
-    parts = {"machine": dict, "peers": dict, "method": dict, "date": str, "rows": list}
-    return all(isinstance(found.get(name), kind) for name, kind in parts.items()) and all(
-        is_row(row) for row in found["rows"])
-
-
-def is_told_in_full(found):
-    """Whether a report can be made of it: of a comparison's sides less is needed."""
-    at, method = found["machine"], found["method"]
-    texts = {"kind", "settings"}
-    return (all(isinstance(at.get(name), str) for name in ("cpu", "kernel", "libc"))
-            and isinstance(at.get("cpus"), int) and isinstance(method.get("rounds"), int)
-            and isinstance(at.get("f_ns"), list) and len(at["f_ns"]) == 2
-            and all(map(is_number, at["f_ns"]))
-            and all(is_number(method.get(name, 0)) for name in ("scale", "load_before"))
-            and all(isinstance(peer, dict) and all(
-                isinstance(peer.get(name), str)
-                for name in texts | ({"why"} if "why" in peer else {"version", "origin"}))
-                    for peer in found["peers"].values()))
-
-
 def read_in_full(path):
     result = read(path)
-    if not is_told_in_full(result):
-        raise Usage(f"{path} does not say on what and how it was measured")
+    if fault := checks.showing_fault(result):
+        raise Usage(f"{path} does not say on what and how it was measured: {fault}")
     return result
 
 
@@ -76,10 +32,15 @@ def read(path):
         raise Usage(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise Usage(f"{path} is not JSON") from None
-    if not is_result(result):
-        raise Usage(f"{path} was not written by ./do bench --peers --json")
+    if fault := checks.result_fault(result, SCHEMA):
+        raise Usage(f"{path} was not written by ./do bench --peers --json: {fault}")
     if not result["rows"]:
         raise Usage(f"{path} has no rows")
+    twice = [each for each, count in collections.Counter(map(key, result["rows"])).items()
+             if count > 1]
+    if twice:
+        workload, workers, peer = twice[0]
+        raise Usage(f"{path} has two rows of {workload}, {workers} workers, {peer}")
     return result
 
 
@@ -96,6 +57,19 @@ def check_writable(path):
             pass
     except OSError as error:
         raise Usage(f"cannot write {path}: {error.strerror}") from None
+
+
+def check_document(path, *marks):
+    """That a table can be put between the marks."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Usage(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise Usage(f"{path} is not UTF-8") from None
+    if any(mark not in text for mark in marks):
+        raise Usage(f"{path} has no {' ... '.join(marks)}")
+    check_writable(path)
 
 
 def units(rows):
@@ -129,6 +103,8 @@ def merged(results):
     whole["machine"] |= {"f_ns": units(whole["rows"])}
     # Of a workload or a peer that is not measured any more nothing is told.
     whole["rows"] = [row for row in whole["rows"] if row["workload"] in workload_table.BY_NAME]
+    if not whole["rows"]:
+        raise Usage("--from has no row of a workload that there is")
     order = workload_table.NAMES.index
     whole["rows"].sort(key=lambda row: (order(row["workload"]), row["workers"]))
     whole["peers"] = {name: whole["peers"][name] for name in peer_table.NAMES
