@@ -10,6 +10,7 @@
 //     this_thread::stop_shield is up; a stop that was requested before the call is seen first.
 //   - Writing to a connection that the peer has closed raises SIGPIPE, unless MSG_NOSIGNAL is
 //     given or the signal ignored.
+//   - More than IOV_MAX parts, or more than SSIZE_MAX bytes in all, are EINVAL.
 //   - Never EINTR: a call that a signal interrupts goes on.
 //   - Where threads share workers, the thread parks and the poller wakes it. A thread with a kernel
 //     thread of its own (scope system, main, a library's) blocks that.

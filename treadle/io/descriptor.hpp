@@ -66,6 +66,7 @@ struct alignas(base::cache_line_bytes) descriptor {
   base::atomic<bool> is_tcp;             // a short read says that nothing is left
   base::atomic<bool> never_blocks;       // O_NONBLOCK is known to be set
   base::atomic<bool> receives_ahead;     // there is a queue
+  base::atomic<bool> has_positions;      // pwrite(2) is known not to say ESPIPE
   base::atomic<std::uint32_t> lifetime;  // grows when the number's descriptor is another one
   base::atomic<std::uint32_t> state;
   // Guarded by lock.
