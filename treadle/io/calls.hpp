@@ -42,7 +42,9 @@ using base::wait_limit;
 ssize_t read(int descriptor, void* buffer, std::size_t bytes, const wait_limit& limit = {});
 ssize_t readv(int descriptor, const iovec* parts, int count, const wait_limit& limit = {});
 
-// All bytes, as a blocking write(); fewer after an error, a time-out or a stop in between.
+// All bytes, as a blocking write(); fewer after an error, a time-out or a stop in between. To
+// terminals, eventfds (but for 1) and other devices that may be full it is made by another kernel
+// thread, some 10 to 40 us, as nothing but a signal ends such a write: docs/decisions/0039.
 ssize_t write(int descriptor, const void* buffer, std::size_t bytes, const wait_limit& limit = {});
 ssize_t writev(int descriptor, const iovec* parts, int count, const wait_limit& limit = {});
 

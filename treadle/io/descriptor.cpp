@@ -12,7 +12,8 @@
 namespace treadle::io {
 namespace {
 
-constexpr std::uint32_t all_bits = descriptor::readable | descriptor::writable;
+constexpr std::uint32_t all_bits =
+    descriptor::readable | descriptor::writable | descriptor::unusual;
 
 }  // namespace
 
