@@ -5,16 +5,6 @@
 #include "treadle/co.hpp"
 
 namespace treadle::co {
-namespace {
-
-int error_of(int socket) noexcept {
-  int error = 0;
-  socklen_t bytes = sizeof(error);
-  if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &bytes) != 0) return EBADF;
-  return error;
-}
-
-}  // namespace
 
 task<ssize_t> connect(int socket, const sockaddr* address, socklen_t address_bytes,
                       wait_limit limit) {
@@ -29,7 +19,9 @@ task<ssize_t> connect(int socket, const sockaddr* address, socklen_t address_byt
   if (begun != -ETIMEDOUT) co_return begun;
   const ssize_t events = co_await poll(socket, POLLOUT, within);
   if (events < 0) co_return events;
-  co_return events == 0 ? -ETIMEDOUT : -error_of(socket);
+  if (events == 0) co_return -ETIMEDOUT;
+  const ssize_t ended = io::as_result(io::connect(socket, address, address_bytes, at_once));
+  co_return ended == -EISCONN ? 0 : ended;  // an end that nobody need ask for
 }
 
 task<ssize_t> poll(int descriptor, short events, wait_limit limit) {

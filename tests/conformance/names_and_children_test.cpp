@@ -13,6 +13,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
+#include <iterator>
 #include <stop_token>
 #include <treadle/thread.hpp>
 
@@ -113,6 +115,46 @@ TYPED_TEST(NamesAndChildren, ChildrenAreWaitedFor) {
       EXPECT_EQ(io::waitpid(born.pid(), &status, 0), -1);
       EXPECT_EQ(io::own_errno(), ECHILD);
     }
+  });
+}
+
+// A child that runs on while others wait for any child, many times and not for long.
+TYPED_TEST(NamesAndChildren, WaitsThatTimeOutKeepNoKernelThread) {
+  this->in([] {
+    const auto kernel_threads = [] {
+      const std::filesystem::directory_iterator all("/proc/self/task");
+      return std::distance(begin(all), end(all));
+    };
+    child born(5);
+    const auto before = kernel_threads();
+    for (int i = 0; i < 80; ++i) {
+      const pid_t which = i % 4 == 0 ? 0 : -1;
+      EXPECT_EQ(io::waitpid(which, nullptr, i % 2 == 0 ? 0 : WUNTRACED, 100us), -1);
+      EXPECT_EQ(io::own_errno(), ETIMEDOUT);
+    }
+    EXPECT_LT(kernel_threads(), before + 20);
+    EXPECT_EQ(io::blocking_counters().busy, 0u);
+    born.release();
+    // Nothing was reaped for nobody.
+    int status = 0;
+    EXPECT_EQ(io::waitpid(-1, &status, 0, 1h), born.pid());
+    EXPECT_EQ(WEXITSTATUS(status), 5);
+  });
+}
+
+TYPED_TEST(NamesAndChildren, AStopEndsAWaitForAnyChild) {
+  this->in([] {
+    child born(6);
+    std::stop_source source;
+    thread waiting([&, stop = source.get_token()] {
+      EXPECT_EQ(io::waitpid(-1, nullptr, 0, stop), -1);
+      EXPECT_EQ(io::own_errno(), ECANCELED);
+    });
+    for (int i = 0; i < 50; ++i) this_thread::yield();
+    source.request_stop();
+    waiting.join();
+    born.release();
+    EXPECT_EQ(io::waitpid(-1, nullptr, 0), born.pid());
   });
 }
 

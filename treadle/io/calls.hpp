@@ -10,6 +10,7 @@
 //     this_thread::stop_shield is up; a stop that was requested before the call is seen first.
 //   - Writing to a connection that the peer has closed raises SIGPIPE, unless MSG_NOSIGNAL is
 //     given or the signal ignored.
+//   - More than IOV_MAX parts, or more than SSIZE_MAX bytes in all, are EINVAL.
 //   - Never EINTR: a call that a signal interrupts goes on.
 //   - Where threads share workers, the thread parks and the poller wakes it. A thread with a kernel
 //     thread of its own (scope system, main, a library's) blocks that.
@@ -41,7 +42,9 @@ using base::wait_limit;
 ssize_t read(int descriptor, void* buffer, std::size_t bytes, const wait_limit& limit = {});
 ssize_t readv(int descriptor, const iovec* parts, int count, const wait_limit& limit = {});
 
-// All bytes, as a blocking write(); fewer after an error, a time-out or a stop in between.
+// All bytes, as a blocking write(); fewer after an error, a time-out or a stop in between. To
+// terminals, eventfds (but for 1) and other devices that may be full it is made by another kernel
+// thread, some 10 to 40 us, as nothing but a signal ends such a write: docs/decisions/0040.
 ssize_t write(int descriptor, const void* buffer, std::size_t bytes, const wait_limit& limit = {});
 ssize_t writev(int descriptor, const iovec* parts, int count, const wait_limit& limit = {});
 

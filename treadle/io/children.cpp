@@ -2,50 +2,42 @@
 // never costs a child's status.
 //
 // A child that is named has a pidfd, which becomes readable at its end. For any child of a group,
-// and for those that stop or go on, there is no descriptor: waitid(WNOWAIT) waits for those on the
-// pool, and when it is left behind at a limit, until one of them has something to say.
-// Rejected: the plain waitpid() on the pool. One that is left behind at a limit would reap a child
+// and for those that stop or go on, there is no descriptor: waitid(WNOWAIT) waits for those where
+// it blocks nobody, and is interrupted at a limit.
+// Rejected: the plain waitpid() there. One that is interrupted too late would have reaped a child
 // that nobody asks for any more, perhaps one with a number in second use.
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <memory>
-#include <new>
 
 #include "treadle/io/calls.hpp"
 #include "treadle/io/files.hpp"
+#include "treadle/io/interruptible.hpp"
 #include "treadle/io/park.hpp"
-#include "treadle/io/pool_call.hpp"
 
 namespace treadle::io {
 namespace {
 
-// Until a child of the kind is there to be reaped, or stops or goes on, as wished. Touches nothing
-// of the caller's, for it may be left behind.
-class wait_for_any final : public pool_call {
- public:
-  wait_for_any(pid_t which, int options) noexcept : which_(which), options_(options) {}
-
- private:
-  void work() noexcept final {
+// Until a child of the kind is there to be reaped, or stops or goes on, as wished; or there is none
+// at all, which waitpid() then says. 0 or an errno.
+int wait_for_any(pid_t which, int options, const wait_limit& limit) noexcept {
+  auto wait_once = [=]() noexcept -> ssize_t {
     idtype_t kind = P_PID;
-    auto id = static_cast<id_t>(which_);
-    if (which_ == -1) {
+    auto id = static_cast<id_t>(which);
+    if (which == -1) {
       kind = P_ALL;
-    } else if (which_ <= 0) {
+    } else if (which <= 0) {
       kind = P_PGID;
-      id = static_cast<id_t>(which_ == 0 ? ::getpgrp() : -which_);
+      id = static_cast<id_t>(which == 0 ? ::getpgrp() : -which);
     }
     siginfo_t unused;
-    while (::waitid(kind, id, &unused, WEXITED | WNOWAIT | options_) != 0 && errno == EINTR) {
-    }
-  }
-
-  pid_t which_;
-  int options_;
-};
+    const ssize_t result = as_result(::waitid(kind, id, &unused, WEXITED | WNOWAIT | options));
+    return result == -EINTR ? result : 0;
+  };
+  return static_cast<int>(-call_interruptibly(wait_once, nullptr, limit));
+}
 
 enum class news { there_is, unknown, limit };
 
@@ -84,10 +76,7 @@ pid_t waitpid(pid_t which, int* status, int options, const wait_limit& limit) no
       if (seen == news::limit) return -1;
       if (seen == news::there_is) continue;
     }
-    std::unique_ptr<pool_call> call(new (std::nothrow) wait_for_any(which, options));
-    if (call == nullptr) return fail_with(ENOMEM);
-    const wait_end how = run_on_pool(call, limit);
-    if (how != wait_end::done) return fail_with(error_of(how));
+    if (const int error = wait_for_any(which, options, limit)) return fail_with(error);
   }
 }
 

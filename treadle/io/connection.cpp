@@ -7,6 +7,7 @@
 #include "treadle/io/descriptor_poller.hpp"
 #include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/files.hpp"
+#include "treadle/io/park.hpp"
 #include "treadle/io/receive_queue.hpp"
 #include "treadle/io/single_call.hpp"
 #include "treadle/sched/worker.hpp"
@@ -44,8 +45,10 @@ int prepare_listener(const call_target& target) noexcept {
   if (const int error = open_poller()) return error;
   int protocol = 0;
   socklen_t bytes = sizeof(protocol);
-  const bool tcp = ::getsockopt(target.number, SOL_SOCKET, SO_PROTOCOL, &protocol, &bytes) == 0 &&
-                   protocol == IPPROTO_TCP;
+  const bool known = ::getsockopt(target.number, SOL_SOCKET, SO_PROTOCOL, &protocol, &bytes) == 0;
+  // A terminal, say, would go on with O_NONBLOCK.
+  if (const auto error = known ? 0 : -errno_as_result(); error == ENOTSOCK) return ENOTSOCK;
+  const bool tcp = known && protocol == IPPROTO_TCP;
   {
     const base::guard hold(which.lock);
     which.is_tcp.store(tcp, base::relaxed);  // relaxed: a listener is not read from
@@ -64,28 +67,21 @@ ssize_t connect_once(int socket, const sockaddr* address, socklen_t bytes) noexc
   return result;
 }
 
-// How an attempt that is in progress stands: 0, -errno or -EAGAIN.
-ssize_t connect_progress(int socket) noexcept {
+// How an attempt that is in progress stands: 0, -errno or -EAGAIN. The next connect(2) says it, and
+// is what tells the socket, too: else it would be told, and say 0, at the program's next one.
+ssize_t connect_progress(int socket, const sockaddr* address, socklen_t address_bytes) noexcept {
   pollfd asked{socket, POLLOUT, 0};
   if (::poll(&asked, 1, 0) <= 0) return -EAGAIN;
+  // An error alone may be news from the way, with the attempt going on.
+  if ((asked.revents & POLLOUT) != 0) {
+    const ssize_t result = as_result(::connect(socket, address, address_bytes));
+    if (result == -EISCONN) return 0;
+    if (result != -EALREADY && result != -EINPROGRESS) return result;
+  }
   int error = 0;
   socklen_t bytes = sizeof(error);
   if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &bytes) != 0) return errno_as_result();
   return -error;
-}
-
-// A local socket whose listener's queue is full says EAGAIN, and there is no event for it.
-int pause_before_next_try(unsigned round, const wait_limit& limit) noexcept {
-  // Guess: from a busy server's time for one connection to what nobody notices.
-  constexpr std::int64_t first_nanoseconds = 100'000;
-  constexpr unsigned doublings_max = 8;
-  if (is_stopped(limit)) return ECANCELED;
-  if (limit.until().has_passed()) return ETIMEDOUT;
-  const std::int64_t span = first_nanoseconds << (round < doublings_max ? round : doublings_max);
-  base::deadline until = base::deadline::at(base::monotonic_now() + span);
-  if (limit.until().nanoseconds() < until.nanoseconds()) until = limit.until();
-  static_cast<void>(core::current_thread().scheduler->park(core::wait_reason::io, until));
-  return 0;
 }
 
 ssize_t close_among_others(int descriptor) noexcept {
@@ -123,6 +119,7 @@ int connect(int socket, const sockaddr* address, socklen_t address_bytes, const 
   for (unsigned round = 0; result == -EAGAIN; ++round) {
     result = connect_once(socket, address, address_bytes);
     if (result != -EAGAIN) break;
+    // A local socket whose listener's queue is full says EAGAIN, and there is no event for it.
     if (const int error = pause_before_next_try(round, limit)) {
       return static_cast<int>(fail(error));
     }
@@ -132,8 +129,9 @@ int connect(int socket, const sockaddr* address, socklen_t address_bytes, const 
     return static_cast<int>(fail(static_cast<int>(-result)));
   }
   return static_cast<int>(call_when_ready(
-      socket, descriptor::writable, limit,
-      [](const call_target& target, std::uint32_t) { return connect_progress(target.number); }));
+      socket, descriptor::writable, limit, [=](const call_target& target, std::uint32_t) {
+        return connect_progress(target.number, address, address_bytes);
+      }));
 }
 
 int receive_ahead(int socket) {

@@ -12,7 +12,8 @@
 namespace treadle::io {
 namespace {
 
-constexpr std::uint32_t all_bits = descriptor::readable | descriptor::writable;
+constexpr std::uint32_t all_bits =
+    descriptor::readable | descriptor::writable | descriptor::unusual;
 
 }  // namespace
 
@@ -39,6 +40,7 @@ void descriptor::begin_lifetime() noexcept {
   is_tcp.store(false, base::relaxed);
   never_blocks.store(false, base::relaxed);
   receives_ahead.store(false, base::relaxed);
+  has_positions.store(false, base::relaxed);
   if (ahead != nullptr) receive_queue::release(std::exchange(ahead, nullptr));
   home = nullptr;
   closing = false;

@@ -26,11 +26,13 @@ class taken_threads;
 
 // How to make a call that does not block the kernel thread. Learned at the first use.
 enum class call_kind : std::uint8_t {
-  unknown,    // perhaps a socket
-  socket,     // MSG_DONTWAIT
-  no_wait,    // preadv2 and pwritev2 with RWF_NOWAIT
-  ask_first,  // poll(2), then the plain call
-  always,     // a regular file or the like: the plain call; nothing to wait for
+  unknown,       // perhaps a socket
+  socket,        // MSG_DONTWAIT
+  no_wait,       // preadv2 and pwritev2 with RWF_NOWAIT
+  counter,       // an eventfd: preadv2 so; to write see reluctant_write.hpp
+  no_wait_read,  // preadv2 so; to write as the next
+  ask_first,     // poll(2), then to read the plain call; to write see reluctant_write.hpp
+  always,        // a regular file or the like: the plain call; nothing to wait for
 };
 
 enum class wait_outcome : std::uint8_t { waiting, ready, closed, stopped };
@@ -66,6 +68,7 @@ struct alignas(base::cache_line_bytes) descriptor {
   base::atomic<bool> is_tcp;             // a short read says that nothing is left
   base::atomic<bool> never_blocks;       // O_NONBLOCK is known to be set
   base::atomic<bool> receives_ahead;     // there is a queue
+  base::atomic<bool> has_positions;      // pwrite(2) is known not to say ESPIPE
   base::atomic<std::uint32_t> lifetime;  // grows when the number's descriptor is another one
   base::atomic<std::uint32_t> state;
   // Guarded by lock.

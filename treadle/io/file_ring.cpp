@@ -324,6 +324,15 @@ bool was_interrupted(std::int64_t result) noexcept {
 enum class state : std::uint8_t { untried, trying, there, refused };
 constinit base::atomic<state> now{state::untried};
 constinit base::atomic<int> why_refused{0};
+constinit base::atomic<std::int64_t> next_try_at{0};  // on the monotonic clock, while untried
+
+// Another time there may be enough of it.
+bool is_lack(int error) noexcept {
+  return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN;
+}
+
+// Guess: rare enough for a call that only wants a file, soon enough for a program that lives long.
+constexpr std::int64_t retry_nanoseconds = 100'000'000;
 constinit base::atomic<file_calls> chosen{file_calls::automatic};
 
 }  // namespace
@@ -335,14 +344,22 @@ bool usable() noexcept {
   if (wish == file_calls::pool) return false;
   state seen = now.load(base::acquire);  // pairs with the store below, publishes the ring
   if (seen != state::untried) return seen == state::there;
+  // relaxed: only a hint
+  if (base::monotonic_now() < next_try_at.load(base::relaxed)) return false;
   // relaxed: only one gets true. The others let the pool make their calls meanwhile.
   if (!now.compare_exchange_strong(seen, state::trying, base::relaxed, base::relaxed)) {
     return false;
   }
   const int error = the_owner().open();
   why_refused.store(error, base::relaxed);  // relaxed: for reports
-  now.store(error == 0 ? state::there : state::refused, base::release);
-  if (error != 0 && wish == file_calls::uring) {
+  const bool later = is_lack(error);
+  // relaxed: published with the state
+  if (later) next_try_at.store(base::monotonic_now() + retry_nanoseconds, base::relaxed);
+  // release: pairs with the load above
+  now.store(error == 0 ? state::there : later ? state::untried : state::refused, base::release);
+  static constinit base::atomic<bool> said{false};
+  // relaxed: only one gets false
+  if (error != 0 && wish == file_calls::uring && !said.exchange(true, base::relaxed)) {
     base::say("io_uring was asked for, but the kernel refuses it; the pool makes the calls");
   }
   return error == 0;

@@ -7,7 +7,8 @@
 // faster counts.
 // At most in_flight_max requests are with the kernel; the others wait in order.
 // When the kernel refuses io_uring, usable() is false and the pool makes the calls; refusal() says
-// why. After fork() the child has no owner: see blocking_pool.hpp. Why not from the workers:
+// why. For want of descriptors or memory it is asked again, ten times a second at most. After
+// fork() the child has no owner: see blocking_pool.hpp. Why not from the workers:
 // docs/decisions/0022.
 #pragma once
 
@@ -21,7 +22,7 @@ namespace treadle::io::file_ring {
 // From now on. A ring that is there stays.
 void choose(file_calls which) noexcept;
 
-// True when the ring is there, which it is tried for at the first call.
+// True when the ring is there, which is tried at the first call.
 [[nodiscard]] bool usable() noexcept;
 
 // Why not: an errno, or 0 when it is there, was switched off, or was not asked for yet.

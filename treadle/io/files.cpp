@@ -9,11 +9,12 @@
 
 #include <array>
 #include <cerrno>
-#include <climits>
 
 #include "treadle/io/file_request.hpp"
 #include "treadle/io/park.hpp"
+#include "treadle/io/parts.hpp"
 #include "treadle/io/pool_call.hpp"
+#include "treadle/io/waiting.hpp"
 
 namespace treadle::io {
 namespace {
@@ -37,6 +38,27 @@ ssize_t perform(const file_request& request, const wait_limit& limit) noexcept {
   if (in_place(limit)) return make_call(request);
   if (limit.until().has_passed()) return fail_with(ETIMEDOUT);
   return make_call_elsewhere(request, limit);
+}
+
+// io_uring writes to a pipe or a socket wherever it is told to: what pwrite(2) says to that, and to
+// what is not open for writing, is asked once in a descriptor's lifetime. 0 or an errno.
+int check_positions(int fd) noexcept {
+  call_target target;
+  if (const int error = target.open(fd)) return error;
+  descriptor& which = *target.which;
+  if (which.has_positions.load(base::relaxed)) return 0;  // relaxed: else it is asked once more
+  const int before = own_errno();
+  if (::pwritev(fd, nullptr, 0, 0) < 0) {
+    const int error = own_errno();
+    own_errno() = before;
+    return error;
+  }
+  const base::guard hold(which.lock);
+  // relaxed, both: under the lock
+  if (which.lifetime.load(base::relaxed) == target.lifetime) {
+    which.has_positions.store(true, base::relaxed);
+  }
+  return 0;
 }
 
 // After a short read: whether there is no more to come. Of what is not a regular file, never more.
@@ -112,6 +134,9 @@ ssize_t blocking_write(int fd, const iovec* parts, int count, off_t offset,
                        const wait_limit& limit) noexcept {
   file_request request{.what = kind::write, .fd = fd, .parts = parts, .count = count};
   request.offset = offset;
+  if (offset >= 0 && !in_place(limit) && !is_stopped(limit)) {
+    if (const int error = check_positions(fd)) return fail_with(error);
+  }
   return perform(request, limit);
 }
 
@@ -151,13 +176,13 @@ ssize_t pwrite(int fd, const void* buffer, std::size_t bytes, off_t offset,
 
 ssize_t preadv(int fd, const iovec* parts, int count, off_t offset,
                const wait_limit& limit) noexcept {
-  if (offset < 0 || count < 0 || count > IOV_MAX) return fail_with(EINVAL);
+  if (offset < 0 || are_too_much(parts, count)) return fail_with(EINVAL);
   return detail::blocking_read(fd, parts, count, offset, limit);
 }
 
 ssize_t pwritev(int fd, const iovec* parts, int count, off_t offset,
                 const wait_limit& limit) noexcept {
-  if (offset < 0 || count < 0 || count > IOV_MAX) return fail_with(EINVAL);
+  if (offset < 0 || are_too_much(parts, count)) return fail_with(EINVAL);
   return detail::blocking_write(fd, parts, count, offset, limit);
 }
 

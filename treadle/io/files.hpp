@@ -56,7 +56,7 @@ int fdatasync(int fd, const wait_limit& limit = {}) noexcept;
 int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** found,
                 const wait_limit& limit = {}) noexcept;
 
-// Nothing is reaped when the limit comes first.
+// Nothing is reaped when the limit comes first, and nothing is left behind.
 pid_t waitpid(pid_t which, int* status, int options, const wait_limit& limit = {}) noexcept;
 
 namespace detail {

@@ -37,7 +37,10 @@ int poll_beside(const call_target& target, descriptor_waiter& node, base::deadli
   asked[1].fd = node.wake_descriptor;
   asked[1].events = POLLIN;
   const int count = poll_until(asked, 2, until);
-  if (target.which->give_up(node)) return count > 0 ? 0 : count == 0 ? ETIMEDOUT : -count;
+  if (target.which->give_up(node)) {
+    if ((asked[0].revents & POLLNVAL) != 0) return EBADF;
+    return count > 0 ? 0 : count == 0 ? ETIMEDOUT : -count;
+  }
   // acquire: pairs with whoever ended it
   switch (node.outcome.load(base::acquire)) {
     case wait_outcome::ready:

@@ -56,4 +56,18 @@ wait_end park_until(core::thread& self, const wait_limit& limit, Done&& done) {
   return wait_end::stopped;
 }
 
+// For what no event tells, with `round` growing: 0, or the errno of the limit.
+inline int pause_before_next_try(unsigned round, const wait_limit& limit) noexcept {
+  // Guess: from a busy server's time for one connection to what nobody notices.
+  constexpr std::int64_t first_nanoseconds = 100'000;
+  constexpr unsigned doublings_max = 8;
+  if (is_stopped(limit)) return ECANCELED;
+  if (limit.until().has_passed()) return ETIMEDOUT;
+  const std::int64_t span = first_nanoseconds << (round < doublings_max ? round : doublings_max);
+  base::deadline until = base::deadline::at(base::monotonic_now() + span);
+  if (limit.until().nanoseconds() < until.nanoseconds()) until = limit.until();
+  static_cast<void>(core::current_thread().scheduler->park(core::wait_reason::io, until));
+  return 0;
+}
+
 }  // namespace treadle::io

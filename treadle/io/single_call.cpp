@@ -7,13 +7,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <climits>
 #include <memory>
 #include <new>
 
 #include "treadle/io/files.hpp"
 #include "treadle/io/own_errno.hpp"
 #include "treadle/io/receive_queue.hpp"
+#include "treadle/io/reluctant_write.hpp"
 
 namespace treadle::io {
 namespace {
@@ -24,6 +24,11 @@ void learn(const call_target& target, call_kind kind) noexcept {
   // relaxed, both: under the lock; whoever does not see it learns it again
   if (target.which->lifetime.load(base::relaxed) != target.lifetime) return;
   target.which->kind.store(kind, base::relaxed);
+}
+
+bool reads_no_wait(call_kind kind) noexcept {
+  return kind == call_kind::no_wait || kind == call_kind::counter ||
+         kind == call_kind::no_wait_read;
 }
 
 call_kind known(const descriptor& which) noexcept {
@@ -37,16 +42,18 @@ call_kind kind_of_file(int number) noexcept {
   if (S_ISREG(about.st_mode) || S_ISDIR(about.st_mode) || S_ISBLK(about.st_mode)) {
     return call_kind::always;
   }
-  return S_ISCHR(about.st_mode) ? call_kind::ask_first : call_kind::no_wait;
+  return call_kind::no_wait;  // tried at least
+}
+
+// Of what refuses RWF_NOWAIT for a write, but perhaps not for a read.
+call_kind kind_of_sink(int number) noexcept {
+  struct stat about {};
+  if (::fstat(number, &about) != 0) return call_kind::ask_first;
+  // What has no type at all is the kernel's own: of these only eventfds can be full.
+  return (about.st_mode & S_IFMT) == 0 ? call_kind::counter : call_kind::no_wait_read;
 }
 
 bool is_refused(ssize_t result) noexcept { return result == -EOPNOTSUPP || result == -ENOSYS; }
-
-// Asks poll(2), without waiting.
-bool is_ready(int number, short events) noexcept {
-  pollfd asked{number, events, 0};
-  return ::poll(&asked, 1, 0) != 0;
-}
 
 ssize_t receive(int number, const iovec* parts, int count, int flags = 0) noexcept {
   flags |= MSG_DONTWAIT;
@@ -145,13 +152,6 @@ ssize_t send(int number, const iovec* parts, int count) noexcept {
 // As as_result(), after a call that may have parked.
 ssize_t file_result(ssize_t result) noexcept { return result >= 0 ? result : -own_errno(); }
 
-// Room for PIPE_BUF bytes is all that POLLOUT promises.
-ssize_t write_a_little(int number, const iovec* parts) noexcept {
-  while (parts->iov_len == 0) ++parts;
-  const std::size_t bytes = parts->iov_len < PIPE_BUF ? parts->iov_len : PIPE_BUF;
-  return as_result(::write(number, parts->iov_base, bytes));
-}
-
 }  // namespace
 
 ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* parts, int count,
@@ -174,7 +174,7 @@ ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* pa
     }
     learn(target, kind = kind_of_file(number));
   }
-  if (kind == call_kind::no_wait) {
+  if (reads_no_wait(kind)) {
     const ssize_t result = as_result(::preadv2(number, parts, count, -1, RWF_NOWAIT));
     if (!is_refused(result)) return result;
     learn(target, kind = call_kind::ask_first);
@@ -202,11 +202,9 @@ ssize_t write_once(const call_target& target, const iovec* parts, int count,
   if (kind == call_kind::no_wait) {
     const ssize_t result = as_result(::pwritev2(number, parts, count, -1, RWF_NOWAIT));
     if (!is_refused(result)) return result;
-    learn(target, kind = call_kind::ask_first);
+    learn(target, kind = kind_of_sink(number));
   }
-  if (kind == call_kind::ask_first) {
-    return is_ready(number, POLLOUT) ? write_a_little(number, parts) : -EAGAIN;
-  }
+  if (kind != call_kind::always) return write_reluctantly(target, kind, parts, count, limit);
   return file_result(detail::blocking_write(number, parts, count, -1, limit));
 }
 
@@ -227,6 +225,11 @@ ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer
     learn(target, call_kind::socket);
   }
   return result;
+}
+
+bool is_ready(int number, short events) noexcept {
+  pollfd asked{number, events, 0};
+  return ::poll(&asked, 1, 0) != 0;
 }
 
 bool has_received(const descriptor& which) noexcept {

@@ -2,8 +2,9 @@
 // -EAGAIN for "not now". Also learns what a descriptor is, at its first use.
 //
 // Descriptors are left as they are: O_NONBLOCK belongs to the open file, which other processes may
-// share (a terminal!). Sockets have MSG_DONTWAIT; pipes and most others RWF_NOWAIT; of the rest
-// poll(2) is asked first, and a rival in another process could then still make the call block.
+// share (a terminal!). Sockets have MSG_DONTWAIT; pipes and some others RWF_NOWAIT. Of the rest
+// poll(2) is asked first: a read is then made, and a rival could still make it block; for writes
+// see reluctant_write.hpp.
 #pragma once
 
 #include <sys/socket.h>
@@ -16,12 +17,16 @@
 namespace treadle::io {
 
 // Of a regular file, which is always ready, the whole call: it parks within the limit (files.hpp).
+// So may a write to a terminal or the like.
 [[nodiscard]] ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* parts,
                                 int count, const base::wait_limit& limit) noexcept;
 [[nodiscard]] ssize_t write_once(const call_target& target, const iovec* parts, int count,
                                  const base::wait_limit& limit) noexcept;
 [[nodiscard]] ssize_t receive_once(const call_target& target, std::uint32_t seen, void* buffer,
                                    std::size_t bytes, int flags) noexcept;
+
+// Asks poll(2), without waiting.
+[[nodiscard]] bool is_ready(int number, short events) noexcept;
 
 // What was received ahead has something for a reader: it counts for poll(2), which cannot see it.
 [[nodiscard]] bool has_received(const descriptor& which) noexcept;

@@ -5,6 +5,7 @@
 
 #include "treadle/io/calls.hpp"
 #include "treadle/io/descriptor_table.hpp"
+#include "treadle/io/parts.hpp"
 #include "treadle/io/receive_queue.hpp"
 #include "treadle/io/single_call.hpp"
 #include "treadle/sched/worker.hpp"
@@ -94,7 +95,7 @@ ssize_t read(int descriptor, void* buffer, std::size_t bytes, const wait_limit& 
 }
 
 ssize_t readv(int descriptor, const iovec* parts, int count, const wait_limit& limit) {
-  if (count < 0) return fail(EINVAL);
+  if (are_too_much(parts, count)) return fail(EINVAL);
   return call_when_ready(descriptor, io::descriptor::readable, limit,
                          [=, &limit](const call_target& target, std::uint32_t seen) {
                            return read_once(target, seen, parts, count, limit);
@@ -102,6 +103,8 @@ ssize_t readv(int descriptor, const iovec* parts, int count, const wait_limit& l
 }
 
 ssize_t write(int descriptor, const void* buffer, std::size_t bytes, const wait_limit& limit) {
+  const iovec all{const_cast<void*>(buffer), bytes};
+  if (are_too_much(&all, 1)) return fail(EINVAL);
   const auto attempt = [=, &limit](const call_target& target, std::size_t done) {
     const iovec part{static_cast<std::byte*>(const_cast<void*>(buffer)) + done, bytes - done};
     return write_once(target, &part, 1, limit);
@@ -110,7 +113,7 @@ ssize_t write(int descriptor, const void* buffer, std::size_t bytes, const wait_
 }
 
 ssize_t writev(int descriptor, const iovec* parts, int count, const wait_limit& limit) {
-  if (count < 0) return fail(EINVAL);
+  if (are_too_much(parts, count)) return fail(EINVAL);
   std::size_t bytes = 0;
   for (int i = 0; i < count; ++i) bytes += parts[i].iov_len;
   const auto attempt = [=, &limit](const call_target& target, std::size_t done) {

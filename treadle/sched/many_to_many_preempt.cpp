@@ -23,6 +23,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "treadle/base/free_signal.hpp"
 #include "treadle/base/system_call.hpp"
 #include "treadle/sched/many_to_many_vigil.hpp"
 
@@ -51,21 +52,9 @@ priority level_of_preempted(const crew_member& under) noexcept {
 int many_to_many::claim_signal() noexcept {
   const base::guard hold(signal_lock);
   if (signal_number != 0) return signal_number;
-  for (int one = SIGRTMAX - 1; one > SIGRTMIN; --one) {
-    struct sigaction action = {};
-    if (::sigaction(one, nullptr, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0 ||
-        action.sa_handler != SIG_DFL) {
-      continue;
-    }
-    action.sa_sigaction = &many_to_many::on_slice_over;
-    // All signals wait until a stopped kernel thread goes on.
-    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-    ::sigfillset(&action.sa_mask);
-    if (::sigaction(one, &action, nullptr) != 0) continue;
-    signal_number = one;
-    return one;
-  }
-  return 0;
+  // All signals wait until a stopped kernel thread goes on.
+  signal_number = base::claim_free_signal(&many_to_many::on_slice_over, SA_RESTART | SA_ONSTACK);
+  return signal_number;
 }
 
 void many_to_many::prepare_preemption() noexcept {
