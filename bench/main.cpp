@@ -150,16 +150,21 @@ void run_all(const std::vector<const workload*>& works, const options& chosen) {
     }
   }
   if (isatty(STDERR_FILENO) != 0) std::fputs("\r\033[K", stderr);
-  print_table(rows);
-  if (chosen.json_file.empty()) return;
-  file << to_json(rows);
-  file.close();
-  if (!file) throw std::runtime_error(fmt::format("cannot write {}", chosen.json_file));
+  if (!chosen.json_file.empty()) {
+    file << to_json(rows);
+    file.close();
+    if (!file) throw std::runtime_error(fmt::format("cannot write {}", chosen.json_file));
+  }
+  print_table(rows);  // last, as it throws where nobody can read it
 }
 
 void describe_options(CLI::App& app, options& chosen) {
   app.add_option("--only", chosen.only, "workloads, separated by commas")->delimiter(',');
-  app.add_option("--json", chosen.json_file, "write the rows to this file");
+  app.add_option("--json", chosen.json_file, "write the rows to this file")
+      ->check([](const std::string& file) {
+        const bool fits = !file.empty() && !file.starts_with("--");
+        return fits ? std::string() : fmt::format("is '{}'; allowed: a file to write", file);
+      });
   app.add_flag("--list", chosen.list, "name the workloads and stop");
   app.add_flag("--quick", chosen.quick, "a hundredth of the work, once: a smoke test, no figures");
   app.add_option("--child", chosen.child, "internal")->expected(4)->group("");
@@ -198,6 +203,13 @@ int run(const options& chosen) {
   return 0;
 }
 
+/// What was printed may only now meet a full disk.
+int end_output() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+  std::fputs("treadle-bench: cannot write to standard output\n", stderr);
+  return 1;
+}
+
 }  // namespace
 }  // namespace treadle::bench
 
@@ -207,10 +219,11 @@ int main(int argc, char** argv) {
   treadle::bench::describe_options(app, chosen);
   try {
     app.parse(argc, argv);
-    return treadle::bench::run(chosen);
+    const int status = treadle::bench::run(chosen);
+    return status != 0 ? status : treadle::bench::end_output();
   } catch (const CLI::CallForHelp&) {
     fmt::print("{}", app.help());
-    return 0;
+    return treadle::bench::end_output();
   } catch (const CLI::ParseError& error) {
     return treadle::bench::usage_error(error.what());
   } catch (const std::exception& error) {

@@ -41,6 +41,18 @@ def wrong_with(row):
         yield f"{name}: not run: {row['why']}"
 
 
+def streams_and_words(bench):
+    """What cannot be written is a failure, and an option without its word is refused."""
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([bench, "--list"], stdout=full, stderr=subprocess.DEVNULL)
+    if done.returncode != 1:
+        yield f"--list into a full device: exit status {done.returncode}"
+    for words in (["--json", "", "--list"], ["--json=", "--list"]):
+        done = subprocess.run([bench, *words], capture_output=True, text=True)
+        if done.returncode != 2 or "allowed: a file" not in done.stderr:
+            yield f"{words}: exit status {done.returncode}: {done.stderr}"
+
+
 def main():
     bench = pathlib.Path(os.environ["TREADLE_BUILD_DIR"], "bin", "treadle-bench")
     if not bench.is_file() or os.environ.get("TREADLE_INSTRUMENTED"):
@@ -56,6 +68,7 @@ def main():
         rows = json.loads(path.read_text(encoding="utf-8"))
     problems = [what for row in rows for what in wrong_with(row)]
     run = {row["workload"] for row in rows if row["peer"] == "treadle" and "why" not in row}
+    problems += list(streams_and_words(bench))
     problems += [f"{name}: no row of treadle" for name in sorted(names - run)]
     print("\n".join(problems) or f"{len(rows)} rows of {len(names)} workloads")
     return 1 if problems else 0
