@@ -21,7 +21,7 @@ def main():
     need_shim()
     failures = Failures()
     cases = [(name,) for name in ("basics", "both_sides", "crowds", "execs", "keys", "locks",
-                                  "own_signals", "processes", "queued", "rings",
+                                  "own_signals", "processes", "queued", "rings", "shared_locks",
                                   "shared_signals", "signal_descriptors", "signals", "storms",
                                   "traits", "untouched")]
     cases += [("privileges", what) for what in ("drop", "twice")]

@@ -153,7 +153,7 @@ settings& chosen() noexcept { return all_settings; }
 
 void leave_to_kernel() noexcept {
   taken_over.store(false, base::relaxed);  // relaxed: alone
-  treadle_shim_two_sides = 0;
+  treadle_shim_two_sides = sides_of_child;
 }
 
 treadle::runtime* own_runtime() noexcept {
@@ -196,7 +196,7 @@ void take_over(saved_call& first) noexcept {
   }
   give_up_rseq();
   taken_over.store(true, base::relaxed);  // relaxed: the start publishes it
-  treadle_shim_two_sides = 1;
+  treadle_shim_two_sides = sides_in_use;
   leave_first_thread();
 }
 

@@ -2,15 +2,16 @@
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include <cerrno>
 
 #include "treadle/base/clock.hpp"
-#include "treadle/shim/calls/times.hpp"
 #include "treadle/shim/door/door.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/takeover.hpp"
+#include "treadle/shim/threads/futex_call.hpp"
 #include "treadle/shim/threads/futex_queue.hpp"
+#include "treadle/shim/threads/owned_futexes.hpp"
 
 // Kernel threads on the runtime's side that wait in one of libc's locks, or are about to. The door
 // reads it, too.
@@ -21,48 +22,6 @@ constinit treadle::base::atomic<unsigned> treadle_shim_waiting_outside
 
 namespace treadle::shim {
 namespace {
-
-// Guess: seldom enough to cost nothing, often enough for a lock between processes.
-constexpr std::int64_t shared_look_nanoseconds = 20'000'000;
-
-struct futex_call {
-  explicit futex_call(const saved_call& call) noexcept
-      : word(reinterpret_cast<std::uint32_t*>(call.arguments[0])),
-        operation(static_cast<int>(call.arguments[1]) & FUTEX_CMD_MASK),
-        is_private((call.arguments[1] & FUTEX_PRIVATE_FLAG) != 0),
-        by_wall_clock((call.arguments[1] & FUTEX_CLOCK_REALTIME) != 0),
-        value(static_cast<std::uint32_t>(call.arguments[2])),
-        time(reinterpret_cast<const timespec*>(call.arguments[3])),
-        second_count(static_cast<std::uint32_t>(call.arguments[3])),
-        second_word(reinterpret_cast<std::uint32_t*>(call.arguments[4])),
-        third(static_cast<std::uint32_t>(call.arguments[5])) {}
-
-  std::uint32_t* word;
-  int operation;
-  bool is_private;
-  bool by_wall_clock;
-  std::uint32_t value;
-  const timespec* time;
-  std::uint32_t second_count;
-  std::uint32_t* second_word;
-  std::uint32_t third;
-};
-
-std::uint32_t read_word(const std::uint32_t* word) noexcept {
-  return __atomic_load_n(word, __ATOMIC_SEQ_CST);  // seq_cst: as the kernel's
-}
-
-long until_of(const futex_call& call, bool absolute, base::deadline& until) noexcept {
-  until = base::deadline::never();
-  if (call.time == nullptr) return 0;
-  if (!is_valid(*call.time)) return -EINVAL;
-  if (!absolute) {
-    until = deadline_after(*call.time);
-  } else {
-    until = deadline_at(call.by_wall_clock ? CLOCK_REALTIME : CLOCK_MONOTONIC, *call.time);
-  }
-  return 0;
-}
 
 long wait(program_thread& self, const futex_call& call, std::uint32_t bits,
           base::deadline until) noexcept {
@@ -146,40 +105,6 @@ long wake_with_operation(const futex_call& call) noexcept {
   return woken;
 }
 
-// The lock word holds its owner's number. Priorities are not lent: the threads of one process are
-// scheduled by us, and first come, first served.
-long lock_owned(program_thread& self, const futex_call& call, base::deadline until) noexcept {
-  for (;;) {
-    std::uint32_t seen = read_word(call.word);
-    const std::uint32_t owner = seen & FUTEX_TID_MASK;
-    const auto mine = static_cast<std::uint32_t>(self.id);
-    if (owner == mine) return -EDEADLK;
-    const std::uint32_t wanted =
-        owner == 0 ? (seen & ~std::uint32_t{FUTEX_TID_MASK}) | mine : seen | FUTEX_WAITERS;
-    if (owner == 0 || (seen & FUTEX_WAITERS) == 0) {
-      if (call.operation == FUTEX_TRYLOCK_PI && owner != 0) return -EAGAIN;
-      // seq_cst: as the kernel's
-      const bool changed = __atomic_compare_exchange_n(call.word, &seen, wanted, false,
-                                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-      if (changed && owner == 0) return 0;
-      if (!changed) continue;
-      seen = wanted;
-    }
-    if (call.operation == FUTEX_TRYLOCK_PI) return -EAGAIN;
-    if (wait_in_queue(self, call.word, seen, ~0u, until) == queue_end::timed_out) {
-      return -ETIMEDOUT;
-    }
-  }
-}
-
-long unlock_owned(const program_thread& self, const futex_call& call) noexcept {
-  const std::uint32_t seen = read_word(call.word);
-  if ((seen & FUTEX_TID_MASK) != static_cast<std::uint32_t>(self.id)) return -EPERM;
-  __atomic_store_n(call.word, 0, __ATOMIC_SEQ_CST);  // seq_cst: as the kernel's
-  wake_futex(call.word, ~0u, ~0u);
-  return 0;
-}
-
 }  // namespace
 
 long wake_futex(std::uint32_t* word, unsigned count, std::uint32_t bits) noexcept {
@@ -220,15 +145,12 @@ long serve_futex(saved_call& saved) noexcept {
       return wake_with_operation(call);
     case FUTEX_LOCK_PI:
     case FUTEX_LOCK_PI2:
-    case FUTEX_TRYLOCK_PI: {
+    case FUTEX_TRYLOCK_PI:
       save_control(saved);
-      futex_call timed = call;
-      if (call.operation == FUTEX_LOCK_PI) timed.by_wall_clock = true;
-      if (call.operation != FUTEX_TRYLOCK_PI) error = until_of(timed, true, until);
-      return error != 0 ? error : lock_owned(self, call, until);
-    }
+      return lock_owned(self, call);
     case FUTEX_UNLOCK_PI:
-      return unlock_owned(self, call);
+      save_control(saved);
+      return unlock_owned(saved, call);
     default:
       return -ENOSYS;
   }
@@ -243,6 +165,7 @@ std::uint8_t treadle_shim_two_sides = 0;
 // libc's locks (of malloc, of its list of stacks) are taken on both sides. Who waits for one on the
 // program's side is parked in a queue of ours, who waits on the runtime's side sleeps in the
 // kernel: a wake-up has to look at both.
+// A child that fork() made has one side only. It looks at what its parent's threads own.
 extern "C" long treadle_shim_outside_futex(const long* arguments) noexcept {
   using namespace treadle::shim;
   const auto pass_on_futex = [arguments]() noexcept {
@@ -250,7 +173,10 @@ extern "C" long treadle_shim_outside_futex(const long* arguments) noexcept {
                        arguments[4], arguments[5]);
   };
   long result = 0;
-  switch (static_cast<int>(arguments[1]) & FUTEX_CMD_MASK) {
+  const int command = static_cast<int>(arguments[1]) & FUTEX_CMD_MASK;
+  if (!in_use()) [[unlikely]]
+    return lock_owned_in_child(arguments);  // the door lets no others in
+  switch (command) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
       treadle_shim_waiting_outside.fetch_add(

@@ -6,6 +6,7 @@
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/program_memory.hpp"
 #include "treadle/shim/threads/futexes.hpp"
+#include "treadle/shim/threads/owned_futexes.hpp"
 
 namespace treadle::shim {
 namespace {
@@ -16,6 +17,9 @@ void leave(const program_thread& ending, std::uint32_t* word) noexcept {
   std::uint32_t seen;
   if (!read_safely(&seen, word, sizeof(seen))) return;
   if ((seen & FUTEX_TID_MASK) != static_cast<std::uint32_t>(ending.id)) return;
+  // The kernel knows our first thread by its kernel thread, and hands over for that when it ends:
+  // with the process.
+  if (ending.is_leader && (seen & FUTEX_WAITERS) != 0 && has_owner_in_kernel(word)) return;
   // seq_cst: as the kernel's
   __atomic_store_n(word, (seen & FUTEX_WAITERS) | FUTEX_OWNER_DIED, __ATOMIC_SEQ_CST);
   wake_futex(word, 1, ~0u);

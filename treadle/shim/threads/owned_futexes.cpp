@@ -1,0 +1,126 @@
+#include "treadle/shim/threads/owned_futexes.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include <cerrno>
+
+#include "treadle/shim/calls/calls.hpp"
+#include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/threads/futex_queue.hpp"
+#include "treadle/shim/threads/futexes.hpp"
+#include "treadle/shim/threads/order.hpp"
+
+namespace treadle::shim {
+namespace {
+
+// Time from one look at a shared word to the next. Guesses: a lock between processes is mostly held
+// for short, and one that is held for long costs as little as other shared futexes do.
+class pauses {
+ public:
+  std::int64_t next() noexcept {
+    const std::int64_t now = next_;
+    next_ = now < longest / 2 ? now * 2 : longest;
+    return now;
+  }
+
+ private:
+  static constexpr std::int64_t longest = shared_look_nanoseconds;
+  std::int64_t next_ = 200'000;
+};
+
+bool change(std::uint32_t* word, std::uint32_t from, std::uint32_t to) noexcept {
+  // seq_cst, both: as the kernel's
+  return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+base::deadline sooner(base::deadline until, std::int64_t span) noexcept {
+  const std::int64_t next = base::monotonic_now() + span;
+  return until.is_never() || next < until.nanoseconds() ? base::deadline::at(next) : until;
+}
+
+}  // namespace
+
+bool has_owner_in_kernel(std::uint32_t* word) noexcept {
+  // Sourced: futex(2), a FUTEX_WAKE at a word for which somebody waits in FUTEX_LOCK_PI is EINVAL.
+  return kernel_call(SYS_futex, word, FUTEX_WAKE, 1) == -EINVAL;
+}
+
+long lock_owned(program_thread& self, const futex_call& call) noexcept {
+  base::deadline until = base::deadline::never();
+  const bool only_tries = call.operation == FUTEX_TRYLOCK_PI;
+  if (!only_tries) {
+    futex_call timed = call;
+    if (call.operation == FUTEX_LOCK_PI) timed.by_wall_clock = true;
+    if (const long error = until_of(timed, true, until)) return error;
+  }
+  const auto mine = static_cast<std::uint32_t>(self.id);
+  pauses looks;
+  for (;;) {
+    std::uint32_t seen = read_word(call.word);
+    const std::uint32_t owner = seen & FUTEX_TID_MASK;
+    if (owner == mine) return -EDEADLK;
+    // Without an owner, and with somebody who waits: of a dead owner's, perhaps in the kernel.
+    const bool is_free = owner == 0 && (call.is_private || (seen & FUTEX_WAITERS) == 0 ||
+                                        !has_owner_in_kernel(call.word));
+    if (is_free) {
+      if (change(call.word, seen, (seen & ~std::uint32_t{FUTEX_TID_MASK}) | mine)) return 0;
+      continue;
+    }
+    if (only_tries) return -EAGAIN;
+    if ((seen & FUTEX_WAITERS) == 0) {
+      if (!change(call.word, seen, seen | FUTEX_WAITERS)) continue;
+      seen |= FUTEX_WAITERS;
+    }
+    const base::deadline look = call.is_private ? until : sooner(until, looks.next());
+    switch (wait_in_queue(self, call.word, seen, ~0u, look)) {
+      case queue_end::timed_out:
+        if (until.has_passed()) return -ETIMEDOUT;
+        break;
+      case queue_end::interrupted:
+        return begin_again;  // sourced: futex(2), LOCK_PI never ends with EINTR
+      case queue_end::woken:
+      case queue_end::another_value:
+        break;
+    }
+  }
+}
+
+long unlock_owned(const saved_call& saved, const futex_call& call) noexcept {
+  const program_thread& self = *saved.caller;
+  const std::uint32_t seen = read_word(call.word);
+  if ((seen & FUTEX_TID_MASK) != static_cast<std::uint32_t>(self.id)) return -EPERM;
+  if (self.is_leader && !call.is_private) {
+    if (const long error = order_first(saved)) return error;
+  } else {
+    __atomic_store_n(call.word, 0, __ATOMIC_SEQ_CST);  // seq_cst: as the kernel's
+  }
+  wake_futex(call.word, ~0u, ~0u);
+  return 0;
+}
+
+long lock_owned_in_child(const long* arguments) noexcept {
+  const auto operation = static_cast<int>(arguments[1]);
+  const auto* const word = reinterpret_cast<const std::uint32_t*>(arguments[0]);
+  const auto* const limit = reinterpret_cast<const timespec*>(arguments[3]);
+  const int command = operation & FUTEX_CMD_MASK;
+  const bool by_wall_clock = command == FUTEX_LOCK_PI || (operation & FUTEX_CLOCK_REALTIME) != 0;
+  pauses looks;
+  for (;;) {
+    const long result = kernel_call(SYS_futex, arguments[0], operation, arguments[2], arguments[3]);
+    if (result != -ESRCH) return result;
+    // Nobody's that the kernel knows. The kernel could read it: so can we.
+    if (!is_number_of_ours(read_word(word) & FUTEX_TID_MASK)) return result;
+    if (command == FUTEX_TRYLOCK_PI) return -EAGAIN;
+    base::deadline until = base::deadline::never();
+    if (limit != nullptr) {
+      until = deadline_at(by_wall_clock ? CLOCK_REALTIME : CLOCK_MONOTONIC, *limit);
+    }
+    if (until.has_passed()) return -ETIMEDOUT;
+    const timespec point = timespec_of(sooner(until, looks.next()).nanoseconds());
+    kernel_call(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &point, nullptr);
+  }
+}
+
+}  // namespace treadle::shim
