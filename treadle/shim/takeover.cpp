@@ -25,6 +25,7 @@
 #include "treadle/shim/signals/attendant.hpp"
 #include "treadle/shim/signals/nudge.hpp"
 #include "treadle/shim/signals/sending.hpp"
+#include "treadle/shim/signals/signal_actions.hpp"
 #include "treadle/shim/signals/signal_descriptors.hpp"
 #include "treadle/shim/signals/signal_set.hpp"
 #include "treadle/shim/signals/slice_signal.hpp"
@@ -92,6 +93,7 @@ void run_attendant() noexcept {
   if (all_settings.is_pure) serve_all_purely();
   wrap_slice_signal();
   trap_calls();
+  guard_faults();
   take_nudges();
   prepare_orders();
   become_attendant();

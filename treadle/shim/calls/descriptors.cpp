@@ -80,12 +80,9 @@ bool has_header(const saved_call& call) noexcept {
   msghdr header;
   iovec part;
   constexpr std::size_t parts_max = 1024;  // sourced: UIO_MAXIOV
-  if (!read_safely(&header, reinterpret_cast<const void*>(call.arguments[1]), sizeof(header))) {
-    return false;
-  }
-  return header.msg_iovlen == 0 ||
-         (header.msg_iovlen <= parts_max &&
-          read_safely(&part, header.msg_iov + header.msg_iovlen - 1, sizeof(part)));
+  if (!read_program(call.arguments[1], header)) return false;
+  return header.msg_iovlen == 0 || (header.msg_iovlen <= parts_max &&
+                                    read_program(header.msg_iov + header.msg_iovlen - 1, part));
 }
 
 // Tries of a part would have to be put together: so only the first byte is waited for, and then

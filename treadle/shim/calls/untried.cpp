@@ -92,9 +92,9 @@ long read_fifo(int descriptor, const iovec* parts, long count) noexcept {
 // Sourced: eventfd(2). A value that it never takes, or none.
 bool is_refused_by_counter(const saved_call& call) noexcept {
   iovec part{reinterpret_cast<void*>(call.arguments[1]), call.arguments[2]};
-  if (call.number == SYS_writev && !read_safely(&part, part.iov_base, sizeof(part))) return true;
+  if (call.number == SYS_writev && !read_program(part.iov_base, part)) return true;
   std::uint64_t value = 0;
-  return part.iov_len < sizeof(value) || !read_safely(&value, part.iov_base, sizeof(value)) ||
+  return part.iov_len < sizeof(value) || !read_program(part.iov_base, value) ||
          value == ~std::uint64_t{0};
 }
 

@@ -69,8 +69,12 @@ treadle_shim_door:
 .Lfutex:
   cmpl $FUTEX_WAKE_PRIVATE, %esi
   jne .Lserve
+// What is no address of the program's, or of no word, has its low bits, turned, or its high ones.
   movq %rdi, %r11
-  shrq $2, %r11
+  rorq $2, %r11
+  movq %r11, %rax
+  shrq $45, %rax
+  jnz .Lfutex_serve
   imulq treadle_shim_bucket_factor(%rip), %r11
   shrq $BUCKET_SHIFT, %r11
   shlq $BUCKET_BYTES_LOG, %r11

@@ -10,6 +10,7 @@
 #include "treadle/base/clock.hpp"
 #include "treadle/shim/calls/times.hpp"
 #include "treadle/shim/door/saved_call.hpp"
+#include "treadle/shim/program_memory.hpp"
 
 namespace treadle::shim {
 
@@ -36,19 +37,17 @@ struct futex_call {
   std::uint32_t third;
 };
 
-inline std::uint32_t read_word(const std::uint32_t* word) noexcept {
-  return __atomic_load_n(word, __ATOMIC_SEQ_CST);  // seq_cst: as the kernel's
-}
-
 // A negative errno, or 0.
 inline long until_of(const futex_call& call, bool absolute, base::deadline& until) noexcept {
   until = base::deadline::never();
   if (call.time == nullptr) return 0;
-  if (!is_valid(*call.time)) return -EINVAL;
+  timespec time;
+  if (!read_program(call.time, time)) return -EFAULT;
+  if (!is_valid(time)) return -EINVAL;
   if (!absolute) {
-    until = deadline_after(*call.time);
+    until = deadline_after(time);
   } else {
-    until = deadline_at(call.by_wall_clock ? CLOCK_REALTIME : CLOCK_MONOTONIC, *call.time);
+    until = deadline_at(call.by_wall_clock ? CLOCK_REALTIME : CLOCK_MONOTONIC, time);
   }
   return 0;
 }

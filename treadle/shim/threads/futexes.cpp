@@ -41,7 +41,11 @@ long wait(program_thread& self, const futex_call& call, std::uint32_t bits,
         return -EINTR;
       case queue_end::timed_out:
         if (until.has_passed()) return -ETIMEDOUT;
-        if (read_word(call.word) != call.value) return 0;  // as a wake-up from elsewhere
+        // Another value is as a wake-up from elsewhere; the queue looks once more.
+        if (std::uint32_t seen; load_word(call.word, seen) && seen != call.value) return 0;
+        break;
+      case queue_end::not_there:
+        return -EFAULT;
     }
   }
 }
@@ -54,26 +58,28 @@ long wake(const futex_call& call, std::uint32_t bits) noexcept {
   // The second for a foreign library's lock, see trap.cpp.
   for (const int operation : {FUTEX_WAKE, FUTEX_WAKE_PRIVATE}) {
     const long elsewhere = kernel_call(SYS_futex, call.word, operation, count);
+    // A word that is not there.
+    if (operation == FUTEX_WAKE && elsewhere == -EFAULT && woken == 0) return elsewhere;
     if (elsewhere > 0) woken += elsewhere;
   }
   return woken;
 }
 
 // FUTEX_WAKE_OP's little language. Source: futex(2).
-std::uint32_t apply(std::uint32_t code, std::uint32_t* word) noexcept {
+std::uint32_t apply(std::uint32_t code, std::uint32_t before) noexcept {
   std::uint32_t argument = code >> 12 & 0xfff;
   if ((code >> 31) != 0) argument = 1u << (argument & 31);
   switch (code >> 28 & 7) {
     case FUTEX_OP_SET:
-      return __atomic_exchange_n(word, argument, __ATOMIC_SEQ_CST);
+      return argument;
     case FUTEX_OP_ADD:
-      return __atomic_fetch_add(word, argument, __ATOMIC_SEQ_CST);
+      return before + argument;
     case FUTEX_OP_OR:
-      return __atomic_fetch_or(word, argument, __ATOMIC_SEQ_CST);
+      return before | argument;
     case FUTEX_OP_ANDN:
-      return __atomic_fetch_and(word, ~argument, __ATOMIC_SEQ_CST);
+      return before & ~argument;
     default:
-      return __atomic_fetch_xor(word, argument, __ATOMIC_SEQ_CST);
+      return before ^ argument;
   }
 }
 
@@ -96,8 +102,22 @@ bool compares(std::uint32_t code, std::uint32_t before) noexcept {
   }
 }
 
+// 0, or what the kernel says to an address before it looks there.
+long check_address(const std::uint32_t* word) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(word);
+  if ((address & 3) != 0) return -EINVAL;
+  return address >> 47 != 0 ? -EFAULT : 0;  // sourced: user addresses of x86-64
+}
+
 long wake_with_operation(const futex_call& call) noexcept {
-  const std::uint32_t before = apply(call.third, call.second_word);
+  if (const long wrong = check_address(call.second_word)) return wrong;
+  std::uint32_t before;
+  if (!load_word(call.second_word, before)) return -EFAULT;
+  for (;;) {
+    const exchanged how = exchange_word(call.second_word, before, apply(call.third, before));
+    if (how == exchanged::yes) break;
+    if (how == exchanged::not_there) return -EFAULT;
+  }
   long woken = wake_futex(call.word, call.value, ~0u);
   if (compares(call.third, before)) {
     woken += wake_futex(call.second_word, call.second_count, ~0u);
@@ -121,7 +141,9 @@ long serve_futex(saved_call& saved) noexcept {
   program_thread& self = *saved.caller;
   const futex_call call(saved);
   base::deadline until = base::deadline::never();
-  long error = 0;
+  // Whose word it is comes first.
+  long error = call.operation != FUTEX_UNLOCK_PI ? check_address(call.word) : 0;
+  if (error != 0) return error;
   switch (call.operation) {
     case FUTEX_WAIT:
       save_control(saved);
@@ -135,10 +157,14 @@ long serve_futex(saved_call& saved) noexcept {
       return wake(call, ~0u);
     case FUTEX_WAKE_BITSET:
       return wake(call, call.third);
-    case FUTEX_CMP_REQUEUE:
-      if (read_word(call.word) != call.third) return -EAGAIN;
+    case FUTEX_CMP_REQUEUE: {
+      std::uint32_t seen;
+      if (!load_word(call.word, seen)) return -EFAULT;
+      if (seen != call.third) return -EAGAIN;
       [[fallthrough]];
+    }
     case FUTEX_REQUEUE:
+      if (const long wrong = check_address(call.second_word)) return wrong;
       // All who would be moved are woken: they look at the second word by themselves.
       return wake_futex(call.word, ~0u, ~0u);
     case FUTEX_WAKE_OP:

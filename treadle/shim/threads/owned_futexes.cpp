@@ -8,6 +8,7 @@
 
 #include "treadle/shim/calls/calls.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/program_memory.hpp"
 #include "treadle/shim/threads/futex_queue.hpp"
 #include "treadle/shim/threads/futexes.hpp"
 #include "treadle/shim/threads/order.hpp"
@@ -30,9 +31,13 @@ class pauses {
   std::int64_t next_ = 200'000;
 };
 
-bool change(std::uint32_t* word, std::uint32_t from, std::uint32_t to) noexcept {
-  // seq_cst, both: as the kernel's
-  return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+// No thread has that number. One of another process under `treadle run` cannot be looked for.
+bool is_nobody(std::uint32_t owner, bool is_private) noexcept {
+  if (!is_private) {
+    return !is_number_of_ours(owner) && kernel_call(SYS_tkill, owner, 0) == -ESRCH;
+  }
+  const base::guard hold(threads().lock);
+  return threads().find(static_cast<int>(owner)) == nullptr;
 }
 
 base::deadline sooner(base::deadline until, std::int64_t span) noexcept {
@@ -58,19 +63,29 @@ long lock_owned(program_thread& self, const futex_call& call) noexcept {
   const auto mine = static_cast<std::uint32_t>(self.id);
   pauses looks;
   for (;;) {
-    std::uint32_t seen = read_word(call.word);
+    std::uint32_t seen;
+    if (!load_word(call.word, seen)) return -EFAULT;
     const std::uint32_t owner = seen & FUTEX_TID_MASK;
     if (owner == mine) return -EDEADLK;
     // Without an owner, and with somebody who waits: of a dead owner's, perhaps in the kernel.
     const bool is_free = owner == 0 && (call.is_private || (seen & FUTEX_WAITERS) == 0 ||
                                         !has_owner_in_kernel(call.word));
     if (is_free) {
-      if (change(call.word, seen, (seen & ~std::uint32_t{FUTEX_TID_MASK}) | mine)) return 0;
-      continue;
+      const std::uint32_t wanted = (seen & ~std::uint32_t{FUTEX_TID_MASK}) | mine;
+      const exchanged how = exchange_word(call.word, seen, wanted);
+      if (how == exchanged::no) continue;
+      return how == exchanged::yes ? 0 : -EFAULT;
+    }
+    // Who has ended has let go before: the word would say so.
+    if (std::uint32_t now; owner != 0 && is_nobody(owner, call.is_private) &&
+                           load_word(call.word, now) && (now & FUTEX_TID_MASK) == owner) {
+      return -ESRCH;
     }
     if (only_tries) return -EAGAIN;
     if ((seen & FUTEX_WAITERS) == 0) {
-      if (!change(call.word, seen, seen | FUTEX_WAITERS)) continue;
+      const exchanged how = exchange_word(call.word, seen, seen | FUTEX_WAITERS);
+      if (how == exchanged::no) continue;
+      if (how == exchanged::not_there) return -EFAULT;
       seen |= FUTEX_WAITERS;
     }
     const base::deadline look = call.is_private ? until : sooner(until, looks.next());
@@ -80,6 +95,8 @@ long lock_owned(program_thread& self, const futex_call& call) noexcept {
         break;
       case queue_end::interrupted:
         return begin_again;  // sourced: futex(2), LOCK_PI never ends with EINTR
+      case queue_end::not_there:
+        return -EFAULT;
       case queue_end::woken:
       case queue_end::another_value:
         break;
@@ -89,12 +106,16 @@ long lock_owned(program_thread& self, const futex_call& call) noexcept {
 
 long unlock_owned(const saved_call& saved, const futex_call& call) noexcept {
   const program_thread& self = *saved.caller;
-  const std::uint32_t seen = read_word(call.word);
+  std::uint32_t seen;
+  if (!load_word(call.word, seen)) return -EFAULT;
   if ((seen & FUTEX_TID_MASK) != static_cast<std::uint32_t>(self.id)) return -EPERM;
   if (self.is_leader && !call.is_private) {
     if (const long error = order_first(saved)) return error;
   } else {
-    __atomic_store_n(call.word, 0, __ATOMIC_SEQ_CST);  // seq_cst: as the kernel's
+    exchanged how;
+    while ((how = exchange_word(call.word, seen, 0)) == exchanged::no) {
+    }
+    if (how == exchanged::not_there) return -EFAULT;
   }
   wake_futex(call.word, ~0u, ~0u);
   return 0;
@@ -110,8 +131,8 @@ long lock_owned_in_child(const long* arguments) noexcept {
   for (;;) {
     const long result = kernel_call(SYS_futex, arguments[0], operation, arguments[2], arguments[3]);
     if (result != -ESRCH) return result;
-    // Nobody's that the kernel knows. The kernel could read it: so can we.
-    if (!is_number_of_ours(read_word(word) & FUTEX_TID_MASK)) return result;
+    // Nobody's that the kernel knows. The kernel could read it: so can we. seq_cst: as the kernel's
+    if (!is_number_of_ours(__atomic_load_n(word, __ATOMIC_SEQ_CST) & FUTEX_TID_MASK)) return result;
     if (command == FUTEX_TRYLOCK_PI) return -EAGAIN;
     base::deadline until = base::deadline::never();
     if (limit != nullptr) {
