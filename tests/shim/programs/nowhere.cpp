@@ -189,7 +189,13 @@ void own_faults() {
 
 }  // namespace
 
-int main() {
+int main(int, char** words) {
+  if (words[1] != nullptr) {
+    struct sigaction found {};
+    CHECK(sigaction(SIGSEGV, nullptr, &found) == 0 && found.sa_handler == SIG_IGN);
+    done("ignored after execve");
+    return 0;
+  }
   const long page = sysconf(_SC_PAGESIZE);
   // Two pages, and nothing in the second: it is kept, so that nobody else is given it.
   char* memory = static_cast<char*>(mmap(nullptr, static_cast<std::size_t>(2 * page), PROT_READ,
@@ -207,5 +213,8 @@ int main() {
     return nullptr;
   }));
   own_faults();
-  return 0;
+  CHECK(execl("/nowhere/at/all", "", nullptr) == -1 && errno == ENOENT);
+  CHECK(syscall(SYS_nanosleep, nowhere, nullptr) == -1 && errno == EFAULT);
+  execl("/proc/self/exe", words[0], "ignored", nullptr);
+  return 1;
 }

@@ -88,10 +88,12 @@ void set_executes(program_thread& self, bool so) noexcept {
 long serve_exec(saved_call& call) noexcept {
   give_pending_to_kernel(*call.caller);
   set_executes(*call.caller, true);
+  tell_ignored_faults();
   std::uint64_t before = 0;
   set_mask(call.caller->mask.load(base::relaxed), &before);  // relaxed: our own
   const long error = kernel_call(call.number, call.arguments[0], call.arguments[1],
                                  call.arguments[2], call.arguments[3], call.arguments[4]);
+  guard_faults();
   set_mask(before, nullptr);
   set_executes(*call.caller, false);
   return error;

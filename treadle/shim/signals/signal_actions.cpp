@@ -101,6 +101,15 @@ void guard_faults() noexcept {
   }
 }
 
+void tell_ignored_faults() noexcept {
+  const base::guard hold(table.lock);
+  for (const int number : {SIGSEGV, SIGBUS}) {
+    const kernel_action& own = entry(number);
+    if (own.handler != ignore_action) continue;
+    kernel_call(SYS_rt_sigaction, number, &own, nullptr, sizeof(own.mask));
+  }
+}
+
 // Somebody who has no thread here any more may have held the lock.
 void give_back_to_program() noexcept {
   for (int number = 1; number <= signal_count; ++number) {
