@@ -183,6 +183,35 @@ void counts() {
   done("counted together");
 }
 
+void* lock_until_told(void*) {
+  while (page->step == 0) {
+    CHECK(pthread_mutex_lock(&page->lock) == 0);
+    for (std::atomic<int> i = 0; i < 20; ++i) {
+    }
+    CHECK(pthread_mutex_unlock(&page->lock) == 0);
+    sched_yield();
+  }
+  return nullptr;
+}
+
+// A child asks for what its parent's thread has, just when that lets go.
+void races() {
+  make_lock(false);
+  const pthread_t other = start(lock_until_told);
+  const pid_t process = fork();
+  if (process == 0) {
+    for (int i = 0; i < 100'000; ++i) {
+      CHECK(pthread_mutex_lock(&page->lock) == 0);
+      CHECK(pthread_mutex_unlock(&page->lock) == 0);
+    }
+    _exit(0);
+  }
+  end(process);
+  page->step = 1;
+  join(other);
+  done("raced");
+}
+
 void* die_holding(void*) {
   CHECK(pthread_mutex_lock(&page->lock) == 0);
   return nullptr;
@@ -269,6 +298,7 @@ int main(int count, char** words) {
   join(start([](void*) -> void* { return nullptr; }));
   turns();
   counts();
+  races();
   owners_die();
   signals_in_waits();
   return 0;

@@ -131,9 +131,17 @@ long lock_owned_in_child(const long* arguments) noexcept {
   for (;;) {
     const long result = kernel_call(SYS_futex, arguments[0], operation, arguments[2], arguments[3]);
     if (result != -ESRCH) return result;
-    // Nobody's that the kernel knows. The kernel could read it: so can we. seq_cst: as the kernel's
-    if (!is_number_of_ours(__atomic_load_n(word, __ATOMIC_SEQ_CST) & FUTEX_TID_MASK)) return result;
-    if (command == FUTEX_TRYLOCK_PI) return -EAGAIN;
+    // Nobody's that the kernel knew: a thread's of ours, which may have let go meanwhile, and
+    // another may have it by now. The kernel could read it: so can we. seq_cst: as the kernel's
+    const std::uint32_t owner = __atomic_load_n(word, __ATOMIC_SEQ_CST) & FUTEX_TID_MASK;
+    if (owner != 0 && is_nobody(owner, false) &&
+        (__atomic_load_n(word, __ATOMIC_SEQ_CST) & FUTEX_TID_MASK) == owner) {
+      return result;
+    }
+    if (command == FUTEX_TRYLOCK_PI) {
+      if (owner != 0) return -EAGAIN;
+      continue;
+    }
     base::deadline until = base::deadline::never();
     if (limit != nullptr) {
       until = deadline_at(by_wall_clock ? CLOCK_REALTIME : CLOCK_MONOTONIC, *limit);
