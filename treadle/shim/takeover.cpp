@@ -25,6 +25,7 @@
 #include "treadle/shim/signals/attendant.hpp"
 #include "treadle/shim/signals/nudge.hpp"
 #include "treadle/shim/signals/sending.hpp"
+#include "treadle/shim/signals/signal_actions.hpp"
 #include "treadle/shim/signals/signal_descriptors.hpp"
 #include "treadle/shim/signals/signal_set.hpp"
 #include "treadle/shim/signals/slice_signal.hpp"
@@ -92,6 +93,7 @@ void run_attendant() noexcept {
   if (all_settings.is_pure) serve_all_purely();
   wrap_slice_signal();
   trap_calls();
+  guard_faults();
   take_nudges();
   prepare_orders();
   become_attendant();
@@ -153,7 +155,7 @@ settings& chosen() noexcept { return all_settings; }
 
 void leave_to_kernel() noexcept {
   taken_over.store(false, base::relaxed);  // relaxed: alone
-  treadle_shim_two_sides = 0;
+  treadle_shim_two_sides = sides_of_child;
 }
 
 treadle::runtime* own_runtime() noexcept {
@@ -196,7 +198,7 @@ void take_over(saved_call& first) noexcept {
   }
   give_up_rseq();
   taken_over.store(true, base::relaxed);  // relaxed: the start publishes it
-  treadle_shim_two_sides = 1;
+  treadle_shim_two_sides = sides_in_use;
   leave_first_thread();
 }
 

@@ -13,6 +13,7 @@
 #include "treadle/shim/door/door.hpp"
 #include "treadle/shim/door/seat.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/program_memory.hpp"
 #include "treadle/shim/pure.hpp"
 #include "treadle/shim/signals/signal_descriptors.hpp"
 #include "treadle/shim/signals/signals.hpp"
@@ -198,13 +199,14 @@ constinit const call_table* in_force = &table;
 
 // pselect6() brings its mask as a pair of address and size.
 bool brings_mask(const saved_call& call) noexcept {
+  std::uint64_t pair[2] = {};
   switch (call.number) {
     case SYS_ppoll:
       return call.arguments[3] != 0;
     case SYS_epoll_pwait:
       return call.arguments[4] != 0;
     default:
-      return call.arguments[5] != 0 && *reinterpret_cast<const std::uint64_t*>(call.arguments[5]);
+      return call.arguments[5] != 0 && read_program(call.arguments[5], pair) && pair[0] != 0;
   }
 }
 

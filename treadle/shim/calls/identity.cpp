@@ -6,10 +6,10 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "treadle/shim/calls/calls.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/program_memory.hpp"
 #include "treadle/shim/threads/cpu_time.hpp"
 #include "treadle/shim/threads/privileges.hpp"
 #include "treadle/shim/threads/robust.hpp"
@@ -40,9 +40,10 @@ long serve_set_robust_list(saved_call& call) noexcept {
 
 long serve_get_robust_list(saved_call& call) noexcept {
   if (!means_self(*call.caller, call.arguments[0])) return -EPERM;
-  *reinterpret_cast<robust_head**>(call.arguments[1]) = call.caller->robust;
-  *reinterpret_cast<std::size_t*>(call.arguments[2]) = sizeof(robust_head);
-  return 0;
+  const std::size_t size = sizeof(robust_head);
+  const bool told = write_program(call.arguments[2], size) &&
+                    write_program(call.arguments[1], call.caller->robust);
+  return told ? 0 : -EFAULT;
 }
 
 // A restartable sequence belongs to a kernel thread. The area says that there is none; an error
@@ -50,15 +51,14 @@ long serve_get_robust_list(saved_call& call) noexcept {
 long serve_rseq(saved_call& call) noexcept {
   auto* area = reinterpret_cast<rseq*>(call.arguments[0]);
   const bool ends = (call.arguments[2] & 1) != 0;  // sourced: RSEQ_FLAG_UNREGISTER
-  if (!ends) area->cpu_id = static_cast<std::uint32_t>(RSEQ_CPU_ID_REGISTRATION_FAILED);
-  return 0;
+  const auto none = static_cast<std::uint32_t>(RSEQ_CPU_ID_REGISTRATION_FAILED);
+  return ends || write_program(&area->cpu_id, none) ? 0 : -EFAULT;
 }
 
 long serve_prctl(saved_call& call) noexcept {
   switch (static_cast<int>(call.arguments[0])) {
     case get_tid_address:
-      *reinterpret_cast<std::uint32_t**>(call.arguments[1]) = call.caller->clear_id;
-      return 0;
+      return write_program(call.arguments[1], call.caller->clear_id) ? 0 : -EFAULT;
     case PR_SET_NAME:
       return serve_set_name(call);
     case PR_GET_NAME:
@@ -87,9 +87,7 @@ long serve_arch_prctl(saved_call& call) noexcept {
       call.thread_pointer = call.arguments[1];
       return 0;
     case get_fs:
-      std::memcpy(reinterpret_cast<void*>(call.arguments[1]), &call.thread_pointer,
-                  sizeof(call.thread_pointer));
-      return 0;
+      return write_program(call.arguments[1], call.thread_pointer) ? 0 : -EFAULT;
     case set_gs:
       return -EPERM;  // the shim's own
     default:

@@ -4,13 +4,13 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "treadle/shim/calls/calls.hpp"
 #include "treadle/shim/calls/descriptors.hpp"
 #include "treadle/shim/calls/ready.hpp"
 #include "treadle/shim/calls/times.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/program_memory.hpp"
 #include "treadle/shim/signals/signals.hpp"
 
 namespace treadle::shim {
@@ -24,9 +24,16 @@ base::deadline after_milliseconds(int span) noexcept {
 // For as long as the call waits, another mask, if one is given.
 class mask_for_wait {
  public:
-  mask_for_wait(program_thread& self, const std::uint64_t* wanted) noexcept
-      : self_(self), set_(wanted != nullptr) {
-    if (set_) set_mask_for_wait(self, *wanted);
+  explicit mask_for_wait(program_thread& self) noexcept : self_(self) {}
+  // The argument of a call that names it, or null, and its size. 0 or a negative errno.
+  long set(std::uint64_t from, std::uint64_t size) noexcept {
+    std::uint64_t wanted;
+    if (from == 0) return 0;
+    if (size != sizeof(wanted)) return -EINVAL;
+    if (!read_program(from, wanted)) return -EFAULT;
+    set_mask_for_wait(self_, wanted);
+    set_ = true;
+    return 0;
   }
   ~mask_for_wait() {
     if (set_) end_mask_for_wait(self_);
@@ -36,21 +43,44 @@ class mask_for_wait {
 
  private:
   program_thread& self_;
-  const bool set_;
+  bool set_ = false;
 };
 
-void write_rest(timespec* out, base::deadline until) noexcept {
+timespec rest_until(base::deadline until) noexcept {
   const std::int64_t rest = until.nanoseconds() - base::monotonic_now();
-  *out = timespec_of(rest > 0 ? rest : 0);
+  return timespec_of(rest > 0 ? rest : 0);
 }
 
 // Sourced: FD_SETSIZE; more than these a set cannot name without the program's own making.
 constexpr int selectable_max = 1024;
 
+// Our own copies of the program's; null where it has none.
 struct select_sets {
-  fd_set* reading;
-  fd_set* writing;
-  fd_set* special;
+  fd_set* reading = nullptr;
+  fd_set* writing = nullptr;
+  fd_set* special = nullptr;
+  fd_set memory[3];
+
+  static std::size_t bytes_of(int count) noexcept {
+    return (static_cast<std::size_t>(count) + 63) / 64 * 8;  // whole words, as the kernel
+  }
+  [[nodiscard]] bool read(const std::uint64_t (&from)[6], int count) noexcept {
+    fd_set** const all[] = {&reading, &writing, &special};
+    for (int i = 0; i < 3; ++i) {
+      if (from[i + 1] == 0) continue;
+      *all[i] = &memory[i];
+      const auto* const named = reinterpret_cast<const void*>(from[i + 1]);
+      if (!copy_all(&memory[i], named, bytes_of(count))) return false;
+    }
+    return true;
+  }
+  [[nodiscard]] bool write(const std::uint64_t (&to)[6], int count) const noexcept {
+    for (int i = 0; i < 3; ++i) {
+      auto* const named = reinterpret_cast<void*>(to[i + 1]);
+      if (named != nullptr && !copy_all(named, &memory[i], bytes_of(count))) return false;
+    }
+    return true;
+  }
 };
 
 // Fills in who is asked for; how many.
@@ -94,38 +124,64 @@ long serve_poll(saved_call& call) noexcept {
   if (call.number == SYS_poll) {
     return wait_ready(self, those, count, after_milliseconds(static_cast<int>(call.arguments[2])));
   }
-  auto* span = reinterpret_cast<timespec*>(call.arguments[2]);
-  if (span != nullptr && !is_valid(*span)) return -EINVAL;
-  const base::deadline until = span != nullptr ? deadline_after(*span) : base::deadline::never();
-  const mask_for_wait mask(self, reinterpret_cast<const std::uint64_t*>(call.arguments[3]));
+  const bool has_limit = call.arguments[2] != 0;
+  base::deadline until = base::deadline::never();
+  if (has_limit) {
+    timespec span;
+    if (!read_program(call.arguments[2], span)) return -EFAULT;
+    if (!is_valid(span)) return -EINVAL;
+    until = deadline_after(span);
+  }
+  mask_for_wait mask(self);
+  if (const long error = mask.set(call.arguments[3], call.arguments[4])) return error;
   const long found = wait_ready(self, those, count, until);
-  if (span != nullptr) write_rest(span, until);
+  // Where it cannot be written the kernel goes on without, too.
+  if (has_limit) static_cast<void>(write_program(call.arguments[2], rest_until(until)));
   return found;
 }
+
+namespace {
+
+// The limit of a select or pselect6. 0 or a negative errno.
+long read_limit(const saved_call& call, base::deadline& until) noexcept {
+  const std::uint64_t from = call.arguments[4];
+  timespec wanted;  // a timeval is as large
+  if (from == 0) return 0;
+  if (!read_program(from, wanted)) return -EFAULT;
+  // Sourced: the kernel's select(), which takes seconds as microseconds, too.
+  if (call.number == SYS_select) {
+    wanted = {wanted.tv_sec + wanted.tv_nsec / 1'000'000, wanted.tv_nsec % 1'000'000 * 1000};
+  }
+  if (!is_valid(wanted)) return -EINVAL;
+  until = deadline_after(wanted);
+  return 0;
+}
+
+void write_limit(const saved_call& call, base::deadline until) noexcept {
+  if (call.arguments[4] == 0) return;
+  timespec rest = rest_until(until);
+  if (call.number == SYS_select) rest.tv_nsec /= 1000;
+  static_cast<void>(write_program(call.arguments[4], rest));  // as ppoll()'s
+}
+
+}  // namespace
 
 long serve_select(saved_call& call) noexcept {
   program_thread& self = *call.caller;
   const int count = static_cast<int>(call.arguments[0]);
-  if (count < 0) return -EINVAL;
   if (count > selectable_max) return pass_on_blocking(call);
-  const select_sets sets{reinterpret_cast<fd_set*>(call.arguments[1]),
-                         reinterpret_cast<fd_set*>(call.arguments[2]),
-                         reinterpret_cast<fd_set*>(call.arguments[3])};
   base::deadline until = base::deadline::never();
-  auto* span = reinterpret_cast<timespec*>(call.arguments[4]);
-  auto* short_span = reinterpret_cast<timeval*>(call.arguments[4]);
-  const bool is_short = call.number == SYS_select;
-  if (span != nullptr) {
-    timespec wanted = *span;
-    if (is_short) wanted.tv_nsec *= 1000;
-    if (!is_valid(wanted)) return -EINVAL;
-    until = deadline_after(wanted);
+  if (const long error = read_limit(call, until)) return error;
+  std::uint64_t mask_wanted[2] = {};
+  if (call.number == SYS_pselect6 && call.arguments[5] != 0 &&
+      !read_program(call.arguments[5], mask_wanted)) {
+    return -EFAULT;
   }
-  const std::uint64_t* mask_wanted = nullptr;
-  if (!is_short && call.arguments[5] != 0) {
-    std::memcpy(&mask_wanted, reinterpret_cast<const void*>(call.arguments[5]), sizeof(void*));
-  }
-  const mask_for_wait mask(self, mask_wanted);
+  mask_for_wait mask(self);
+  if (const long error = mask.set(mask_wanted[0], mask_wanted[1])) return error;
+  if (count < 0) return -EINVAL;
+  select_sets sets;
+  if (!sets.read(call.arguments, count)) return -EFAULT;
   pollfd asked[selectable_max];
   const nfds_t asked_count = ask_for(sets, count, asked);
   const long found = wait_ready(self, asked, asked_count, until);
@@ -133,25 +189,19 @@ long serve_select(saved_call& call) noexcept {
   for (nfds_t i = 0; i < asked_count; ++i) {
     if ((asked[i].revents & POLLNVAL) != 0) return -EBADF;
   }
-  if (span != nullptr) {
-    timespec rest{};
-    write_rest(&rest, until);
-    if (is_short) {
-      *short_span = {rest.tv_sec, rest.tv_nsec / 1000};
-    } else {
-      *span = rest;
-    }
-  }
-  return answer(sets, asked, asked_count);
+  write_limit(call, until);
+  const long all = answer(sets, asked, asked_count);
+  return sets.write(call.arguments, count) ? all : -EFAULT;
 }
 
 long serve_epoll_wait(saved_call& call) noexcept {
   program_thread& self = *call.caller;
   const int descriptor = static_cast<int>(call.arguments[0]);
   const base::deadline until = after_milliseconds(static_cast<int>(call.arguments[3]));
-  const auto* wanted = reinterpret_cast<const std::uint64_t*>(
-      call.number == SYS_epoll_pwait ? call.arguments[4] : 0);
-  const mask_for_wait mask(self, wanted);
+  mask_for_wait mask(self);
+  if (call.number == SYS_epoll_pwait) {
+    if (const long error = mask.set(call.arguments[4], call.arguments[5])) return error;
+  }
   for (;;) {
     const long found =
         kernel_call(SYS_epoll_wait, descriptor, call.arguments[1], call.arguments[2], 0);

@@ -5,11 +5,11 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "treadle/shim/door/seat.hpp"
 #include "treadle/shim/door/trap.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/program_memory.hpp"
 #include "treadle/shim/signals/signal_actions.hpp"
 #include "treadle/shim/signals/signal_descriptors.hpp"
 #include "treadle/shim/signals/signal_set.hpp"
@@ -55,7 +55,8 @@ long serve_fork(saved_call& call) noexcept {
     if (call.arguments[1] > sizeof(any_clone_args)) return -E2BIG;
     if (call.arguments[1] < CLONE_ARGS_SIZE_VER0) return -EINVAL;
     any_clone_args asked{};
-    std::memcpy(&asked, reinterpret_cast<const void*>(call.arguments[0]), call.arguments[1]);
+    const auto* const from = reinterpret_cast<const void*>(call.arguments[0]);
+    if (!copy_all(&asked, from, call.arguments[1])) return -EFAULT;
     if ((asked.known.flags & CLONE_SETTLS) != 0) thread_pointer = asked.known.tls;
     asked.known.flags &= ~std::uint64_t{CLONE_SETTLS};
     asked.known.stack = asked.known.stack_size = 0;
@@ -87,10 +88,12 @@ void set_executes(program_thread& self, bool so) noexcept {
 long serve_exec(saved_call& call) noexcept {
   give_pending_to_kernel(*call.caller);
   set_executes(*call.caller, true);
+  tell_ignored_faults();
   std::uint64_t before = 0;
   set_mask(call.caller->mask.load(base::relaxed), &before);  // relaxed: our own
   const long error = kernel_call(call.number, call.arguments[0], call.arguments[1],
                                  call.arguments[2], call.arguments[3], call.arguments[4]);
+  guard_faults();
   set_mask(before, nullptr);
   set_executes(*call.caller, false);
   return error;

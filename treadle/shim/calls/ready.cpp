@@ -88,6 +88,14 @@ bool is_ready(int descriptor, short events) noexcept {
   return kernel_call(SYS_ppoll, &one, 1, &at_once, nullptr, 0) != 0;
 }
 
+bool is_listening(int descriptor) noexcept {
+  int value = 0;
+  socklen_t size = sizeof(value);
+  const long error =
+      kernel_call(SYS_getsockopt, descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &size);
+  return error == 0 && value != 0;
+}
+
 // Of several that one event has woken all but the first wait again: the call would block their
 // worker.
 long wait_before(program_thread& self, int descriptor, short events) noexcept {

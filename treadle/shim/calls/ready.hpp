@@ -18,6 +18,7 @@ long wait_ready(program_thread& self, int descriptor, short events,
 
 bool is_non_blocking(int descriptor) noexcept;
 bool is_ready(int descriptor, short events) noexcept;
+bool is_listening(int descriptor) noexcept;
 
 // For a call, within the socket's own time-out; POLLIN or POLLOUT. Before one that cannot be tried:
 // 0 when it is to be made, or its result.

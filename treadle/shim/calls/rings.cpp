@@ -14,6 +14,7 @@
 #include "treadle/shim/calls/ready.hpp"
 #include "treadle/shim/calls/times.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/program_memory.hpp"
 
 namespace treadle::shim {
 namespace {
@@ -36,11 +37,15 @@ bool is_plain_wait(const saved_call& call, base::deadline& until) noexcept {
   until = base::deadline::never();
   if (flags == IORING_ENTER_GETEVENTS) return call.arguments[4] == 0;
   if (flags != (IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG)) return false;
-  const auto* argument = reinterpret_cast<const wait_argument*>(call.arguments[4]);
-  if (argument == nullptr || call.arguments[5] != sizeof(wait_argument)) return false;
-  if (argument->mask != 0 || argument->least_wait != 0) return false;
-  if (argument->span == 0) return true;
-  const auto& span = *reinterpret_cast<const __kernel_timespec*>(argument->span);
+  wait_argument argument;
+  __kernel_timespec span;
+  // What is wrong with it the kernel says.
+  if (call.arguments[5] != sizeof(argument) || !read_program(call.arguments[4], argument)) {
+    return false;
+  }
+  if (argument.mask != 0 || argument.least_wait != 0) return false;
+  if (argument.span == 0) return true;
+  if (!read_program(argument.span, span)) return false;
   const timespec wanted{static_cast<time_t>(span.tv_sec), static_cast<long>(span.tv_nsec)};
   if (!is_valid(wanted)) return false;
   until = deadline_after(wanted);

@@ -6,6 +6,7 @@
 // Rejected: to ask with poll(2) and then make the call as it is: room for one byte is enough for
 // poll, and the call blocks the worker until there was room for all.
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -14,6 +15,7 @@
 #include "treadle/shim/calls/calls.hpp"
 #include "treadle/shim/calls/descriptors.hpp"
 #include "treadle/shim/calls/ready.hpp"
+#include "treadle/shim/calls/untried.hpp"
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/signals/sending.hpp"
 #include "treadle/shim/threads/name_files.hpp"
@@ -58,10 +60,6 @@ long note_broken_pipe(program_thread& self, long result) noexcept {
   return result;
 }
 
-bool cannot_be_tried(long error) noexcept {
-  return error == -EOPNOTSUPP || error == -EINVAL || error == -ESPIPE;
-}
-
 // `put(rest, waits)` makes the call that writes what is left, in the kernel if it is to wait there.
 template <class Put>
 long write_all(program_thread& self, int descriptor, remainder rest, Put&& put) noexcept {
@@ -85,11 +83,6 @@ long write_all(program_thread& self, int descriptor, remainder rest, Put&& put) 
   }
 }
 
-long write_unasked(saved_call& call, int descriptor) noexcept {
-  const long waited = wait_before(*call.caller, descriptor, POLLOUT);
-  return waited != 0 ? waited : pass_on_blocking(call);
-}
-
 saved_call another(const saved_call& call, long number, std::uint64_t second, std::uint64_t third,
                    std::uint64_t fourth = 0) noexcept {
   saved_call changed = call;
@@ -98,6 +91,18 @@ saved_call another(const saved_call& call, long number, std::uint64_t second, st
   changed.arguments[2] = third;
   changed.arguments[3] = fourth;
   return changed;
+}
+
+// Nothing is something: an empty datagram, or a question to the driver. It is not asked for parts
+// that are empty.
+long write_nothing(saved_call& call) noexcept {
+  struct stat about {};
+  const bool is_there = kernel_call(SYS_fstat, call.arguments[0], &about) == 0;
+  if (!is_there || !S_ISSOCK(about.st_mode)) return pass_on_blocking(call);
+  saved_call sending = call;
+  sending.number = SYS_sendto;
+  for (int i = 3; i < 6; ++i) sending.arguments[i] = 0;
+  return serve_send(sending);
 }
 
 }  // namespace
@@ -110,9 +115,10 @@ long serve_write(saved_call& call) noexcept {
   if (has_name_files() && !has_parts && write_name(descriptor, one.iov_base, one.iov_len)) {
     return static_cast<long>(one.iov_len);
   }
+  if (!has_parts && one.iov_len == 0) return write_nothing(call);
   const remainder all(has_parts ? reinterpret_cast<const iovec*>(call.arguments[1]) : &one,
                       has_parts ? call.arguments[2] : 1);
-  const long result = write_all(
+  long result = write_all(
       self, descriptor, all, [&call, descriptor](const remainder& rest, bool waits) noexcept {
         if (!waits) {
           return kernel_call(SYS_pwritev2, descriptor, rest.parts(), rest.count(), at_its_place,
@@ -122,7 +128,10 @@ long serve_write(saved_call& call) noexcept {
             another(call, SYS_writev, reinterpret_cast<std::uint64_t>(rest.parts()), rest.count());
         return pass_on_blocking(blocking);
       });
-  return note_broken_pipe(self, cannot_be_tried(result) ? write_unasked(call, descriptor) : result);
+  // The latter as in serve_read().
+  if (result == -EOPNOTSUPP) result = write_untried(call);
+  if (result == -EINVAL) result = pass_on_blocking(call);
+  return note_broken_pipe(self, result);
 }
 
 long serve_send(saved_call& call) noexcept {

@@ -34,8 +34,9 @@ extern const char treadle_shim_allowed_end[];
 // creation to treadle_shim_serve() though nothing else is served yet.
 extern std::uint8_t treadle_shim_armed;
 
-// Not 0 while the program's threads are ours: a futex call of the runtime's side may then be about
-// a lock of libc's that a thread of the program's waits for, or has.
+// sides_in_use while the program's threads are ours: a futex call of the runtime's side may then be
+// about a lock of libc's that a thread of the program's waits for, or has. sides_of_child in a
+// child that fork() made: a lock may then be owned by a thread that only its parent knows.
 extern std::uint8_t treadle_shim_two_sides;
 // Any kernel thread, outside the program, amid libc's code. The six arguments; the result.
 long treadle_shim_outside_futex(const long* arguments) noexcept;
@@ -48,6 +49,8 @@ void treadle_shim_take_seat(treadle::shim::saved_call* where) noexcept;
 }
 
 namespace treadle::shim {
+
+enum : std::uint8_t { sides_in_use = 1, sides_of_child = 2 };
 
 // The door's own number for the end of a handler of the program's; no system call's.
 inline constexpr long call_end_of_handler = 0x40000000;

@@ -33,6 +33,11 @@
 #define NR_FUTEX 202
 #define NR_VFORK 58
 #define FUTEX_WAKE_PRIVATE 129
+#define FUTEX_FLAGS 384
+#define FUTEX_LOCK_PI 6
+#define FUTEX_TRYLOCK_PI 8
+#define FUTEX_LOCK_PI2 13
+#define SIDES_IN_USE 1
 #define NR_CLONE3 435
 
   .text
@@ -64,8 +69,12 @@ treadle_shim_door:
 .Lfutex:
   cmpl $FUTEX_WAKE_PRIVATE, %esi
   jne .Lserve
+// What is no address of the program's, or of no word, has its low bits, turned, or its high ones.
   movq %rdi, %r11
-  shrq $2, %r11
+  rorq $2, %r11
+  movq %r11, %rax
+  shrq $45, %rax
+  jnz .Lfutex_serve
   imulq treadle_shim_bucket_factor(%rip), %r11
   shrq $BUCKET_SHIFT, %r11
   shlq $BUCKET_BYTES_LOG, %r11
@@ -395,10 +404,21 @@ treadle_shim_straight_end:
   .size treadle_shim_site, . - treadle_shim_site
 
 // A lock of libc's that both sides take (futexes.cpp). On the caller's stack; all registers but
-// rax, rcx and r11 are kept.
+// rax, rcx and r11 are kept. Of a child that fork() made only calls that are no cancellation
+// points: nobody can be unwound from here.
 .Loutside_futex:
-  cmpb $0, treadle_shim_two_sides(%rip)
-  je .Lstraight
+  cmpb $SIDES_IN_USE, treadle_shim_two_sides(%rip)
+  jb .Lstraight
+  je .Lfutex_of_both
+  movl %esi, %r11d
+  andl $~FUTEX_FLAGS, %r11d
+  cmpl $FUTEX_LOCK_PI, %r11d
+  je .Lfutex_of_both
+  cmpl $FUTEX_LOCK_PI2, %r11d
+  je .Lfutex_of_both
+  cmpl $FUTEX_TRYLOCK_PI, %r11d
+  jne .Lstraight
+.Lfutex_of_both:
   leaq -128(%rsp), %rsp
   pushq %rbp
   movq %rsp, %rbp

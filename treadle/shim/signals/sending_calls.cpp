@@ -6,6 +6,7 @@
 
 #include "treadle/shim/calls/calls.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/program_memory.hpp"
 #include "treadle/shim/signals/attendant.hpp"
 #include "treadle/shim/signals/sending.hpp"
 #include "treadle/shim/signals/signals.hpp"
@@ -64,7 +65,7 @@ long serve_kill(saved_call& call) noexcept {
   }
   if (wanted.number < 0 || wanted.number > signal_count) return -EINVAL;
   siginfo_t info{};
-  if (wanted.info != nullptr) info = *wanted.info;
+  if (wanted.info != nullptr && !read_program(wanted.info, info)) return -EFAULT;
   info.si_signo = wanted.number;
   if (wanted.info == nullptr) {
     info.si_code = wanted.thread >= 0 ? SI_TKILL : SI_USER;

@@ -8,6 +8,7 @@
 #include "treadle/shim/door/door.hpp"
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/say.hpp"
+#include "treadle/shim/signals/faults.hpp"
 #include "treadle/shim/signals/slice_signal.hpp"
 #include "treadle/shim/stats.hpp"
 
@@ -20,6 +21,7 @@ struct action_table {
   bool known[signal_count + 1] = {};
   kernel_action actions[signal_count + 1] = {};
   std::uint64_t taken = 0;  // the kernel has an action of ours for these
+  bool guards = false;      // and one of ours that asks the program's, for faults
 };
 constinit action_table table;
 
@@ -71,6 +73,7 @@ long change_action(int number, const kernel_action* wanted, kernel_action* befor
         told.flags |= SA_NODEFER;
         told.mask = 0;
       }
+      if (is_guarded(number) && table.guards) told = guarding(fresh);
       error = kernel_call(SYS_rt_sigaction, number, &told, nullptr, sizeof(told.mask));
     }
     if (wanted != nullptr && error == 0) mine = fresh;
@@ -89,10 +92,28 @@ void take_from_program(int number, const kernel_action& ours) noexcept {
     fail("the kernel refuses a handler for a signal of the shim's: error ", -refused);
 }
 
+void guard_faults() noexcept {
+  const base::guard hold(table.lock);
+  table.guards = true;
+  for (const int number : {SIGSEGV, SIGBUS}) {
+    const kernel_action ours = guarding(entry(number));
+    kernel_call(SYS_rt_sigaction, number, &ours, nullptr, sizeof(ours.mask));
+  }
+}
+
+void tell_ignored_faults() noexcept {
+  const base::guard hold(table.lock);
+  for (const int number : {SIGSEGV, SIGBUS}) {
+    const kernel_action& own = entry(number);
+    if (own.handler != ignore_action) continue;
+    kernel_call(SYS_rt_sigaction, number, &own, nullptr, sizeof(own.mask));
+  }
+}
+
 // Somebody who has no thread here any more may have held the lock.
 void give_back_to_program() noexcept {
   for (int number = 1; number <= signal_count; ++number) {
-    if (!is_kept_from_kernel(number)) continue;
+    if (!is_kept_from_kernel(number) && !is_guarded(number)) continue;
     const kernel_action& own = table.actions[number];
     kernel_call(SYS_rt_sigaction, number, &own, nullptr, sizeof(own.mask));
   }

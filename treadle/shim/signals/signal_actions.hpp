@@ -11,6 +11,10 @@ long change_action(int number, const kernel_action* wanted, kernel_action* befor
 
 // From now on the kernel has an action of ours for it, and the program's own is kept here.
 void take_from_program(int number, const kernel_action& ours) noexcept;
+// The same for what faults.hpp has to see first.
+void guard_faults() noexcept;
+// For a program that is about to be executed: the kernel is to know what of these is ignored.
+void tell_ignored_faults() noexcept;
 // In a child with memory of its own, which has no other thread: the reverse, for all of them.
 void give_back_to_program() noexcept;
 

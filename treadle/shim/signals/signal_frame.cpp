@@ -9,6 +9,7 @@
 #include "treadle/shim/calls/calls.hpp"
 #include "treadle/shim/door/door.hpp"
 #include "treadle/shim/door/seat.hpp"
+#include "treadle/shim/program_memory.hpp"
 #include "treadle/shim/signals/sending.hpp"
 #include "treadle/shim/signals/signal_actions.hpp"
 #include "treadle/shim/signals/signals.hpp"
@@ -163,20 +164,21 @@ long serve_end_of_handler(saved_call& call) noexcept {
 long serve_sigaltstack(saved_call& call) noexcept {
   program_thread& self = *call.caller;
   const stack_t before = self.alternate;
-  if (const auto* wanted = reinterpret_cast<const stack_t*>(call.arguments[0])) {
+  if (call.arguments[0] != 0) {
+    stack_t wanted;
+    if (!read_program(call.arguments[0], wanted)) return -EFAULT;
     constexpr std::size_t least = 2048;  // sourced: MINSIGSTKSZ of the kernel
-    const int mode = wanted->ss_flags & ~disarms_itself;
+    const int mode = wanted.ss_flags & ~disarms_itself;
     if (is_on(before, call.stack_pointer)) return -EPERM;
     if (mode != 0 && mode != SS_DISABLE && mode != SS_ONSTACK) return -EINVAL;
-    if (mode != SS_DISABLE && wanted->ss_size < least) return -ENOMEM;
-    self.alternate = *wanted;
-    if (mode == SS_DISABLE) self.alternate = stack_t{nullptr, wanted->ss_flags, 0};
+    if (mode != SS_DISABLE && wanted.ss_size < least) return -ENOMEM;
+    self.alternate = wanted;
+    if (mode == SS_DISABLE) self.alternate = stack_t{nullptr, wanted.ss_flags, 0};
   }
-  if (auto* out = reinterpret_cast<stack_t*>(call.arguments[1])) {
-    *out = before;
-    if (is_on(before, call.stack_pointer)) out->ss_flags |= SS_ONSTACK;
-  }
-  return 0;
+  if (call.arguments[1] == 0) return 0;
+  stack_t told = before;
+  if (is_on(before, call.stack_pointer)) told.ss_flags |= SS_ONSTACK;
+  return write_program(call.arguments[1], told) ? 0 : -EFAULT;
 }
 
 }  // namespace treadle::shim

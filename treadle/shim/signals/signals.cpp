@@ -3,10 +3,9 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "treadle/shim/calls/times.hpp"
-#include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/program_memory.hpp"
 #include "treadle/shim/signals/sending.hpp"
 #include "treadle/shim/signals/signal_actions.hpp"
 #include "treadle/shim/signals/signal_frame.hpp"
@@ -43,11 +42,11 @@ void deliver(saved_call& call) noexcept {
 
 long serve_sigprocmask(saved_call& call) noexcept {
   program_thread& self = *call.caller;
-  const auto* wanted = reinterpret_cast<const std::uint64_t*>(call.arguments[1]);
-  auto* before = reinterpret_cast<std::uint64_t*>(call.arguments[2]);
+  if (call.arguments[3] != sizeof(std::uint64_t)) return -EINVAL;
   const std::uint64_t old = self.mask.load(base::relaxed);  // relaxed: our own
-  if (wanted != nullptr) {
-    const std::uint64_t set = *wanted;
+  if (call.arguments[1] != 0) {
+    std::uint64_t set;
+    if (!read_program(call.arguments[1], set)) return -EFAULT;
     // Only libc itself does that; the last thread of a process wants it back (last_thread.hpp).
     if (set == ~std::uint64_t{0}) self.mask_before_all = old;
     switch (static_cast<int>(call.arguments[0])) {
@@ -64,25 +63,31 @@ long serve_sigprocmask(saved_call& call) noexcept {
         return -EINVAL;
     }
   }
-  if (before != nullptr) *before = old;
-  return 0;
+  return call.arguments[2] == 0 || write_program(call.arguments[2], old) ? 0 : -EFAULT;
 }
 
 long serve_sigpending(saved_call& call) noexcept {
   const program_thread& self = *call.caller;
   // relaxed: our own
   const std::uint64_t found = pending_for(self) & self.mask.load(base::relaxed);
-  std::memcpy(reinterpret_cast<void*>(call.arguments[0]), &found, sizeof(found));
-  return 0;
+  const std::size_t size = call.arguments[1];
+  if (size > sizeof(found)) return -EINVAL;
+  return copy_all(reinterpret_cast<void*>(call.arguments[0]), &found, size) ? 0 : -EFAULT;
 }
 
 long serve_sigtimedwait(saved_call& call) noexcept {
   program_thread& self = *call.caller;
-  const std::uint64_t set =
-      *reinterpret_cast<const std::uint64_t*>(call.arguments[0]) & ~unblockable;
-  const auto* span = reinterpret_cast<const timespec*>(call.arguments[2]);
-  if (span != nullptr && !is_valid(*span)) return -EINVAL;
-  const base::deadline until = span != nullptr ? deadline_after(*span) : base::deadline::never();
+  std::uint64_t set;
+  base::deadline until = base::deadline::never();
+  if (call.arguments[3] != sizeof(set)) return -EINVAL;
+  if (!read_program(call.arguments[0], set)) return -EFAULT;
+  set &= ~unblockable;
+  if (call.arguments[2] != 0) {
+    timespec span;
+    if (!read_program(call.arguments[2], span)) return -EFAULT;
+    if (!is_valid(span)) return -EINVAL;
+    until = deadline_after(span);
+  }
   siginfo_t info{};
   wait_result how = wait_result::done;
   // First, as the attendant may take it from the kernel once it sees that somebody awaits it.
@@ -94,7 +99,7 @@ long serve_sigtimedwait(saved_call& call) noexcept {
   }
   if (how == wait_result::timed_out) return -EAGAIN;
   if (how == wait_result::interrupted) return -EINTR;
-  if (auto* out = reinterpret_cast<siginfo_t*>(call.arguments[1])) *out = info;
+  if (call.arguments[1] != 0 && !write_program(call.arguments[1], info)) return -EFAULT;
   return info.si_signo;
 }
 
@@ -118,14 +123,23 @@ long serve_pause(saved_call& call) noexcept {
 }
 
 long serve_sigsuspend(saved_call& call) noexcept {
-  set_mask_for_wait(*call.caller, *reinterpret_cast<const std::uint64_t*>(call.arguments[0]));
+  std::uint64_t wanted;
+  if (call.arguments[1] != sizeof(wanted)) return -EINVAL;
+  if (!read_program(call.arguments[0], wanted)) return -EFAULT;
+  set_mask_for_wait(*call.caller, wanted);
   return serve_pause(call);
 }
 
 long serve_sigaction(saved_call& call) noexcept {
   const int number = static_cast<int>(call.arguments[0]);
-  return change_action(number, reinterpret_cast<const kernel_action*>(call.arguments[1]),
-                       reinterpret_cast<kernel_action*>(call.arguments[2]));
+  kernel_action wanted{};
+  kernel_action before{};
+  const bool changes = call.arguments[1] != 0;
+  if (call.arguments[3] != sizeof(wanted.mask)) return -EINVAL;
+  if (changes && !read_program(call.arguments[1], wanted)) return -EFAULT;
+  const long error = change_action(number, changes ? &wanted : nullptr, &before);
+  if (error != 0 || call.arguments[2] == 0) return error;
+  return write_program(call.arguments[2], before) ? 0 : -EFAULT;
 }
 
 }  // namespace treadle::shim

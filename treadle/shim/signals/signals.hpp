@@ -7,7 +7,7 @@
 // when it goes back to the program; one that waits is woken, one that computes is nudged
 // (nudge.hpp).
 // The kernel knows the program's own actions, so that a child, a new program and a default action
-// (which we let the kernel do) find what they would find natively.
+// (which we let the kernel do) find what they would find natively. But for two: see faults.hpp.
 #pragma once
 
 #include "treadle/shim/signals/signal_set.hpp"

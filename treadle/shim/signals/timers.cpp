@@ -8,6 +8,7 @@
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/shim/calls/calls.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/program_memory.hpp"
 #include "treadle/shim/signals/attendant.hpp"
 
 namespace treadle::shim {
@@ -83,17 +84,19 @@ long serve_timer_getoverrun(saved_call& call) noexcept {
 }
 
 long serve_timer_create(saved_call& call) noexcept {
-  const auto* wanted = reinterpret_cast<const sigevent*>(call.arguments[1]);
-  if (wanted == nullptr || wanted->sigev_notify != SIGEV_THREAD_ID) {
+  sigevent changed;
+  const bool is_asked = call.arguments[1] != 0;
+  if (is_asked && !read_program(call.arguments[1], changed)) return -EFAULT;
+  if (!is_asked || changed.sigev_notify != SIGEV_THREAD_ID) {
     const base::guard hold(book.lock);
     const long error = pass_on(call);
     // The number may have been that of a deleted one.
-    if (error == 0) {
-      if (entry* old = book.find(*reinterpret_cast<int*>(call.arguments[2]))) *old = {};
+    int made = -1;
+    if (error == 0 && read_program(call.arguments[2], made)) {
+      if (entry* old = book.find(made)) *old = {};
     }
     return error;
   }
-  sigevent changed = *wanted;
   const int thread = changed._sigev_un._tid;
   {
     const base::guard hold(threads().lock);
@@ -105,11 +108,14 @@ long serve_timer_create(saved_call& call) noexcept {
   const base::guard hold(book.lock);
   entry* const place = book.find_free();
   if (place == nullptr) return -EAGAIN;
-  const long error = kernel_call(SYS_timer_create, call.arguments[0], &changed, &made);
+  long error = kernel_call(SYS_timer_create, call.arguments[0], &changed, &made);
+  if (error == 0 && !write_program(call.arguments[2], made)) {
+    kernel_call(SYS_timer_delete, made);
+    error = -EFAULT;
+  }
   if (error != 0) return *place = {}, error;
   if (entry* old = book.find(made)) *old = {};
   *place = {made, thread};
-  *reinterpret_cast<int*>(call.arguments[2]) = made;
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "treadle/base/clock.hpp"
 #include "treadle/shim/calls/calls.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/program_memory.hpp"
 
 namespace treadle::shim {
 
@@ -99,12 +100,11 @@ long serve_clock(saved_call& call) noexcept {
     if (which == nullptr) return pass_on(call);  // a kernel thread's
     used = time_of(*which);
   }
-  auto* const out = reinterpret_cast<timespec*>(call.arguments[1]);
   const bool asks_unit = call.number == SYS_clock_getres;
-  if (out == nullptr) return asks_unit ? 0 : -EFAULT;
+  if (asks_unit && call.arguments[1] == 0) return 0;
   const std::int64_t value = asks_unit ? 1 : used;
-  *out = {value / base::nanoseconds_per_second, value % base::nanoseconds_per_second};
-  return 0;
+  const timespec told{value / base::nanoseconds_per_second, value % base::nanoseconds_per_second};
+  return write_program(call.arguments[1], told) ? 0 : -EFAULT;
 }
 
 }  // namespace treadle::shim

@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "treadle/base/cache_line.hpp"
+#include "treadle/shim/program_memory.hpp"
 #include "treadle/shim/threads/wait.hpp"
 
 namespace treadle::shim {
@@ -74,8 +75,9 @@ queue_end wait_in_queue(program_thread& self, const std::uint32_t* word, std::ui
   waiter node{word, bits, self.self.load(base::relaxed)};
   {
     const base::guard hold(mine.lock);
-    // seq_cst: as the kernel's
-    if (__atomic_load_n(word, __ATOMIC_SEQ_CST) != value) return queue_end::another_value;
+    std::uint32_t seen;
+    if (!load_word(word, seen)) return queue_end::not_there;
+    if (seen != value) return queue_end::another_value;
     mine.push(node);
   }
   const wait_result how =

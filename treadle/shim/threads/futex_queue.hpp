@@ -8,10 +8,11 @@
 
 namespace treadle::shim {
 
-enum class [[nodiscard]] queue_end{woken, another_value, timed_out, interrupted};
+enum class [[nodiscard]] queue_end{woken, another_value, timed_out, interrupted, not_there};
 
 // Parks the caller until it is woken at `word`, if that holds `value`; the look and the queueing
-// are one step for wakers. A wake-up wins over a time-out and over a signal.
+// are one step for wakers. A wake-up wins over a time-out and over a signal. The word may be not
+// there.
 queue_end wait_in_queue(program_thread& self, const std::uint32_t* word, std::uint32_t value,
                         std::uint32_t bits, base::deadline until) noexcept;
 

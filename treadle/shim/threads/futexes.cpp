@@ -2,15 +2,16 @@
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include <cerrno>
 
 #include "treadle/base/clock.hpp"
-#include "treadle/shim/calls/times.hpp"
 #include "treadle/shim/door/door.hpp"
 #include "treadle/shim/kernel_call.hpp"
+#include "treadle/shim/takeover.hpp"
+#include "treadle/shim/threads/futex_call.hpp"
 #include "treadle/shim/threads/futex_queue.hpp"
+#include "treadle/shim/threads/owned_futexes.hpp"
 
 // Kernel threads on the runtime's side that wait in one of libc's locks, or are about to. The door
 // reads it, too.
@@ -21,48 +22,6 @@ constinit treadle::base::atomic<unsigned> treadle_shim_waiting_outside
 
 namespace treadle::shim {
 namespace {
-
-// Guess: seldom enough to cost nothing, often enough for a lock between processes.
-constexpr std::int64_t shared_look_nanoseconds = 20'000'000;
-
-struct futex_call {
-  explicit futex_call(const saved_call& call) noexcept
-      : word(reinterpret_cast<std::uint32_t*>(call.arguments[0])),
-        operation(static_cast<int>(call.arguments[1]) & FUTEX_CMD_MASK),
-        is_private((call.arguments[1] & FUTEX_PRIVATE_FLAG) != 0),
-        by_wall_clock((call.arguments[1] & FUTEX_CLOCK_REALTIME) != 0),
-        value(static_cast<std::uint32_t>(call.arguments[2])),
-        time(reinterpret_cast<const timespec*>(call.arguments[3])),
-        second_count(static_cast<std::uint32_t>(call.arguments[3])),
-        second_word(reinterpret_cast<std::uint32_t*>(call.arguments[4])),
-        third(static_cast<std::uint32_t>(call.arguments[5])) {}
-
-  std::uint32_t* word;
-  int operation;
-  bool is_private;
-  bool by_wall_clock;
-  std::uint32_t value;
-  const timespec* time;
-  std::uint32_t second_count;
-  std::uint32_t* second_word;
-  std::uint32_t third;
-};
-
-std::uint32_t read_word(const std::uint32_t* word) noexcept {
-  return __atomic_load_n(word, __ATOMIC_SEQ_CST);  // seq_cst: as the kernel's
-}
-
-long until_of(const futex_call& call, bool absolute, base::deadline& until) noexcept {
-  until = base::deadline::never();
-  if (call.time == nullptr) return 0;
-  if (!is_valid(*call.time)) return -EINVAL;
-  if (!absolute) {
-    until = deadline_after(*call.time);
-  } else {
-    until = deadline_at(call.by_wall_clock ? CLOCK_REALTIME : CLOCK_MONOTONIC, *call.time);
-  }
-  return 0;
-}
 
 long wait(program_thread& self, const futex_call& call, std::uint32_t bits,
           base::deadline until) noexcept {
@@ -82,7 +41,11 @@ long wait(program_thread& self, const futex_call& call, std::uint32_t bits,
         return -EINTR;
       case queue_end::timed_out:
         if (until.has_passed()) return -ETIMEDOUT;
-        if (read_word(call.word) != call.value) return 0;  // as a wake-up from elsewhere
+        // Another value is as a wake-up from elsewhere; the queue looks once more.
+        if (std::uint32_t seen; load_word(call.word, seen) && seen != call.value) return 0;
+        break;
+      case queue_end::not_there:
+        return -EFAULT;
     }
   }
 }
@@ -95,26 +58,28 @@ long wake(const futex_call& call, std::uint32_t bits) noexcept {
   // The second for a foreign library's lock, see trap.cpp.
   for (const int operation : {FUTEX_WAKE, FUTEX_WAKE_PRIVATE}) {
     const long elsewhere = kernel_call(SYS_futex, call.word, operation, count);
+    // A word that is not there.
+    if (operation == FUTEX_WAKE && elsewhere == -EFAULT && woken == 0) return elsewhere;
     if (elsewhere > 0) woken += elsewhere;
   }
   return woken;
 }
 
 // FUTEX_WAKE_OP's little language. Source: futex(2).
-std::uint32_t apply(std::uint32_t code, std::uint32_t* word) noexcept {
+std::uint32_t apply(std::uint32_t code, std::uint32_t before) noexcept {
   std::uint32_t argument = code >> 12 & 0xfff;
   if ((code >> 31) != 0) argument = 1u << (argument & 31);
   switch (code >> 28 & 7) {
     case FUTEX_OP_SET:
-      return __atomic_exchange_n(word, argument, __ATOMIC_SEQ_CST);
+      return argument;
     case FUTEX_OP_ADD:
-      return __atomic_fetch_add(word, argument, __ATOMIC_SEQ_CST);
+      return before + argument;
     case FUTEX_OP_OR:
-      return __atomic_fetch_or(word, argument, __ATOMIC_SEQ_CST);
+      return before | argument;
     case FUTEX_OP_ANDN:
-      return __atomic_fetch_and(word, ~argument, __ATOMIC_SEQ_CST);
+      return before & ~argument;
     default:
-      return __atomic_fetch_xor(word, argument, __ATOMIC_SEQ_CST);
+      return before ^ argument;
   }
 }
 
@@ -137,47 +102,27 @@ bool compares(std::uint32_t code, std::uint32_t before) noexcept {
   }
 }
 
+// 0, or what the kernel says to an address before it looks there.
+long check_address(const std::uint32_t* word) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(word);
+  if ((address & 3) != 0) return -EINVAL;
+  return address >> 47 != 0 ? -EFAULT : 0;  // sourced: user addresses of x86-64
+}
+
 long wake_with_operation(const futex_call& call) noexcept {
-  const std::uint32_t before = apply(call.third, call.second_word);
+  if (const long wrong = check_address(call.second_word)) return wrong;
+  std::uint32_t before;
+  if (!load_word(call.second_word, before)) return -EFAULT;
+  for (;;) {
+    const exchanged how = exchange_word(call.second_word, before, apply(call.third, before));
+    if (how == exchanged::yes) break;
+    if (how == exchanged::not_there) return -EFAULT;
+  }
   long woken = wake_futex(call.word, call.value, ~0u);
   if (compares(call.third, before)) {
     woken += wake_futex(call.second_word, call.second_count, ~0u);
   }
   return woken;
-}
-
-// The lock word holds its owner's number. Priorities are not lent: the threads of one process are
-// scheduled by us, and first come, first served.
-long lock_owned(program_thread& self, const futex_call& call, base::deadline until) noexcept {
-  for (;;) {
-    std::uint32_t seen = read_word(call.word);
-    const std::uint32_t owner = seen & FUTEX_TID_MASK;
-    const auto mine = static_cast<std::uint32_t>(self.id);
-    if (owner == mine) return -EDEADLK;
-    const std::uint32_t wanted =
-        owner == 0 ? (seen & ~std::uint32_t{FUTEX_TID_MASK}) | mine : seen | FUTEX_WAITERS;
-    if (owner == 0 || (seen & FUTEX_WAITERS) == 0) {
-      if (call.operation == FUTEX_TRYLOCK_PI && owner != 0) return -EAGAIN;
-      // seq_cst: as the kernel's
-      const bool changed = __atomic_compare_exchange_n(call.word, &seen, wanted, false,
-                                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-      if (changed && owner == 0) return 0;
-      if (!changed) continue;
-      seen = wanted;
-    }
-    if (call.operation == FUTEX_TRYLOCK_PI) return -EAGAIN;
-    if (wait_in_queue(self, call.word, seen, ~0u, until) == queue_end::timed_out) {
-      return -ETIMEDOUT;
-    }
-  }
-}
-
-long unlock_owned(const program_thread& self, const futex_call& call) noexcept {
-  const std::uint32_t seen = read_word(call.word);
-  if ((seen & FUTEX_TID_MASK) != static_cast<std::uint32_t>(self.id)) return -EPERM;
-  __atomic_store_n(call.word, 0, __ATOMIC_SEQ_CST);  // seq_cst: as the kernel's
-  wake_futex(call.word, ~0u, ~0u);
-  return 0;
 }
 
 }  // namespace
@@ -196,7 +141,9 @@ long serve_futex(saved_call& saved) noexcept {
   program_thread& self = *saved.caller;
   const futex_call call(saved);
   base::deadline until = base::deadline::never();
-  long error = 0;
+  // Whose word it is comes first.
+  long error = call.operation != FUTEX_UNLOCK_PI ? check_address(call.word) : 0;
+  if (error != 0) return error;
   switch (call.operation) {
     case FUTEX_WAIT:
       save_control(saved);
@@ -210,25 +157,26 @@ long serve_futex(saved_call& saved) noexcept {
       return wake(call, ~0u);
     case FUTEX_WAKE_BITSET:
       return wake(call, call.third);
-    case FUTEX_CMP_REQUEUE:
-      if (read_word(call.word) != call.third) return -EAGAIN;
+    case FUTEX_CMP_REQUEUE: {
+      std::uint32_t seen;
+      if (!load_word(call.word, seen)) return -EFAULT;
+      if (seen != call.third) return -EAGAIN;
       [[fallthrough]];
+    }
     case FUTEX_REQUEUE:
+      if (const long wrong = check_address(call.second_word)) return wrong;
       // All who would be moved are woken: they look at the second word by themselves.
       return wake_futex(call.word, ~0u, ~0u);
     case FUTEX_WAKE_OP:
       return wake_with_operation(call);
     case FUTEX_LOCK_PI:
     case FUTEX_LOCK_PI2:
-    case FUTEX_TRYLOCK_PI: {
+    case FUTEX_TRYLOCK_PI:
       save_control(saved);
-      futex_call timed = call;
-      if (call.operation == FUTEX_LOCK_PI) timed.by_wall_clock = true;
-      if (call.operation != FUTEX_TRYLOCK_PI) error = until_of(timed, true, until);
-      return error != 0 ? error : lock_owned(self, call, until);
-    }
+      return lock_owned(self, call);
     case FUTEX_UNLOCK_PI:
-      return unlock_owned(self, call);
+      save_control(saved);
+      return unlock_owned(saved, call);
     default:
       return -ENOSYS;
   }
@@ -243,6 +191,7 @@ std::uint8_t treadle_shim_two_sides = 0;
 // libc's locks (of malloc, of its list of stacks) are taken on both sides. Who waits for one on the
 // program's side is parked in a queue of ours, who waits on the runtime's side sleeps in the
 // kernel: a wake-up has to look at both.
+// A child that fork() made has one side only. It looks at what its parent's threads own.
 extern "C" long treadle_shim_outside_futex(const long* arguments) noexcept {
   using namespace treadle::shim;
   const auto pass_on_futex = [arguments]() noexcept {
@@ -250,7 +199,10 @@ extern "C" long treadle_shim_outside_futex(const long* arguments) noexcept {
                        arguments[4], arguments[5]);
   };
   long result = 0;
-  switch (static_cast<int>(arguments[1]) & FUTEX_CMD_MASK) {
+  const int command = static_cast<int>(arguments[1]) & FUTEX_CMD_MASK;
+  if (!in_use()) [[unlikely]]
+    return lock_owned_in_child(arguments);  // the door lets no others in
+  switch (command) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
       treadle_shim_waiting_outside.fetch_add(

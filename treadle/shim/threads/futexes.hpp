@@ -12,6 +12,9 @@
 
 namespace treadle::shim {
 
+// Guess: seldom enough to cost nothing, often enough for a lock between processes.
+inline constexpr std::int64_t shared_look_nanoseconds = 20'000'000;
+
 long serve_futex(saved_call& call) noexcept;
 
 // As FUTEX_WAKE: at most `count` of those who wait with one of `bits`.

@@ -93,7 +93,7 @@ long serve_open(saved_call& call) noexcept {
   const bool is_at = call.number == SYS_openat;
   char path[64] = {};  // the longest that is meant has fewer
   const auto* from = reinterpret_cast<const char*>(call.arguments[is_at ? 1 : 0]);
-  read_some_safely(path, from, sizeof(path) - 1);
+  copy_some(path, from, sizeof(path) - 1);
   const int thread = thread_in(path);
   return thread != 0 ? open_name(thread, call.arguments[is_at ? 2 : 1]) : result;
 }
@@ -112,7 +112,7 @@ bool write_name(int descriptor, const void* text, std::size_t bytes) noexcept {
     thread = one->thread;
   }
   const std::size_t size = bytes < sizeof(name) - 1 ? bytes : sizeof(name) - 1;
-  if (size != 0 && !read_safely(name, text, size)) return false;  // the kernel says why
+  if (size != 0 && !copy_all(name, text, size)) return false;  // the kernel says why
   const base::guard hold(threads().lock);
   if (program_thread* which = threads().find(thread)) rename(*which, name, size);
   return true;

@@ -70,8 +70,8 @@ void on_order(int, siginfo_t*, void*) noexcept {
   kernel_call(SYS_futex, &orders.turn, FUTEX_WAKE_PRIVATE, 1);
 }
 
-// With the lock held, as all that follow.
-void ask(int process, int number) noexcept {
+// With the lock held, as all that follow. The result, or 0 of one that has ended.
+long ask(int process, int number) noexcept {
   const auto turn = static_cast<std::uint32_t>(number);
   orders.result = 0;
   orders.turn.store(turn, base::release);  // pairs with on_order()
@@ -85,11 +85,7 @@ void ask(int process, int number) noexcept {
     kernel_call(SYS_futex, &orders.turn, FUTEX_WAIT_PRIVATE, turn, &look_again);
     sent = kernel_call(SYS_tgkill, process, number, 0);
   }
-  // Where it has ended it keeps nothing.
-  if (orders.turn.exchange(0, base::acq_rel) == 0 && orders.result < 0) {
-    fail("a change of privileges that one kernel thread has made is refused to another: error ",
-         -orders.result);
-  }
+  return orders.turn.exchange(0, base::acq_rel) == 0 ? orders.result : 0;
 }
 
 // Kernel threads that work for io_uring run no code of the program's and take no signals: what they
@@ -136,7 +132,11 @@ bool ask_all_of(int directory, int process) noexcept {
       orders.note(number);
       if (works_for_kernel(directory, name)) continue;
       found = true;
-      ask(process, number);
+      // Where it has ended it keeps nothing.
+      if (const long error = ask(process, number); error < 0) {
+        fail("a change of privileges that one kernel thread has made is refused to another: error ",
+             -error);
+      }
     }
   }
   if (bytes < 0) fail("/proc/self/task cannot be read to change privileges: error ", -bytes);
@@ -190,6 +190,13 @@ long order_all(const saved_call& call) noexcept {
   }
   if (!kept) kernel_call(SYS_close, directory);
   return result;
+}
+
+long order_first(const saved_call& call) noexcept {
+  const base::guard hold(orders.lock);
+  orders.call = &call;
+  const int process = static_cast<int>(kernel_call(SYS_getpid));
+  return ask(process, process);
 }
 
 }  // namespace treadle::shim

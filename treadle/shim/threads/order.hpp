@@ -1,5 +1,5 @@
 // One system call on every kernel thread of the process: what the kernel keeps for each of them,
-// and POSIX for the process.
+// and POSIX for the process. Or on the first alone.
 //
 // Who gives the order makes the call first; where that fails nobody else is asked. Then each other
 // kernel thread is sent a signal, one after the other, whose handler makes the same call and says
@@ -29,5 +29,9 @@ void prepare_orders() noexcept;
 // Runtime's side. The result of the call. Ends the process when some threads can make it and
 // others cannot, or cannot be found.
 long order_all(const saved_call& call) noexcept;
+
+// The same on the first kernel thread only: what the kernel keeps for it, and the program's first
+// thread means. A call that does not wait.
+long order_first(const saved_call& call) noexcept;
 
 }  // namespace treadle::shim

@@ -19,9 +19,19 @@ constexpr int last_id = 0xfffffff;
 // Guess: records are some 700 bytes; a mapping for each would cost more.
 constexpr std::size_t records_at_once = 64;
 
+// Neighbours among processes begin far from each other. Fibonacci hashing, as in futex_queue.cpp.
+int first_id_of_process() noexcept {
+  constexpr std::uint32_t golden = 0x9e3779b9;
+  constexpr auto count = std::uint64_t{last_id - first_id + 1};
+  const auto process = static_cast<std::uint32_t>(kernel_call(SYS_getpid));
+  return first_id + static_cast<int>(count * (process * golden) >> 32);
+}
+
 constinit thread_book book;
 
 }  // namespace
+
+bool is_number_of_ours(std::uint32_t number) noexcept { return number >= std::uint32_t{first_id}; }
 
 thread_book& threads() noexcept { return book; }
 
@@ -64,7 +74,11 @@ program_thread* thread_book::add(std::uint64_t mask) noexcept {
   ::new (found) program_thread;
   found->mask.store(mask, base::relaxed);  // relaxed: the lock publishes it
   do {
-    last_id_ = last_id_ < first_id || last_id_ == last_id ? first_id : last_id_ + 1;
+    if (last_id_ == 0) {
+      last_id_ = first_id_of_process();
+    } else {
+      last_id_ = last_id_ == last_id ? first_id : last_id_ + 1;
+    }
     found->id = last_id_;
   } while (find(found->id) != nullptr);
   created_.fetch_add(1, base::relaxed);  // relaxed: for reports

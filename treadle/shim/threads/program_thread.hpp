@@ -3,7 +3,8 @@
 // glibc makes and frees all of a thread that a program can see (stack, TLS, handle); here is the
 // rest. A record lives from clone to the end of the thread, and is used again only for another
 // thread; never unmapped. Numbers are never used twice, so that a lock that a dead thread left
-// behind does not look like a new one's.
+// behind does not look like a new one's; and each process counts from elsewhere, so that a lock
+// that several share does not look like one's own.
 #pragma once
 
 #include <signal.h>
@@ -122,7 +123,7 @@ class thread_book {
   program_thread* buckets_[bucket_count] = {};
   program_thread* first_ = nullptr;
   program_thread* free_ = nullptr;
-  int last_id_ = 0;
+  int last_id_ = 0;       // 0: none yet
   unsigned staying_ = 0;  // without those that leave
 
   base::atomic<unsigned> alive_{0};
@@ -131,6 +132,9 @@ class thread_book {
 };
 
 thread_book& threads() noexcept;
+
+// Of a thread that is not the first of its process: no kernel thread's.
+bool is_number_of_ours(std::uint32_t number) noexcept;
 
 // Where a debugger finds them (tools/gdb/treadle.py reads it word by word): which Treadle thread is
 // which of the program's, and who sits on a kernel thread's seat.

@@ -6,6 +6,7 @@
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/program_memory.hpp"
 #include "treadle/shim/threads/futexes.hpp"
+#include "treadle/shim/threads/owned_futexes.hpp"
 
 namespace treadle::shim {
 namespace {
@@ -14,10 +15,16 @@ constexpr int entries_max = 2048;  // sourced: ROBUST_LIST_LIMIT
 
 void leave(const program_thread& ending, std::uint32_t* word) noexcept {
   std::uint32_t seen;
-  if (!read_safely(&seen, word, sizeof(seen))) return;
+  if (!load_word(word, seen)) return;
   if ((seen & FUTEX_TID_MASK) != static_cast<std::uint32_t>(ending.id)) return;
-  // seq_cst: as the kernel's
-  __atomic_store_n(word, (seen & FUTEX_WAITERS) | FUTEX_OWNER_DIED, __ATOMIC_SEQ_CST);
+  // The kernel knows our first thread by its kernel thread, and hands over for that when it ends:
+  // with the process.
+  if (ending.is_leader && (seen & FUTEX_WAITERS) != 0 && has_owner_in_kernel(word)) return;
+  exchanged how;
+  while ((how = exchange_word(word, seen, (seen & FUTEX_WAITERS) | FUTEX_OWNER_DIED)) ==
+         exchanged::no) {
+  }
+  if (how == exchanged::not_there) return;
   wake_futex(word, 1, ~0u);
   kernel_call(SYS_futex, word, FUTEX_WAKE, 1);
 }
@@ -26,7 +33,7 @@ void leave(const program_thread& ending, std::uint32_t* word) noexcept {
 
 void leave_robust_locks(program_thread& ending) noexcept {
   robust_head head;
-  if (ending.robust == nullptr || !read_safely(&head, ending.robust, sizeof(head))) return;
+  if (ending.robust == nullptr || !read_program(ending.robust, head)) return;
   // The lowest bit of a link says that the lock inherits priorities.
   const auto plain = [](robust_head* link) noexcept {
     return reinterpret_cast<std::uintptr_t>(link) & ~std::uintptr_t{1};
@@ -39,7 +46,7 @@ void leave_robust_locks(program_thread& ending) noexcept {
   const std::uintptr_t pending = plain(head.pending);
   for (int i = 0; i < entries_max && entry != end && entry != 0; ++i) {
     robust_head* next;
-    if (!read_safely(&next, reinterpret_cast<const void*>(entry), sizeof(next))) break;
+    if (!read_program(entry, next)) break;
     if (entry != pending) leave(ending, word_of(entry));
     entry = plain(next);
   }

@@ -52,8 +52,11 @@ long add_thread(saved_call& call, const wanted_task& task, const saved_call& beg
   }
   const auto number = static_cast<std::uint32_t>(fresh->id);
   // Before it runs: its creator reads the number from there.
-  if ((task.flags & CLONE_PARENT_SETTID) != 0) *task.parent_id = number;
-  if ((task.flags & CLONE_CHILD_SETTID) != 0) *task.child_id = number;
+  if (((task.flags & CLONE_PARENT_SETTID) != 0 && !write_program(task.parent_id, number)) ||
+      ((task.flags & CLONE_CHILD_SETTID) != 0 && !write_program(task.child_id, number))) {
+    threads().remove(*fresh);
+    return -EFAULT;
+  }
   if (const int error = start(*fresh)) {
     threads().remove(*fresh);
     return -error;
@@ -74,7 +77,8 @@ int start(program_thread& fresh) noexcept {
 }
 
 long serve_clone(saved_call& call) noexcept {
-  const wanted_task task = read_task(call);
+  wanted_task task;
+  if (!read_task(call, task)) return -EFAULT;
   if ((task.flags & CLONE_THREAD) != 0) return add_thread(call, task, call);
   const long made = serve_fork(call);
   if (made == 0 && task.stack_pointer != 0) call.stack_pointer = task.stack_pointer;
@@ -98,7 +102,8 @@ long serve_trapped_clone(saved_call& call) noexcept {
   there.r15 = static_cast<std::uint64_t>(registers[REG_R15]);
   there.return_address = static_cast<std::uint64_t>(registers[REG_RIP]);
   there.stack_pointer = static_cast<std::uint64_t>(registers[REG_RSP]);
-  const wanted_task task = read_task(there);
+  wanted_task task;
+  if (!read_task(there, task)) return -EFAULT;
   if ((task.flags & CLONE_THREAD) != 0) return add_thread(call, task, there);
   // A child with a stack of its own on our memory would need the trap's way back on that stack.
   if ((task.flags & CLONE_VM) != 0) return -ENOSYS;
@@ -125,11 +130,15 @@ long serve_exit(saved_call& call) noexcept {
   leave_robust_locks(self);
   leave_signals(self);
   std::uint32_t* const clear_id = self.clear_id;
+  const auto number = static_cast<std::uint32_t>(self.id);
   core::scheduler_port& scheduler = *core::current_thread_or_null()->scheduler;
   threads().remove(self);
   if (clear_id != nullptr) {
-    // seq_cst: as the kernel's. From here on the program's stack and TLS may be gone.
-    __atomic_store_n(clear_id, 0, __ATOMIC_SEQ_CST);
+    // From here on the program's stack and TLS may be gone. Where the program has named nothing
+    // that is there, nobody is told.
+    std::uint32_t before = number;
+    while (exchange_word(clear_id, before, 0) == exchanged::no) {
+    }
     wake_futex(clear_id, ~0u, ~0u);
   }
   scheduler.exit();

@@ -80,7 +80,7 @@ long set_attributes(thread_traits& of, const saved_call& call) noexcept {
   scheduling_attributes wanted{};
   const auto* from = reinterpret_cast<const scheduling_attributes*>(call.arguments[1]);
   if (from == nullptr || call.arguments[2] != 0) return -EINVAL;
-  if (!read_safely(&wanted, from, sizeof(wanted))) return -EFAULT;
+  if (!read_program(from, wanted)) return -EFAULT;
   constexpr std::uint64_t reset_on_fork = 1;
   if (wanted.size < sizeof(wanted) || (wanted.flags & ~reset_on_fork) != 0) return -EINVAL;
   if (wanted.nice < nice_least || wanted.nice > nice_most) return -EINVAL;
@@ -101,8 +101,7 @@ long get_attributes(const thread_traits& of, const saved_call& call) noexcept {
   found.flags = (of.policy & SCHED_RESET_ON_FORK) != 0 ? 1 : 0;
   found.nice = of.nice;
   found.priority = static_cast<std::uint32_t>(of.priority);
-  std::memcpy(to, &found, sizeof(found));
-  return 0;
+  return write_program(to, found) ? 0 : -EFAULT;
 }
 
 // The kernel says which CPUs there are, and which of these are allowed: of the leader's kernel
@@ -130,8 +129,8 @@ long get_cpus(const thread_traits& of, const saved_call& call) noexcept {
   asked.arguments[0] = leader;
   const long bytes = pass_on(asked);
   if (bytes <= 0 || static_cast<std::size_t>(bytes) > sizeof(of.cpus)) return bytes;
-  std::memcpy(reinterpret_cast<void*>(call.arguments[2]), of.cpus, static_cast<std::size_t>(bytes));
-  return bytes;
+  auto* const to = reinterpret_cast<void*>(call.arguments[2]);
+  return copy_all(to, of.cpus, static_cast<std::size_t>(bytes)) ? bytes : -EFAULT;
 }
 
 long serve_parameter(thread_traits& of, const saved_call& call) noexcept {
@@ -139,11 +138,11 @@ long serve_parameter(thread_traits& of, const saved_call& call) noexcept {
   const bool sets_class = call.number == SYS_sched_setscheduler;
   auto* const parameter = reinterpret_cast<sched_param*>(call.arguments[sets_class ? 2 : 1]);
   if (parameter == nullptr) return -EINVAL;
-  if (!read_safely(&wanted, parameter, sizeof(wanted))) return -EFAULT;
   if (call.number == SYS_sched_getparam) {
-    parameter->sched_priority = of.priority;
-    return 0;
+    wanted.sched_priority = of.priority;
+    return write_program(parameter, wanted) ? 0 : -EFAULT;
   }
+  if (!read_program(parameter, wanted)) return -EFAULT;
   const int policy = sets_class ? static_cast<int>(call.arguments[1]) : of.policy;
   return set_class(of, policy, wanted.sched_priority);
 }
@@ -245,7 +244,7 @@ void rename(program_thread& which, const char* text, std::size_t bytes) noexcept
 long serve_set_name(saved_call& call) noexcept {
   char name[16] = {};
   const auto* from = reinterpret_cast<const char*>(call.arguments[1]);
-  if (read_some_safely(name, from, sizeof(name) - 1) == 0) return -EFAULT;
+  if (copy_some(name, from, sizeof(name) - 1) == 0) return -EFAULT;
   const base::guard hold(threads().lock);
   rename(*call.caller, name, sizeof(name) - 1);
   return 0;
@@ -253,8 +252,7 @@ long serve_set_name(saved_call& call) noexcept {
 
 long serve_get_name(saved_call& call) noexcept {
   const base::guard hold(threads().lock);
-  std::memcpy(reinterpret_cast<void*>(call.arguments[1]), call.caller->traits.name, 16);
-  return 0;
+  return write_program(call.arguments[1], call.caller->traits.name) ? 0 : -EFAULT;
 }
 
 }  // namespace treadle::shim
