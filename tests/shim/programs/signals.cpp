@@ -1,6 +1,8 @@
 // Signals, masks and cancellation.
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "tests/shim/programs/check.hpp"
@@ -81,6 +83,44 @@ void interrupted() {
   done("a sleep that a signal ends");
 }
 
+int pipe_ends[2];
+
+// What it blocks ends no wait. Each is over when there is a byte.
+void* wait_in_three_ways(void*) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
+  char byte;
+  CHECK(read(pipe_ends[0], &byte, 1) == 1);
+  pollfd one{pipe_ends[0], POLLIN, 0};
+  CHECK(poll(&one, 1, -1) == 1 && read(pipe_ends[0], &byte, 1) == 1);
+  const int epoll = epoll_create1(0);
+  epoll_event event{EPOLLIN, {}};
+  CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, pipe_ends[0], &event) == 0);
+  CHECK(epoll_wait(epoll, &event, 1, -1) == 1 && read(pipe_ends[0], &byte, 1) == 1);
+  close(epoll);
+  return nullptr;
+}
+
+void blocked_ones_end_no_wait() {
+  CHECK(pipe(pipe_ends) == 0);
+  const pthread_t other = start(wait_in_three_ways);
+  for (int i = 0; i < 3; ++i) {
+    // First it may be about to block them.
+    for (int sent = 0; sent < 3; ++sent) {
+      usleep(2000);
+      if (i > 0) CHECK(pthread_kill(other, SIGUSR1) == 0);
+    }
+    CHECK(write(pipe_ends[1], "x", 1) == 1);
+    usleep(2000);
+  }
+  join(other);
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
+  done("waits that a blocked signal does not end");
+}
+
 int cleaned = 0;
 void clean(void*) { ++cleaned; }
 
@@ -128,6 +168,7 @@ int main() {
   to_a_thread();
   blocked();
   interrupted();
+  blocked_ones_end_no_wait();
   cancelled();
   return 0;
 }

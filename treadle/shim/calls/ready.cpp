@@ -62,12 +62,14 @@ long wait_ready(program_thread& self, pollfd* those, nfds_t count, base::deadlin
   const timespec at_once{};
   const long found = kernel_call(SYS_ppoll, those, count, &at_once, nullptr, 0);
   if (found != 0 || until.has_passed()) return found;
-  stopper_by_token stopper(self);
-  if (self.deliverable() != 0) return -EINTR;
-  const int result = io::poll(those, count, limit_of(until, stopper.source.get_token()));
-  if (result >= 0) return result;
-  const int error = io::own_errno();
-  return error == ECANCELED ? -EINTR : -error;
+  // One who was told of a signal that is not for it after all has not been interrupted.
+  for (;;) {
+    stopper_by_token stopper(self);
+    if (self.deliverable() != 0) return -EINTR;
+    const int result = io::poll(those, count, limit_of(until, stopper.source.get_token()));
+    if (result >= 0) return result;
+    if (const int error = io::own_errno(); error != ECANCELED) return -error;
+  }
 }
 
 long wait_ready(program_thread& self, int descriptor, short events, base::deadline until) noexcept {
