@@ -52,6 +52,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
 
   void enter_blocking() noexcept final;
   void leave_blocking() noexcept final;
+  bool lets_block() noexcept final;
+  void note_would_block() noexcept final;
 
  private:
   friend class fiber_scheduler<many_to_many>;
@@ -98,6 +100,10 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     unsigned spared_at_tick = 0;          // whose slice was over while lower ones waited
     std::int64_t spared_since = 0;        // and when; 0: nobody's
     std::uint32_t random = 1;
+    // Its threads' own, also of one that has lost it: guesses. How many times a call is told not to
+    // block until one is not; and how many workers had been relieved at the last.
+    base::atomic<std::uint32_t> wary{0};
+    base::atomic<std::uint32_t> reliefs_seen{0};
     // Fixed after start.
     std::uint32_t index = 0;
     // Atomic: a spare is on its way to see whether the holder is blocked.

@@ -168,6 +168,31 @@ void many_to_many::leave_blocking() noexcept {
   leave(on);
 }
 
+// Any worker that was relieved makes all wary: a burst of reads of a slow disk shall not block one
+// worker after the other until the first is back.
+bool many_to_many::lets_block() noexcept {
+  if (report_.level < activation_level::proc) return false;
+  worker& on = *current_worker_or_null();
+  if (!has_processor(on)) return true;
+  processor& mine = of(on);
+  // relaxed, all: guesses
+  const auto reliefs = static_cast<std::uint32_t>(reliefs_.load(base::relaxed));
+  if (reliefs != mine.reliefs_seen.load(base::relaxed)) {
+    mine.reliefs_seen.store(reliefs, base::relaxed);
+    note_would_block();
+  }
+  const std::uint32_t wary = mine.wary.load(base::relaxed);
+  if (wary != 0) mine.wary.store(wary - 1, base::relaxed);
+  return wary == 0;
+}
+
+void many_to_many::note_would_block() noexcept {
+  // Guess: a relief costs 20 us, and so many calls that are told not to block as much.
+  constexpr std::uint32_t calls = 256;
+  worker& on = *current_worker_or_null();
+  if (has_processor(on)) of(on).wary.store(calls, base::relaxed);  // relaxed: as above
+}
+
 // A member without a processor. False when the runtime closes.
 bool many_to_many::wait_for_processor(crew_member& me) noexcept {
   become_spare(me);

@@ -136,6 +136,13 @@ class scheduler_port {
   virtual void enter_blocking() noexcept {}
   virtual void leave_blocking() noexcept {}
 
+  // For calls that mostly do not block, as a read of what is in memory, and cost more where they
+  // are told not to: whether one may be made plainly, because whoever it does keep waiting will be
+  // seen to, and nobody had to be for a while.
+  virtual bool lets_block() noexcept { return false; }
+  // Such a call would have blocked: the next ones here had better be told not to.
+  virtual void note_would_block() noexcept {}
+
   // Parks the caller, a thread of this scheduler, until `which` has ended, and frees it.
   virtual void join(thread& which) noexcept = 0;
   // Frees a thread that has ended and that nobody else refers to. May wait for its kernel thread.

@@ -1,6 +1,7 @@
 // `mixed` by Treadle's tasks: a task a client, whose children are a co::when_all().
 #pragma once
 
+#include <unistd.h>
 #include <treadle/treadle.hpp>
 
 #include "mixed.hpp"
@@ -46,13 +47,12 @@ class mixed_by_tasks {
     co_return at + read(key);
   }
 
-  // In place, by the call of threads: what is cached needs no waiting, and for what is not the
-  // carrier parks and another one goes on with the other tasks.
+  // In place, by the plain call, as the other peers: what is cached needs no waiting. What is not
+  // would block the worker, and another one would go on with the other tasks; io::pread() would
+  // wait for it without, up to a stop of the task.
   [[gnu::noinline]] long read(mixed::key key) {
     mixed::block buffer;
-    return file_.read(key, buffer, [](int file, void* to, std::size_t bytes, off_t offset) {
-      return io::pread(file, to, bytes, offset);
-    });
+    return file_.read(key, buffer, &::pread);
   }
 
   mixed::ledger ledger_;
