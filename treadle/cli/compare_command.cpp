@@ -104,19 +104,19 @@ class run_progress {
 void run(const compare_arguments& arguments, checked_arguments& checked) {
   const lab::machine_facts machine = lab::read_machine();
   if (const std::string warning = lab::busy_warning(machine); !warning.empty()) {
-    fmt::print("note: {}\n\n", warning);
+    print(fmt::format("note: {}\n\n", warning));
   }
   run_progress progress;
   const comparison all =
       compare(checked.plan, [&](const std::string& text) { progress.show(text); });
   progress.clear();
-  fmt::print("{}", comparison_text(all));
+  print(comparison_text(all));
   if (checked.json) {
     checked.json->write(json_text(comparison_json(checked.plan, all, machine)));
   }
   if (checked.report) {
     checked.report->write(comparison_page(checked.plan, all, machine));
-    fmt::print("report: {}\n", arguments.report_file);
+    print(fmt::format("report: {}\n", arguments.report_file));
   }
 }
 
@@ -140,8 +140,6 @@ int compare_command(const compare_arguments& arguments) {
   try {
     run(arguments, checked);
   } catch (const interrupted& by) {
-    checked.json.reset();  // a new file goes again; the signal ends us without that
-    checked.report.reset();
     return end_by(by.signal);
   } catch (const not_startable& program) {
     print_complaint("treadle compare", program.why);
