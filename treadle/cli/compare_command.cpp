@@ -56,13 +56,13 @@ void check(const compare_arguments& arguments, checked_arguments& into) {
   plan.runs = number("--runs", arguments.runs, runs_max, "numbers");
   plan.limit = std::chrono::seconds(number("--timeout", arguments.timeout, seconds_max, "seconds"));
   plan.models = chosen_models(arguments.models);
-  static_cast<void>(resolve({}));  // throws for a bad TREADLE_* variable
   runtime_options options;
-  options.model = model::many_to_many;
   if (!arguments.workers.empty()) {
     options.width = parse_width(arguments.workers_option, arguments.workers);
   }
-  static_cast<void>(resolve(options));
+  static_cast<void>(resolve(options));  // throws for a bad TREADLE_* variable that is used
+  options.model = model::many_to_many;
+  static_cast<void>(resolve(options));  // m:n looks at more of them
   plan.workers = arguments.workers;
   if (arguments.program.empty()) {
     throw std::invalid_argument(
