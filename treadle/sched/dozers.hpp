@@ -25,7 +25,7 @@ namespace treadle::core {
 class dozers {
  public:
   // All dozers together look at so many processors in a round at most: what 64 workers, who all
-  // doze, do. Measured, 1024 beside a busy thread on two CPUs: 3 % of a CPU (all dozing: one).
+  // doze, do. Measured, 1024 beside a busy thread on two CPUs: 4 % of a CPU (all dozing: one).
   static constexpr unsigned looks_max = 64 * 64;
   static constexpr unsigned most(unsigned width) noexcept {
     const unsigned share = looks_max / width;
