@@ -70,7 +70,8 @@ void report(const std::vector<repetition>& repetitions) {
                      {"serial_seconds", one.serial_seconds},
                      {"longest_wait", one.longest_wait}});
   }
-  const std::string text = lines.dump() + "\n";
+  const std::string text =
+      lines.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
   _exit(0);

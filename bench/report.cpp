@@ -256,7 +256,7 @@ std::string to_json(const std::vector<row>& rows) {
     if (!one.note.empty()) out["note"] = one.note;
     all.push_back(std::move(out));
   }
-  return all.dump(1) + "\n";
+  return all.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace treadle::bench

@@ -176,6 +176,11 @@ def what_it_refuses():
     check(missing.returncode == 127 and "/nonexistent/program" in missing.stderr, f"{missing}")
     check(run("--", "/etc/passwd").returncode == 126, "a file that cannot be executed")
     check(run("--timeout", 1, "--", "sleep", "1000").returncode == 1, "no end natively")
+    narrow = {**environment(), "TREADLE_WIDTH": "0"}
+    done = run("--runs", 1, "--model", "m:n", "--", "true", env=narrow)
+    check(done.returncode == 2 and "TREADLE_WIDTH" in done.stderr, f"{done}")
+    done = run("--runs", 1, "--model", "m:n", "--workers", 2, "--", "true", env=narrow)
+    check(done.returncode == 0, f"--workers overrides the variable: {done}")
     done = run("--", "true", env={**environment(), "TREADLE_STACK": "1K"})
     check(done.returncode == 2 and "TREADLE_STACK" in done.stderr, f"{done}")
 

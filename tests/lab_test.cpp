@@ -251,6 +251,25 @@ TEST_F(lab_command, an_experiment_that_dies_costs_only_its_rows) {
   expect_all_not_run(report);
 }
 
+// Of output that is not buffered, by coreutils' stdbuf: else it fails later, and harms nobody.
+TEST_F(lab_command, files_are_written_though_nothing_can_be_printed) {
+  const std::string unbuffered = "/usr/libexec/coreutils/libstdbuf.so";
+  if (::access(unbuffered.c_str(), R_OK) != 0) GTEST_SKIP() << "no " << unbuffered;
+  const std::string rows = path("rows.json");
+  const std::string page = path("report.html");
+  for (const words& arguments :
+       {words{"lab", "--quick", "--only", "thread-local", "--json", rows, "--report", page},
+        words{"doctor", "--json", rows}}) {
+    const outcome result = treadle(arguments, {{"LD_PRELOAD", unbuffered}, {"_STDBUF_O", "0"}},
+                                   [] { ::dup2(::open("/dev/full", O_WRONLY), STDOUT_FILENO); });
+    EXPECT_TRUE(result.exited_with(1)) << result.describe();
+    EXPECT_EQ(count_lines_with(result.err, ""), 1U) << result.err;
+    EXPECT_TRUE(nlohmann::json::parse(text_of(rows), nullptr, false).is_object());
+    std::remove(rows.c_str());
+  }
+  EXPECT_NE(text_of(page).find("</html>"), std::string::npos);
+}
+
 #endif
 
 // ---- what it refuses ----
@@ -283,6 +302,14 @@ const refusal refusals[] = {
     {"empty_file_name", {"doctor", "--json", ""}, {}, {"--json", "not empty"}},
     {"empty_model", {"run", "--model", "", "--", "true"}, {}, {"--model", "not empty"}},
     {"empty_width", {"run", "--width", "", "--", "true"}, {}, {"--width", "not empty"}},
+    {"lab_no_model",
+     {"lab", "--only", "futex", "--model=", "--list"},
+     {},
+     {"--model", "not empty"}},
+    {"lab_no_report", {"lab", "--report=", "a", "--list"}, {}, {"--report", "not empty"}},
+    {"doctor_no_json", {"doctor", "--json=", "a"}, {}, {"--json", "not empty"}},
+    {"compare_no_runs", {"compare", "--runs=", "--", "true"}, {}, {"--runs", "not empty"}},
+    {"run_no_width", {"run", "--width=", "--", "true"}, {}, {"--width", "not empty"}},
     {"one_file_for_two",
      {"lab", "--json", "/dev/shm/treadle-one", "--report", "/dev/shm/../shm/treadle-one"},
      {},

@@ -56,13 +56,13 @@ void check(const compare_arguments& arguments, checked_arguments& into) {
   plan.runs = number("--runs", arguments.runs, runs_max, "numbers");
   plan.limit = std::chrono::seconds(number("--timeout", arguments.timeout, seconds_max, "seconds"));
   plan.models = chosen_models(arguments.models);
-  static_cast<void>(resolve({}));  // throws for a bad TREADLE_* variable
   runtime_options options;
-  options.model = model::many_to_many;
   if (!arguments.workers.empty()) {
     options.width = parse_width(arguments.workers_option, arguments.workers);
   }
-  static_cast<void>(resolve(options));
+  static_cast<void>(resolve(options));  // throws for a bad TREADLE_* variable that is used
+  options.model = model::many_to_many;
+  static_cast<void>(resolve(options));  // m:n looks at more of them
   plan.workers = arguments.workers;
   if (arguments.program.empty()) {
     throw std::invalid_argument(
@@ -104,19 +104,19 @@ class run_progress {
 void run(const compare_arguments& arguments, checked_arguments& checked) {
   const lab::machine_facts machine = lab::read_machine();
   if (const std::string warning = lab::busy_warning(machine); !warning.empty()) {
-    fmt::print("note: {}\n\n", warning);
+    print(fmt::format("note: {}\n\n", warning));
   }
   run_progress progress;
   const comparison all =
       compare(checked.plan, [&](const std::string& text) { progress.show(text); });
   progress.clear();
-  fmt::print("{}", comparison_text(all));
+  print(comparison_text(all));
   if (checked.json) {
     checked.json->write(json_text(comparison_json(checked.plan, all, machine)));
   }
   if (checked.report) {
     checked.report->write(comparison_page(checked.plan, all, machine));
-    fmt::print("report: {}\n", arguments.report_file);
+    print(fmt::format("report: {}\n", arguments.report_file));
   }
 }
 
@@ -140,8 +140,6 @@ int compare_command(const compare_arguments& arguments) {
   try {
     run(arguments, checked);
   } catch (const interrupted& by) {
-    checked.json.reset();  // a new file goes again; the signal ends us without that
-    checked.report.reset();
     return end_by(by.signal);
   } catch (const not_startable& program) {
     print_complaint("treadle compare", program.why);

@@ -12,6 +12,7 @@
 #include "treadle/cli/doctor_finding.hpp"
 #include "treadle/cli/exit_status.hpp"
 #include "treadle/cli/output_file.hpp"
+#include "treadle/cli/standard_streams.hpp"
 #include "treadle/lab/human.hpp"
 
 namespace treadle::cli {
@@ -99,7 +100,7 @@ int doctor_command(const doctor_arguments& arguments) {
   }
   try {
     const std::vector<finding> found = examine();
-    fmt::print("{}", doctor_text(found));
+    print(doctor_text(found));
     if (json) json->write(json_text(doctor_json(found)));
   } catch (const std::invalid_argument& error) {  // a TREADLE_* variable
     print_complaint("treadle doctor", error.what());

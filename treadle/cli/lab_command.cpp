@@ -14,6 +14,7 @@
 #include "treadle/cli/model_list.hpp"
 #include "treadle/cli/output_file.hpp"
 #include "treadle/cli/progress_line.hpp"
+#include "treadle/cli/standard_streams.hpp"
 #include "treadle/lab/conductor.hpp"
 #include "treadle/lab/machine.hpp"
 #include "treadle/lab/report_html.hpp"
@@ -50,7 +51,7 @@ std::vector<const lab::experiment*> chosen_experiments(const std::vector<std::st
 
 int list() {
   for (const lab::experiment* each : lab::experiments()) {
-    fmt::print("{:20}{}\n", each->id, each->title);
+    print(fmt::format("{:20}{}\n", each->id, each->title));
   }
   return exit_good;
 }
@@ -73,7 +74,7 @@ void check(const lab_arguments& arguments, checked_arguments& into) {
 void run(const lab_arguments& arguments, checked_arguments& checked) {
   const lab::machine_facts machine = lab::read_machine();
   if (const std::string warning = lab::busy_warning(machine); !warning.empty()) {
-    fmt::print("note: {}\n\n", warning);
+    print(fmt::format("note: {}\n\n", warning));
   }
   progress_line progress;
   const lab::lab_result result =
@@ -81,15 +82,15 @@ void run(const lab_arguments& arguments, checked_arguments& checked) {
                                   .finished =
                                       [&](const lab::experiment_result& done) {
                                         progress.clear();
-                                        fmt::print("{}", lab::text_table(done));
+                                        print(lab::text_table(done));
                                         std::fflush(stdout);
                                       }});
   progress.clear();
-  fmt::print("{}", lab::text_summary(result));
+  print(lab::text_summary(result));
   if (checked.json) checked.json->write(json_text(lab::json_report(result, machine)));
   if (checked.report) {
     checked.report->write(lab::html_report(result, machine));
-    fmt::print("report: {}\n", arguments.report_file);
+    print(fmt::format("report: {}\n", arguments.report_file));
   }
 }
 

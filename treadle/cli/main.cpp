@@ -1,6 +1,7 @@
 // The `treadle` command: reads the command line and hands over.
 //
 // Exit status: see exit_status.hpp. A wrong command line is one line on stderr and status 2.
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -23,6 +24,9 @@
 namespace {
 
 using namespace treadle;  // the command's own file, included by nobody
+
+constexpr const char* empty_word = "is \"\", allowed is anything that is not empty";
+constexpr const char* more = "treadle --help says more";
 
 CLI::App* add_lab(CLI::App& app, cli::lab_arguments& arguments) {
   CLI::App* const lab =
@@ -122,10 +126,24 @@ void refuse_empty_words(CLI::App& of) {
   for (CLI::Option* const each : of.get_options()) {
     if (each->get_name() == "program") continue;
     each->check([](const std::string& word) {
-      return word.empty() ? std::string("is \"\", allowed is anything that is not empty")
-                          : std::string();
+      return word.empty() ? std::string(empty_word) : std::string();
     });
   }
+}
+
+// CLI11 would take the next word for the value of "--model=".
+std::string option_without_value(std::initializer_list<CLI::App*> commands,
+                                 const std::vector<std::string>& words) {
+  for (const CLI::App* each : commands) {
+    if (words.empty() || each->get_name() != words.front()) continue;
+    for (const std::string& word : words) {
+      if (!word.starts_with("--") || !word.ends_with('=')) continue;
+      const std::string option = word.substr(0, word.size() - 1);
+      const CLI::Option* const found = each->get_option_no_throw(option);
+      if (found != nullptr && found->get_items_expected_max() > 0) return option;
+    }
+  }
+  return {};
 }
 
 // The program's words, when the command is one that starts a program; they are cut off `words`.
@@ -161,6 +179,11 @@ int parse_and_run(int argc, char** argv) {
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   const std::vector<std::string> program = cut_program_of({run, compare}, words);
   run_arguments.program = compare_arguments.program = program;
+  const std::string option = option_without_value({lab, run, compare, doctor}, words);
+  if (!option.empty()) {
+    cli::print_complaint("treadle", fmt::format("{} {} ({})", option, empty_word, more));
+    return cli::exit_usage;
+  }
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));  // as CLI11 wants it
   } catch (const CLI::ParseError& error) {
@@ -172,7 +195,7 @@ int parse_and_run(int argc, char** argv) {
                     : cli::complaint("the option", argv[1],
                                      "--help, --version, or a command's behind its name");
     }
-    cli::print_complaint("treadle", message + " (treadle --help says more)");
+    cli::print_complaint("treadle", fmt::format("{} ({})", message, more));
     return cli::exit_usage;
   }
   if (child->parsed()) return lab::serve_request(request);

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
@@ -17,8 +18,12 @@ namespace treadle::cli {
 
 output_file::output_file(const std::string& option, std::string path) : path_(std::move(path)) {
   number_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  is_new_ = number_ >= 0;
-  if (!is_new_) number_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  // Where it cannot go again it stays, as an empty one.
+  if (number_ >= 0 && ::unlink(path_.c_str()) == 0) {
+    ::close(std::exchange(number_, -1));
+    return;
+  }
+  if (number_ < 0) number_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (number_ < 0) {
     throw std::invalid_argument(complaint(
         option, path_, fmt::format("files that can be written ({})", std::strerror(errno))));
@@ -26,14 +31,14 @@ output_file::output_file(const std::string& option, std::string path) : path_(st
 }
 
 output_file::~output_file() {
-  if (is_new_) ::unlink(path_.c_str());
-  ::close(number_);
+  if (number_ >= 0) ::close(number_);
 }
 
 void output_file::write(const std::string& text) {
+  if (number_ < 0) number_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (number_ < 0) fail();
   // A pipe or a device has no length to cut.
   if (::ftruncate(number_, 0) != 0 && errno != EINVAL) fail();
-  is_new_ = false;
   std::size_t done = 0;
   while (done < text.size()) {
     const ssize_t count = ::write(number_, text.data() + done, text.size() - done);
@@ -48,6 +53,10 @@ void output_file::fail() const {
 }
 
 bool output_file::is_same_as(const output_file& other) const {
+  if (number_ < 0 && other.number_ < 0) {
+    return std::filesystem::weakly_canonical(path_) ==
+           std::filesystem::weakly_canonical(other.path_);
+  }
   struct stat mine {};
   struct stat others {};
   return ::fstat(number_, &mine) == 0 && ::fstat(other.number_, &others) == 0 &&

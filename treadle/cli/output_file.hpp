@@ -1,6 +1,6 @@
 // A file that the command writes at its end, opened at its beginning, so that a run of minutes is
-// not lost to a wrong path; what it held before stays until the new content is there, and a new one
-// that gets no content goes again.
+// not lost to a wrong path; what it held before stays until the new content is there. A new one
+// goes again at once, as a signal may end the run, and comes back with its content.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -28,8 +28,7 @@ class output_file {
   [[noreturn]] void fail() const;
 
   std::string path_;
-  int number_ = -1;
-  bool is_new_ = false;  // and empty
+  int number_ = -1;  // none while the file is to come back
 };
 
 // std::invalid_argument when --json and --report are one file.

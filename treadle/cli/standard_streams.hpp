@@ -10,6 +10,10 @@ namespace treadle::cli {
 // without us. Call it before anything is opened.
 void fill_closed_streams();
 
+// To standard output, at once or with what follows. Whatever becomes of it the command goes on, as
+// it may have files to write; see end_output().
+void print(const std::string& text);
+
 // To standard error. What cannot be written there is lost: there is nobody to tell.
 void say(const std::string& text);
 

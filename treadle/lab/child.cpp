@@ -42,6 +42,11 @@ struct channel {
   }
 };
 
+// One line. Bytes that are no UTF-8, as names of files and hosts may have, become U+FFFD.
+std::string to_text(const nlohmann::json& of) {
+  return of.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 // Every step of posix_spawn's file actions can fail for want of memory only.
 class file_actions {
  public:
@@ -156,7 +161,7 @@ std::string outcome(int status, bool in_time, std::chrono::milliseconds limit,
 
 std::string run_child(const nlohmann::json& request, std::chrono::milliseconds limit,
                       const on_record& record) {
-  return run_words({"treadle", std::string(child_word), request.dump()}, limit, record);
+  return run_words({"treadle", std::string(child_word), to_text(request)}, limit, record);
 }
 
 std::string run_words(const std::vector<std::string>& words, std::chrono::milliseconds limit,
@@ -192,7 +197,7 @@ std::string run_words(const std::vector<std::string>& words, std::chrono::millis
 }
 
 void write_record(const nlohmann::json& record) {
-  const std::string line = record.dump() + "\n";
+  const std::string line = to_text(record) + "\n";
   std::size_t written = 0;
   while (written < line.size()) {
     const ssize_t count = ::write(record_descriptor, line.data() + written, line.size() - written);

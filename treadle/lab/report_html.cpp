@@ -243,7 +243,7 @@ nlohmann::json plot_data(const lab_result& of) {
 // can only be part of a string, where the escape means the same.
 std::string embedded(const nlohmann::json& data) {
   std::string text;
-  for (const char each : data.dump(-1, ' ', true)) {
+  for (const char each : data.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)) {
     if (each == '<') {
       text += "\\u003c";
     } else {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 namespace treadle::lab {
@@ -42,6 +43,11 @@ TEST(report_html, texts_and_labels_stay_texts) {
   // Its own: the data, Chart.js, the page's script.
   EXPECT_EQ(count_of(page, "<script"), 3u);
   EXPECT_EQ(count_of(page, "</script"), 3u);
+}
+
+TEST(report_html, labels_that_are_no_text_are_replaced) {
+  const std::string tail = page_tail(nlohmann::json::array({{{"id", "a\xff<"}}}));
+  EXPECT_NE(tail.find("a\\ufffd\\u003c"), tail.npos);
 }
 
 TEST(report_html, asks_for_nothing_from_outside) {

@@ -4,7 +4,8 @@
 // woken while somebody spins: waking a sleeper costs the waker a system call, a spinner finds the
 // work for nothing. While others are busy an idle worker only dozes: it looks again after a time
 // that grows to doze_max. So a missed wake-up can delay a ready thread by one doze, never for
-// ever, and the busy side needs no fence between queueing a thread and looking for sleepers.
+// ever, and the busy side needs no fence between queueing a thread and looking for sleepers. Of
+// many a few doze for all (dozers.hpp).
 // A processor whose worker is away in the kernel, with nothing to run, is listed like a sleeper: to
 // wake it is to give it another worker (many_to_many_hand_over.cpp).
 // When all workers are idle they sleep without limit; work then comes from outside, through the
@@ -40,7 +41,6 @@ class idle_workers {
 
   // A guess from anywhere.
   bool anybody_spins() const noexcept { return spinners_.load(base::relaxed) != 0; }
-  bool anybody_dozes() const noexcept { return dozers_.load(base::relaxed) != 0; }
   bool anybody_sleeps() const noexcept { return sleepers_.load(base::seq_cst) != 0; }
   // The same without those who rest. A guess: relaxed, a miss costs a doze at most.
   bool anybody_waits_for_surplus() const noexcept {
@@ -119,9 +119,8 @@ class idle_workers {
   }
 
   // Sleeps until woken or `until`, in the poller when its seat is free, else on the futex, and then
-  // the worker is away after it; `dozing` says that it is only a nap beside busy workers.
-  void sleep(std::uint32_t index, base::deadline until, bool dozing, base::absence& away) noexcept {
-    if (dozing) dozers_.fetch_add(1, base::relaxed);  // relaxed: a hint
+  // the worker is away after it.
+  void sleep(std::uint32_t index, base::deadline until, base::absence& away) noexcept {
     if (has_events() && take_seat(index)) {
       away.end();  // who polls wakes threads
       // seq_cst: after the seat is taken; pairs with rouse(), of the two one sees the other
@@ -131,7 +130,6 @@ class idle_workers {
       away.begin();
       base::futex_wait(beds_[index].word, 0, until);
     }
-    if (dozing) dozers_.fetch_sub(1, base::relaxed);
   }
 
   // Whether anybody may wait for events: then a spinner looks in.
@@ -218,7 +216,6 @@ class idle_workers {
 
   alignas(base::false_sharing_bytes) base::atomic<std::uint32_t> spinners_{0};
   base::atomic<std::uint32_t> sleepers_{0};
-  base::atomic<std::uint32_t> dozers_{0};
   base::atomic<std::uint32_t> resters_{0};
   base::atomic<std::uint64_t> wakeups_{0};
   // Who may call poll().

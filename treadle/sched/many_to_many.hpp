@@ -23,6 +23,7 @@
 #include "treadle/queue/steal_ring.hpp"
 #include "treadle/sched/crew.hpp"
 #include "treadle/sched/crowd.hpp"
+#include "treadle/sched/dozers.hpp"
 #include "treadle/sched/fiber_scheduler.hpp"
 #include "treadle/sched/idle_workers.hpp"
 
@@ -64,6 +65,15 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     std::uint32_t victim = nobody;
     std::uint32_t looks = 0;
     std::int64_t since = 0;
+  };
+
+  // Of a worker that has nothing to run, until it has.
+  struct idleness {
+    base::absence away;
+    std::int64_t doze;  // how long the next one lasts
+    bool napped = false;
+    bool dozed = false;  // the last nap; others may sleep soundly for that
+    bool woken = false;  // the waker counts us as the spinner then
   };
 
   struct idle_times {
@@ -219,7 +229,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   void offer(bool surplus) noexcept {
     if (idle_.anybody_spins() || !idle_.anybody_waits_for_surplus()) [[likely]]
       return;
-    if (!surplus && idle_.anybody_dozes()) return;
+    if (!surplus && dozers_.anybody()) return;
     wake_one(false);
   }
   void wake_one(bool resters_too) noexcept;
@@ -291,6 +301,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   static void* worker_main(void* argument);
   void work(crew_member& me) noexcept;
   thread* find_work(processor& mine) noexcept;
+  thread* wait_for_work(processor& mine, std::int64_t now, idleness& rest) noexcept;
+  void find_dozer(bool dozed) noexcept;
   thread* look_everywhere(processor& mine, std::int64_t now) noexcept;
   bool fire_quietly(processor& mine, timer_queue& timers, std::int64_t now) noexcept;
   void offer_found(processor& mine, bool napped) noexcept;
@@ -301,7 +313,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   outlook watch(processor& mine, processor& victim, std::int64_t now) noexcept;
   thread* spin(processor& mine, base::absence& away) noexcept;
   std::size_t sleepers() const noexcept;
-  bool nap(processor& mine, std::int64_t& doze, base::absence& away) noexcept;
+  bool nap(processor& mine, idleness& rest) noexcept;
+  void sleep_till_due(processor& mine, idleness& rest) noexcept;
   void judge(processor& mine, std::int64_t now) noexcept;
   static void end_busy(processor& mine, std::int64_t now) noexcept;
   deadline earliest_timer() const noexcept;
@@ -333,6 +346,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   base::atomic<std::uint32_t> orphans_{0};  // processors released with no member in reserve
   queue::inject_queue<thread> injected_;
   idle_workers idle_;
+  dozers dozers_;
   base::atomic<bool> closing_{false};
 };
 

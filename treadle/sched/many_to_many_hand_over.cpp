@@ -210,6 +210,7 @@ bool many_to_many::wait_for_processor(crew_member& me) noexcept {
       // Nobody was woken meanwhile for what may be there besides one thread for us.
       if ((injected_.size() > 1 || !levels_.looks_empty()) && idle_.anybody_sleeps())
         wake_one(true);
+      find_dozer(false);
     }
     vigil_->stir(which);
     return true;

@@ -1,7 +1,8 @@
 // The idle side of M:N: what a worker does when its processor has nothing to run.
 //
 // Run - look everywhere - spin (one worker at most) - nap. The order of the last step is what
-// loses no work: stop spinning, lie down, look at the queue for all once more, sleep.
+// loses no work: stop spinning, lie down, look at the queue for all once more, sleep. Of many who
+// nap beside busy workers a few doze (dozers.hpp).
 // A spinner and a dozer are onlookers: away from the party (base/solo.hpp), they only read, so that
 // a lone busy worker goes on without bus locks, and come back when there is something to take.
 #include <unistd.h>
@@ -76,20 +77,26 @@ thread* many_to_many::find_work(processor& mine) noexcept {
   }
   // Before any rest: the last thread may have been woken while it was about to park.
   if (thread* found = pick_when_idle(mine)) return found;
-  std::int64_t now = base::monotonic_now();  // of the last look: reading the clock is dear
+  const std::int64_t now = base::monotonic_now();
   if (mine.idle.busy_since != 0) end_busy(mine, now);
   mine.idle.fired = false;
   judge(mine, now);
   mine.seen.victim = sighting::nobody;
-  base::absence away;
-  std::int64_t doze = doze_min_nanoseconds;
-  bool napped = false;
-  bool woken = false;  // the waker counts us as the spinner then
+  idleness rest{.away = {}, .doze = doze_min_nanoseconds};
+  thread* const found = wait_for_work(mine, now, rest);
+  find_dozer(rest.dozed);
+  return found;
+}
+
+// As find_work(). `now`: of the last look, as reading the clock is dear.
+thread* many_to_many::wait_for_work(processor& mine, std::int64_t now, idleness& rest) noexcept {
+  base::absence& away = rest.away;
+  bool& woken = rest.woken;
   for (;;) {
     if (mine.idle.rest == 0) {
       thread* found = away.is_away() ? nullptr : look_everywhere(mine, now);
       if (found != nullptr && !woken) {
-        offer_found(mine, napped);
+        offer_found(mine, rest.napped);
         return found;
       }
       if (found == nullptr && !away.is_away() && somebody_is_preempted()) {
@@ -115,8 +122,8 @@ thread* many_to_many::find_work(processor& mine) noexcept {
     }
     outlook seen;
     do {
-      woken = nap(mine, doze, away);
-      napped = true;
+      woken = nap(mine, rest);
+      rest.napped = true;
       if (woken) mine.idle.spun_for_timers = false;
       mine.idle.rest = 0;
       now = base::monotonic_now();
@@ -124,6 +131,15 @@ thread* many_to_many::find_work(processor& mine) noexcept {
     } while (seen == outlook::nothing && away.is_away());
     if (seen == outlook::work) away.end();
   }
+}
+
+// By who goes to work, and dozed before or has spun: others may need one who dozes for them.
+void many_to_many::find_dozer(bool dozed) noexcept {
+  if (!dozed && !dozers_.is_vacant()) [[likely]]
+    return;
+  if (!dozers_.is_missing()) return;
+  dozers_.mark_vacant();
+  if (idle_.anybody_sleeps()) wake_one(true);
 }
 
 // Looks for work for a while: first as a party, then as an onlooker.
@@ -321,39 +337,50 @@ std::size_t many_to_many::sleepers() const noexcept {
 }
 
 // Sleeps until there may be work. True when a waker made us the spinner.
-bool many_to_many::nap(processor& mine, std::int64_t& doze, base::absence& away) noexcept {
+bool many_to_many::nap(processor& mine, idleness& rest) noexcept {
   idle_.lie_down(mine.index);
   memory_.give_up_surplus(mine);
-  const bool dozing = !idle_.all_asleep(width_);
-  const bool resting = dozing && mine.idle.rest != 0;
+  const bool beside = !idle_.all_asleep(width_);
   // The last look: what came in before we lay down is seen here, and whoever queues from now on
   // sees us.
   if (injected_.looks_empty() && levels_.looks_empty() && !somebody_is_preempted() &&
       !closing_.load(base::seq_cst)) {
-    std::int64_t until = earliest_timer().nanoseconds();
-    const bool follows =
-        idle_.somebody_watches(until) && until < timer_queue::no_deadline - doze_max_nanoseconds;
-    if (follows) until += vigil_->escorts(mine) ? follow_soon_nanoseconds : doze_max_nanoseconds;
-    if (dozing) {
-      const std::int64_t at = base::monotonic_now() + (resting ? mine.idle.rest : doze);
-      if (at < until) until = at;
-      if (!resting && doze < doze_max_nanoseconds) doze *= 2;
-    }
     mine.sleeps.add(1);
-    if (resting) idle_.begin_rest(mine.index);
-    std::int64_t ends = until;
-    if (!follows && !dozing) {
-      const std::size_t woken = std::exchange(mine.idle.sleepers_woken, 0);
-      ends = crowd_.gets_up(mine.idle.looked, until, woken, [this] { return sleepers(); });
+    rest.dozed = beside && dozers_.begin(width_);
+    if (beside && !rest.dozed) {
+      idle_.sleep(mine.index, deadline::never(), rest.away);
+    } else {
+      sleep_till_due(mine, rest);
     }
-    follows ? idle_.begin_following(until) : idle_.begin_watch(until);
-    idle_.sleep(mine.index, deadline::at(ends), dozing, away);
-    follows ? idle_.end_following(until) : idle_.end_watch(until);
-    if (resting) idle_.end_rest(mine.index);
+    if (beside) dozers_.end(rest.dozed);
   }
   const bool woken = idle_.get_up(mine.index);
   vigil_->stir(mine);
   return woken;
+}
+
+// As a dozer, or beside nobody awake: until the next timer, or soon after it.
+void many_to_many::sleep_till_due(processor& mine, idleness& rest) noexcept {
+  const bool resting = rest.dozed && mine.idle.rest != 0;
+  std::int64_t until = earliest_timer().nanoseconds();
+  const bool follows =
+      idle_.somebody_watches(until) && until < timer_queue::no_deadline - doze_max_nanoseconds;
+  if (follows) until += vigil_->escorts(mine) ? follow_soon_nanoseconds : doze_max_nanoseconds;
+  if (rest.dozed) {
+    const std::int64_t at = base::monotonic_now() + (resting ? mine.idle.rest : rest.doze);
+    if (at < until) until = at;
+    if (!resting && rest.doze < doze_max_nanoseconds) rest.doze *= 2;
+  }
+  if (resting) idle_.begin_rest(mine.index);
+  std::int64_t ends = until;
+  if (!follows && !rest.dozed) {
+    const std::size_t woken = std::exchange(mine.idle.sleepers_woken, 0);
+    ends = crowd_.gets_up(mine.idle.looked, until, woken, [this] { return sleepers(); });
+  }
+  follows ? idle_.begin_following(until) : idle_.begin_watch(until);
+  idle_.sleep(mine.index, deadline::at(ends), rest.away);
+  follows ? idle_.end_following(until) : idle_.end_watch(until);
+  if (resting) idle_.end_rest(mine.index);
 }
 
 }  // namespace treadle::core
