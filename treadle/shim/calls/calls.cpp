@@ -99,6 +99,9 @@ struct call_table {
          SYS_recvmmsg, SYS_ioctl,           SYS_preadv2,         SYS_pwritev2,   SYS_futex_waitv}) {
       of[blocking] = pass_on_blocking_call;
     }
+    for (const int blocking : {SYS_openat2, SYS_open_by_handle_at, SYS_vmsplice, SYS_msync}) {
+      of[blocking] = pass_on_blocking_call;
+    }
     of[SYS_open] = of[SYS_openat] = serve_open;
     if (is_pure) serve_purely_what_blocks();
   }
@@ -156,7 +159,7 @@ struct call_table {
     of[SYS_accept] = of[SYS_accept4] = serve_accept;
     of[SYS_poll] = of[SYS_ppoll] = serve_poll;
     of[SYS_select] = of[SYS_pselect6] = serve_select;
-    of[SYS_epoll_wait] = of[SYS_epoll_pwait] = serve_epoll_wait;
+    of[SYS_epoll_wait] = of[SYS_epoll_pwait] = of[SYS_epoll_pwait2] = serve_epoll_wait;
     of[SYS_io_uring_enter] = serve_ring;
     of[SYS_close] = of[SYS_dup2] = of[SYS_dup3] = of[SYS_close_range] = serve_close;
     of[SYS_fcntl] = serve_fcntl;
@@ -174,7 +177,7 @@ struct call_table {
           SYS_clock_nanosleep, SYS_wait4, SYS_waitid, SYS_mq_timedsend}) {
       of[waits] = serve_purely;
     }
-    for (const int waits : {SYS_ppoll, SYS_pselect6, SYS_epoll_pwait}) {
+    for (const int waits : {SYS_ppoll, SYS_pselect6, SYS_epoll_pwait, SYS_epoll_pwait2}) {
       of[waits] = serve_purely_without_mask;
     }
   }
@@ -204,6 +207,7 @@ bool brings_mask(const saved_call& call) noexcept {
     case SYS_ppoll:
       return call.arguments[3] != 0;
     case SYS_epoll_pwait:
+    case SYS_epoll_pwait2:
       return call.arguments[4] != 0;
     default:
       return call.arguments[5] != 0 && read_program(call.arguments[5], pair) && pair[0] != 0;

@@ -37,6 +37,10 @@ bool begins_again(const saved_call& call, std::int64_t number) noexcept {
     case SYS_ioctl:
     case SYS_open:
     case SYS_openat:
+    case SYS_openat2:
+    case SYS_open_by_handle_at:
+    case SYS_creat:
+    case SYS_vmsplice:
     case SYS_wait4:
     case SYS_waitid:
     case SYS_accept:
