@@ -21,7 +21,7 @@ def main():
     need_shim()
     failures = Failures()
     cases = [(name,) for name in ("at_once", "basics", "both_sides", "crowds", "execs",
-                                  "finer_waits", "keys", "locks", "nowhere",
+                                  "finer_waits", "full_sinks", "keys", "locks", "nowhere",
                                   "own_signals", "processes", "queued", "rings", "shared_locks",
                                   "shared_signals", "signal_descriptors", "signals", "storms",
                                   "traits", "untouched")]
