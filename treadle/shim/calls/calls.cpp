@@ -21,6 +21,7 @@
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/threads/cpu_time.hpp"
 #include "treadle/shim/threads/futexes.hpp"
+#include "treadle/shim/threads/many_futexes.hpp"
 #include "treadle/shim/threads/name_files.hpp"
 #include "treadle/shim/threads/privileges.hpp"
 #include "treadle/shim/threads/program_thread.hpp"
@@ -70,6 +71,7 @@ struct call_table {
 
   constexpr explicit call_table(bool is_pure) noexcept {
     of[SYS_futex] = serve_futex;
+    of[SYS_futex_waitv] = serve_futex_waitv;
     of[SYS_sched_yield] = serve_yield;
     of[SYS_clone] = of[SYS_clone3] = serve_clone;
     of[SYS_fork] = of[SYS_vfork] = serve_fork;
@@ -90,13 +92,12 @@ struct call_table {
                               SYS_rt_sigpending, SYS_sigaltstack}) {
       stays[staying] = true;
     }
-    for (
-        const int blocking :
-        {SYS_creat,    SYS_flock,           SYS_fsync,           SYS_fdatasync,  SYS_sync,
-         SYS_syncfs,   SYS_connect,         SYS_semop,           SYS_semtimedop, SYS_msgsnd,
-         SYS_msgrcv,   SYS_mq_timedreceive, SYS_io_getevents,    SYS_splice,     SYS_sendfile,
-         SYS_tee,      SYS_copy_file_range, SYS_sync_file_range, SYS_getrandom,  SYS_sendmmsg,
-         SYS_recvmmsg, SYS_ioctl,           SYS_preadv2,         SYS_pwritev2,   SYS_futex_waitv}) {
+    for (const int blocking :
+         {SYS_creat,    SYS_flock,           SYS_fsync,           SYS_fdatasync,  SYS_sync,
+          SYS_syncfs,   SYS_connect,         SYS_semop,           SYS_semtimedop, SYS_msgsnd,
+          SYS_msgrcv,   SYS_mq_timedreceive, SYS_io_getevents,    SYS_splice,     SYS_sendfile,
+          SYS_tee,      SYS_copy_file_range, SYS_sync_file_range, SYS_getrandom,  SYS_sendmmsg,
+          SYS_recvmmsg, SYS_ioctl,           SYS_preadv2,         SYS_pwritev2}) {
       of[blocking] = pass_on_blocking_call;
     }
     for (const int blocking : {SYS_openat2, SYS_open_by_handle_at, SYS_vmsplice, SYS_msync}) {

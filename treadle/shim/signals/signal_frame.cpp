@@ -30,6 +30,7 @@ bool begins_again(const saved_call& call, std::int64_t number) noexcept {
   switch (number) {
     case SYS_futex:  // a timed one goes on with what is left only natively
       return call.arguments[3] == 0;
+    case SYS_futex_waitv:
     case SYS_read:
     case SYS_readv:
     case SYS_write:
