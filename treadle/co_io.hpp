@@ -4,7 +4,7 @@
 // thread's and not a task's: -ETIMEDOUT when the limit came first, -ECANCELED when a stop was asked
 // for, through the limit or, if that has no token, through the task's own. Where a thread waits for
 // a descriptor the task does, on the same poller; where there is none, each thread being a kernel
-// thread, the call is made by a thread; so are writes to terminals, eventfds and their like.
+// thread, the call is made by a thread; so are calls on terminals, eventfds and their like.
 #pragma once
 
 #include <sys/socket.h>
@@ -17,6 +17,7 @@
 #include "treadle/co_results.hpp"
 #include "treadle/co_time.hpp"
 #include "treadle/io.hpp"
+#include "treadle/io/reluctant_read.hpp"
 #include "treadle/io/reluctant_write.hpp"
 #include "treadle/task/io_wait.hpp"
 
@@ -41,7 +42,8 @@ task<ssize_t> call(int number, std::uint32_t wanted, wait_limit given, Attempt a
   while (ended == 0 || ended == ETIMEDOUT) {
     io::call_target target;
     if (const int error = target.open(number)) co_return -error;
-    if (wanted == io::descriptor::writable && io::writes_reluctantly(*target.which)) {
+    if ((wanted == io::descriptor::writable && io::writes_reluctantly(*target.which)) ||
+        (wanted == io::descriptor::readable && io::reads_reluctantly_now(target))) {
       co_return co_await run([&] { return io::as_result(attempt(within)); });
     }
     // acquire: pairs with descriptor::change_state()

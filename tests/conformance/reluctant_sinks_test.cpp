@@ -2,9 +2,7 @@
 // end writes that do not fit, and other threads run meanwhile, under every model.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <pty.h>
 #include <sys/eventfd.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -20,6 +18,7 @@
 #include <vector>
 
 #include "tests/support/models.hpp"
+#include "tests/support/terminal.hpp"
 
 namespace treadle {
 namespace {
@@ -27,28 +26,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing_support::eventually;
 using testing_support::scaled;
-
-// Both ends of a terminal that changes nothing, unless it is `cooked`.
-struct terminal {
-  explicit terminal(bool cooked = false) {
-    EXPECT_EQ(::openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
-    termios how{};
-    ::tcgetattr(slave, &how);
-    if (!cooked) ::cfmakeraw(&how);
-    how.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-    ::tcsetattr(slave, TCSANOW, &how);
-  }
-  ~terminal() {
-    drop(slave);
-    drop(master);
-  }
-  static void drop(int& end) {
-    if (end >= 0) io::close(end);
-    end = -1;
-  }
-  int master = -1;
-  int slave = -1;
-};
+using testing_support::terminal;
 
 // More than any terminal holds.
 constexpr std::size_t flood_bytes = std::size_t{1} << 20;

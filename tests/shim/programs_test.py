@@ -20,11 +20,11 @@ WAYS = ("return", "exit", "_exit", "abort", "segv", "fpe", "term", "kill", "pipe
 def main():
     need_shim()
     failures = Failures()
-    cases = [(name,) for name in ("at_once", "basics", "both_sides", "crowds", "execs", "keys",
-                                  "locks", "nowhere", "own_signals", "processes", "queued",
-                                  "rings", "shared_locks", "shared_signals",
-                                  "signal_descriptors", "signals", "storms", "traits",
-                                  "untouched")]
+    cases = [(name,) for name in ("at_once", "basics", "both_sides", "crowds", "execs",
+                                  "finer_waits", "full_sinks", "keys", "locks", "many_futexes",
+                                  "nowhere", "own_signals", "processes", "queued", "rings",
+                                  "shared_locks", "shared_signals", "signal_descriptors",
+                                  "signals", "storms", "traits", "untouched")]
     cases += [("privileges", what) for what in ("drop", "twice")]
     cases += [("ends", way) for way in WAYS] + [("ends", way, "thread") for way in WAYS]
     for case in cases:

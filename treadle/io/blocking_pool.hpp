@@ -1,5 +1,6 @@
 // The blocking-call pool: a bounded number of kernel threads that make the calls which nothing
-// else can make without blocking a worker: fsync, getaddrinfo, a library's own.
+// else can make without blocking a worker: fsync, a library's own. Look-ups of names have another
+// such pool (names.cpp), and so have calls that may wait for ever (interruptible.hpp).
 //
 // Kernel threads are made on demand and end after a while without work. Requests wait in one queue,
 // first come, first served; its length shows in counters(). Each submitted request runs exactly

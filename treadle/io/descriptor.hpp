@@ -31,7 +31,8 @@ enum class call_kind : std::uint8_t {
   no_wait,       // preadv2 and pwritev2 with RWF_NOWAIT
   counter,       // an eventfd: preadv2 so; to write see reluctant_write.hpp
   no_wait_read,  // preadv2 so; to write as the next
-  ask_first,     // poll(2), then to read the plain call; to write see reluctant_write.hpp
+  ask_first,     // poll(2), then to read the plain call; to write as the next
+  reluctant,     // see reluctant_read.hpp and reluctant_write.hpp
   always,        // a regular file or the like: the plain call; nothing to wait for
 };
 

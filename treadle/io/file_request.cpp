@@ -1,6 +1,7 @@
 #include "treadle/io/file_request.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <new>
 
 #include "treadle/io/file_ring.hpp"
+#include "treadle/io/interruptible.hpp"
 #include "treadle/io/pool_call.hpp"
 
 namespace treadle::io {
@@ -17,6 +19,31 @@ namespace {
 
 // Guess: a call that may be left behind moves so many bytes at a time through memory of its own.
 constexpr std::size_t copied_bytes_max = std::size_t{1} << 20;
+
+// No result of a call's: not made, as it may wait for ever.
+constexpr ssize_t not_for_pool = -2;
+
+// On the pool, where a look at a path may take as long as it takes. A FIFO's open waits for its
+// other end, a terminal's for its line.
+ssize_t make_bounded_call(const file_request& request) noexcept {
+  if (request.what == file_request::kind::open) {
+    struct stat about {};
+    const int before = errno;
+    const bool is_there = ::stat(request.path, &about) == 0;
+    errno = before;
+    if (is_there && (S_ISFIFO(about.st_mode) || S_ISCHR(about.st_mode))) return not_for_pool;
+  }
+  return make_call(request);
+}
+
+ssize_t open_interruptibly(const file_request& request, const wait_limit& limit) noexcept {
+  auto open_now = [&]() noexcept -> ssize_t {
+    const ssize_t opened = make_call(request);
+    return opened >= 0 ? opened : -errno;
+  };
+  const ssize_t opened = call_interruptibly(open_now, nullptr, limit);
+  return opened >= 0 ? opened : fail_with(static_cast<int>(-opened));
+}
 
 // Between the caller's parts and memory of ours. `skip` bytes of the parts are passed over.
 enum class direction { gather, scatter };
@@ -81,7 +108,7 @@ class left_behind_call final : public pool_call {
     memory_.reset(new (std::nothrow) std::byte[bytes]);
     return memory_ != nullptr;
   }
-  void work() noexcept final { result_ = make_call(request_); }
+  void work() noexcept final { result_ = make_bounded_call(request_); }
   void undo() noexcept final {
     if (request_.what == file_request::kind::open && result_ >= 0) {
       ::close(static_cast<int>(result_));
@@ -192,10 +219,15 @@ ssize_t make_call(const file_request& request) noexcept {
 }
 
 ssize_t make_call_on_pool(const file_request& request, const wait_limit& limit) noexcept {
-  if (!may_end_early(limit)) return call_on_pool([&] { return make_call(request); });
   const bool moves =
       request.what == file_request::kind::read || request.what == file_request::kind::write;
-  return moves ? transfer_left_behind(request, limit) : call_left_behind(request, limit);
+  ssize_t result;
+  if (!may_end_early(limit)) {
+    result = call_on_pool([&] { return make_bounded_call(request); });
+  } else {
+    result = moves ? transfer_left_behind(request, limit) : call_left_behind(request, limit);
+  }
+  return result == not_for_pool ? open_interruptibly(request, limit) : result;
 }
 
 ssize_t make_call_elsewhere(const file_request& request, const wait_limit& limit) noexcept {

@@ -27,7 +27,8 @@ struct file_request {
 // The plain call, which may block the kernel thread. Result and errno as of the call.
 ssize_t make_call(const file_request& request) noexcept;
 
-// Parks the caller while the pool makes the call.
+// Parks the caller while the pool makes the call. An open of what may wait for ever is made by a
+// kernel thread apart, and interrupted at a limit: interruptible.hpp.
 ssize_t make_call_on_pool(const file_request& request, const wait_limit& limit) noexcept;
 
 // Parks the caller while io_uring makes the call, or else the pool.

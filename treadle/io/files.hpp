@@ -13,6 +13,7 @@
 //   what it needs: after a time-out a pwrite may still reach the file, a read at the file's own
 //   position may still move it; what an open got is closed again. Among the copies is one of the
 //   descriptor, and its end gives up the process's record locks on the file (fcntl(2)).
+//   An open of a FIFO or a device is made apart from it, and interrupted: nothing is left behind.
 // Happens-before: as for any system call, none but through the file.
 // Source: POSIX.1-2017; preadv2(2), io_uring(7), pidfd_open(2).
 #pragma once
@@ -52,7 +53,9 @@ ssize_t pwritev(int fd, const iovec* parts, int count, off_t offset,
 int fsync(int fd, const wait_limit& limit = {}) noexcept;
 int fdatasync(int fd, const wait_limit& limit = {}) noexcept;
 
-// The result is an EAI_ code; at the limit EAI_SYSTEM, with errno as above.
+// The result is an EAI_ code; at the limit EAI_SYSTEM, with errno as above. The look-up goes on for
+// as long as resolv.conf(5) lets it, on one of 64 kernel threads that only look-ups have: while as
+// many wait for silent servers, others wait for their turn, within their limits.
 int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** found,
                 const wait_limit& limit = {}) noexcept;
 

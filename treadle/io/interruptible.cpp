@@ -34,14 +34,15 @@ int interrupting_signal() noexcept {
   return number;
 }
 
-// While a call is made: the signals that it must not miss. With SIGTTOU blocked a job in the
-// background would write to a terminal that was told not to let it.
+// While a call is made: the signals that it must not miss. With these two blocked a job in the
+// background would write to a terminal that was told not to let it, and be refused to read.
 class open_signals {
  public:
   open_signals() noexcept {
     sigset_t opened;
     ::sigemptyset(&opened);
     ::sigaddset(&opened, SIGTTOU);
+    ::sigaddset(&opened, SIGTTIN);
     if (const int ours = interrupting_signal()) ::sigaddset(&opened, ours);
     ::pthread_sigmask(SIG_UNBLOCK, &opened, &before_);
   }

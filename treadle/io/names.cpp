@@ -1,5 +1,9 @@
-// getaddrinfo: made of so many calls (files, sockets, modules) that only the pool can make it.
+// getaddrinfo: made of so many calls (files, sockets, modules) that only a pool can make it.
+//
+// It is one of its own: a look-up whose server is silent goes on for its half minute after its
+// caller's limit, as no signal ends it, and calls on files must not queue behind such.
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -11,6 +15,13 @@
 
 namespace treadle::io {
 namespace {
+
+// Guess: who has more look-ups at once than this waits for silent servers, and so can the others.
+blocking_pool& pool_of_names() noexcept {
+  alignas(blocking_pool) static std::byte memory[sizeof(blocking_pool)];
+  static auto* pool = ::new (memory) blocking_pool(blocking_threads_default);
+  return *pool;
+}
 
 class look_up final : public pool_call {
  public:
@@ -57,7 +68,9 @@ int getaddrinfo(const char* node, const char* service, const addrinfo* hints, ad
                 const wait_limit& limit) noexcept {
   if (is_stopped(limit)) return system_error(ECANCELED);
   const auto plain = [&] { return ::getaddrinfo(node, service, hints, found); };
-  if (!may_end_early(limit)) return shares_kernel_thread() ? call_on_pool(plain) : plain();
+  if (!may_end_early(limit)) {
+    return shares_kernel_thread() ? call_on_pool(plain, pool_of_names()) : plain();
+  }
   if (limit.until().has_passed()) return system_error(ETIMEDOUT);
   look_up* made = nullptr;
   try {
@@ -66,7 +79,7 @@ int getaddrinfo(const char* node, const char* service, const addrinfo* hints, ad
     return EAI_MEMORY;
   }
   std::unique_ptr<pool_call> call(made);
-  const wait_end how = run_on_pool(call, limit);
+  const wait_end how = run_on_pool(call, limit, pool_of_names());
   if (how != wait_end::done) return system_error(error_of(how));
   if (made->result() == EAI_SYSTEM) own_errno() = made->error();
   if (made->result() == 0) *found = made->found();

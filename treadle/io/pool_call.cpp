@@ -29,12 +29,12 @@ struct errand : blocking_request {
 
 }  // namespace
 
-void run_on_pool(void (*function)(void* closure), void* closure) noexcept {
+void run_on_pool(void (*function)(void* closure), void* closure, blocking_pool& pool) noexcept {
   core::thread& self = core::current_thread();
   errand mine(function, closure);
   mine.waiter = &self;
   mine.error = own_errno();
-  blocking_pool::of_process().submit(mine);
+  pool.submit(mine);
   while (!mine.state.is_done()) {
     static_cast<void>(self.scheduler->park(core::wait_reason::io, base::deadline::never()));
   }
@@ -55,11 +55,11 @@ void pool_call::run_one(blocking_request& request) noexcept {
   }
 }
 
-wait_end run_on_pool(std::unique_ptr<pool_call>& call, const wait_limit& limit) noexcept {
+wait_end run_on_pool(std::unique_ptr<pool_call>& call, const wait_limit& limit,
+                     blocking_pool& pool) noexcept {
   core::thread& self = core::current_thread();
   pool_call& mine = *call;
   mine.waiter_ = &self;
-  blocking_pool& pool = blocking_pool::of_process();
   pool.submit(mine);
   const wait_end how = park_until(self, limit, [&] { return mine.state_.is_done(); });
   if (how == wait_end::done) return how;

@@ -17,19 +17,20 @@ namespace treadle::io {
 
 // Runs function(closure) on the pool and parks the caller until it has returned. The caller's
 // errno goes there, and comes back as the function leaves it.
-void run_on_pool(void (*function)(void* closure), void* closure) noexcept;
+void run_on_pool(void (*function)(void* closure), void* closure,
+                 blocking_pool& pool = blocking_pool::of_process()) noexcept;
 
 template <class F>
-void run_on_pool(F& function) noexcept {
-  run_on_pool([](void* closure) { (*static_cast<F*>(closure))(); }, &function);
+void run_on_pool(F& function, blocking_pool& pool = blocking_pool::of_process()) noexcept {
+  run_on_pool([](void* closure) { (*static_cast<F*>(closure))(); }, &function, pool);
 }
 
 // The same for a plain call that returns a number and sets errno.
 template <class Call>
-auto call_on_pool(Call&& call) noexcept {
+auto call_on_pool(Call&& call, blocking_pool& pool = blocking_pool::of_process()) noexcept {
   std::invoke_result_t<Call&> result{};
   auto keep = [&]() noexcept { result = call(); };
-  run_on_pool(keep);
+  run_on_pool(keep, pool);
   return result;
 }
 
@@ -50,7 +51,8 @@ class pool_call : public blocking_request {
   virtual void undo() noexcept {}
 
  private:
-  friend wait_end run_on_pool(std::unique_ptr<pool_call>& call, const wait_limit& limit) noexcept;
+  friend wait_end run_on_pool(std::unique_ptr<pool_call>& call, const wait_limit& limit,
+                              blocking_pool& pool) noexcept;
   static void run_one(blocking_request& request) noexcept;
 
   handover state_;
@@ -60,6 +62,7 @@ class pool_call : public blocking_request {
 
 // done: `call` has its result. Else it never ran, or runs for nobody, and `call` is null.
 // A call that has begun is not interrupted.
-wait_end run_on_pool(std::unique_ptr<pool_call>& call, const wait_limit& limit) noexcept;
+wait_end run_on_pool(std::unique_ptr<pool_call>& call, const wait_limit& limit,
+                     blocking_pool& pool = blocking_pool::of_process()) noexcept;
 
 }  // namespace treadle::io

@@ -18,16 +18,10 @@ bool adds_one(const iovec* parts, int count) noexcept {
   return value == 1;
 }
 
-// The number may be another file's by now.
-bool is_another(const call_target& target) noexcept {
-  // acquire: pairs with begin_lifetime()
-  return target.which->lifetime.load(base::acquire) != target.lifetime;
-}
-
 // Under the lock: no thread of ours adds something between the look and the write.
 ssize_t add_one(const call_target& target, const iovec* part) noexcept {
   const base::guard hold(target.which->lock);
-  if (is_another(target)) return -EBADF;
+  if (target.is_another()) return -EBADF;
   if (!is_ready(target.number, POLLOUT)) return -EAGAIN;
   return as_result(::writev(target.number, part, 1));
 }
@@ -37,7 +31,7 @@ ssize_t add_one(const call_target& target, const iovec* part) noexcept {
 ssize_t write_if_possible(const call_target& target, const iovec* parts, int count,
                           const base::wait_limit& limit) noexcept {
   for (unsigned round = 0;; ++round) {
-    if (is_another(target)) return -EBADF;
+    if (target.is_another()) return -EBADF;
     const ssize_t result = as_result(::writev(target.number, parts, count));
     if (result != -EAGAIN || !is_ready(target.number, POLLOUT)) return result;
     if (const int error = pause_before_next_try(round, limit)) return -error;
@@ -49,7 +43,7 @@ ssize_t write_if_possible(const call_target& target, const iovec* parts, int cou
 bool writes_reluctantly(const descriptor& which) noexcept {
   const call_kind kind = which.kind.load(base::relaxed);  // relaxed: learned again if not seen
   return kind == call_kind::counter || kind == call_kind::no_wait_read ||
-         kind == call_kind::ask_first;
+         kind == call_kind::ask_first || kind == call_kind::reluctant;
 }
 
 ssize_t write_reluctantly(const call_target& target, call_kind kind, const iovec* parts, int count,
@@ -61,7 +55,7 @@ ssize_t write_reluctantly(const call_target& target, call_kind kind, const iovec
   if ((flags & O_NONBLOCK) != 0) return write_if_possible(target, parts, count, limit);
   if (!is_ready(number, POLLOUT)) return -EAGAIN;
   auto write_now = [&]() noexcept -> ssize_t {
-    return is_another(target) ? -EBADF : as_result(::writev(number, parts, count));
+    return target.is_another() ? -EBADF : as_result(::writev(number, parts, count));
   };
   return call_interruptibly(write_now, &target, limit);
 }

@@ -1,10 +1,12 @@
 #include "treadle/io/single_call.hpp"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <memory>
@@ -13,6 +15,7 @@
 #include "treadle/io/files.hpp"
 #include "treadle/io/own_errno.hpp"
 #include "treadle/io/receive_queue.hpp"
+#include "treadle/io/reluctant_read.hpp"
 #include "treadle/io/reluctant_write.hpp"
 
 namespace treadle::io {
@@ -51,6 +54,14 @@ call_kind kind_of_sink(int number) noexcept {
   if (::fstat(number, &about) != 0) return call_kind::ask_first;
   // What has no type at all is the kernel's own: of these only eventfds can be full.
   return (about.st_mode & S_IFMT) == 0 ? call_kind::counter : call_kind::no_wait_read;
+}
+
+// Of what refuses RWF_NOWAIT for a read. Pipes without a name do so in old kernels; who reads them
+// seldom has rivals, and is not to be slower for them.
+call_kind kind_of_source(int number) noexcept {
+  struct statfs about {};
+  const bool is_pipe = ::fstatfs(number, &about) == 0 && about.f_type == PIPEFS_MAGIC;
+  return is_pipe ? call_kind::ask_first : call_kind::reluctant;
 }
 
 bool is_refused(ssize_t result) noexcept { return result == -EOPNOTSUPP || result == -ENOSYS; }
@@ -177,11 +188,12 @@ ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* pa
   if (reads_no_wait(kind)) {
     const ssize_t result = as_result(::preadv2(number, parts, count, -1, RWF_NOWAIT));
     if (!is_refused(result)) return result;
-    learn(target, kind = call_kind::ask_first);
+    learn(target, kind = kind_of_source(number));
   }
   if (kind == call_kind::always) {
     return file_result(detail::blocking_read(number, parts, count, -1, limit));
   }
+  if (kind == call_kind::reluctant) return read_reluctantly(target, parts, count, limit);
   if (!is_ready(number, POLLIN)) return -EAGAIN;
   return as_result(::readv(number, parts, count));
 }

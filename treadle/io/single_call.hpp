@@ -2,9 +2,9 @@
 // -EAGAIN for "not now". Also learns what a descriptor is, at its first use.
 //
 // Descriptors are left as they are: O_NONBLOCK belongs to the open file, which other processes may
-// share (a terminal!). Sockets have MSG_DONTWAIT; pipes and some others RWF_NOWAIT. Of the rest
-// poll(2) is asked first: a read is then made, and a rival could still make it block; for writes
-// see reluctant_write.hpp.
+// share (a terminal!). Sockets have MSG_DONTWAIT; pipes and some others RWF_NOWAIT. For the rest
+// see reluctant_read.hpp and reluctant_write.hpp. Of pipes, where older kernels refuse RWF_NOWAIT,
+// poll(2) is asked first: a read is then made, and a rival could still make it block.
 #pragma once
 
 #include <sys/socket.h>
@@ -17,7 +17,7 @@
 namespace treadle::io {
 
 // Of a regular file, which is always ready, the whole call: it parks within the limit (files.hpp).
-// So may a write to a terminal or the like.
+// So may a call on a terminal or the like.
 [[nodiscard]] ssize_t read_once(const call_target& target, std::uint32_t seen, const iovec* parts,
                                 int count, const base::wait_limit& limit) noexcept;
 [[nodiscard]] ssize_t write_once(const call_target& target, const iovec* parts, int count,

@@ -25,6 +25,11 @@ struct call_target {
 
   // 0 or an errno.
   [[nodiscard]] int open(int descriptor_number) noexcept;
+  // The number may be another file's by now.
+  [[nodiscard]] bool is_another() const noexcept {
+    // acquire: pairs with begin_lifetime()
+    return which->lifetime.load(base::acquire) != lifetime;
+  }
 };
 
 // Waits until one of the `wanted` bits may be set, unless `state` is no longer what the caller

@@ -41,7 +41,8 @@ constexpr name_of_call names[] = {
     {SYS_ppoll, "ppoll"},     {SYS_select, "select"},         {SYS_pselect6, "select"},
     {SYS_wait4, "wait"},      {SYS_waitid, "waitid"},         {SYS_epoll_wait, "epoll_wait"},
     {SYS_openat, "open"},     {SYS_flock, "flock"},           {SYS_epoll_pwait, "epoll_pwait"},
-    {SYS_nanosleep, "sleep"}, {SYS_clock_nanosleep, "sleep"}, {SYS_fcntl, "fcntl"},
+    {SYS_nanosleep, "sleep"}, {SYS_clock_nanosleep, "sleep"}, {SYS_epoll_pwait2, "epoll_pwait2"},
+    {SYS_fcntl, "fcntl"},
 };
 
 const char* name_of(long number) noexcept {
@@ -61,6 +62,8 @@ bool ends_by_itself(const saved_call& call) noexcept {
     case SYS_epoll_wait:
     case SYS_epoll_pwait:
       return static_cast<int>(call.arguments[3]) >= 0;
+    case SYS_epoll_pwait2:
+      return call.arguments[3] != 0;
     case SYS_ppoll:
       return call.arguments[2] != 0;
     case SYS_select:

@@ -21,6 +21,7 @@
 #include "treadle/shim/takeover.hpp"
 #include "treadle/shim/threads/cpu_time.hpp"
 #include "treadle/shim/threads/futexes.hpp"
+#include "treadle/shim/threads/many_futexes.hpp"
 #include "treadle/shim/threads/name_files.hpp"
 #include "treadle/shim/threads/privileges.hpp"
 #include "treadle/shim/threads/program_thread.hpp"
@@ -70,6 +71,7 @@ struct call_table {
 
   constexpr explicit call_table(bool is_pure) noexcept {
     of[SYS_futex] = serve_futex;
+    of[SYS_futex_waitv] = serve_futex_waitv;
     of[SYS_sched_yield] = serve_yield;
     of[SYS_clone] = of[SYS_clone3] = serve_clone;
     of[SYS_fork] = of[SYS_vfork] = serve_fork;
@@ -90,13 +92,15 @@ struct call_table {
                               SYS_rt_sigpending, SYS_sigaltstack}) {
       stays[staying] = true;
     }
-    for (
-        const int blocking :
-        {SYS_creat,    SYS_flock,           SYS_fsync,           SYS_fdatasync,  SYS_sync,
-         SYS_syncfs,   SYS_connect,         SYS_semop,           SYS_semtimedop, SYS_msgsnd,
-         SYS_msgrcv,   SYS_mq_timedreceive, SYS_io_getevents,    SYS_splice,     SYS_sendfile,
-         SYS_tee,      SYS_copy_file_range, SYS_sync_file_range, SYS_getrandom,  SYS_sendmmsg,
-         SYS_recvmmsg, SYS_ioctl,           SYS_preadv2,         SYS_pwritev2,   SYS_futex_waitv}) {
+    for (const int blocking :
+         {SYS_creat,    SYS_flock,           SYS_fsync,           SYS_fdatasync,  SYS_sync,
+          SYS_syncfs,   SYS_connect,         SYS_semop,           SYS_semtimedop, SYS_msgsnd,
+          SYS_msgrcv,   SYS_mq_timedreceive, SYS_io_getevents,    SYS_splice,     SYS_sendfile,
+          SYS_tee,      SYS_copy_file_range, SYS_sync_file_range, SYS_getrandom,  SYS_sendmmsg,
+          SYS_recvmmsg, SYS_ioctl,           SYS_preadv2,         SYS_pwritev2}) {
+      of[blocking] = pass_on_blocking_call;
+    }
+    for (const int blocking : {SYS_openat2, SYS_open_by_handle_at, SYS_vmsplice, SYS_msync}) {
       of[blocking] = pass_on_blocking_call;
     }
     of[SYS_open] = of[SYS_openat] = serve_open;
@@ -156,7 +160,7 @@ struct call_table {
     of[SYS_accept] = of[SYS_accept4] = serve_accept;
     of[SYS_poll] = of[SYS_ppoll] = serve_poll;
     of[SYS_select] = of[SYS_pselect6] = serve_select;
-    of[SYS_epoll_wait] = of[SYS_epoll_pwait] = serve_epoll_wait;
+    of[SYS_epoll_wait] = of[SYS_epoll_pwait] = of[SYS_epoll_pwait2] = serve_epoll_wait;
     of[SYS_io_uring_enter] = serve_ring;
     of[SYS_close] = of[SYS_dup2] = of[SYS_dup3] = of[SYS_close_range] = serve_close;
     of[SYS_fcntl] = serve_fcntl;
@@ -174,7 +178,7 @@ struct call_table {
           SYS_clock_nanosleep, SYS_wait4, SYS_waitid, SYS_mq_timedsend}) {
       of[waits] = serve_purely;
     }
-    for (const int waits : {SYS_ppoll, SYS_pselect6, SYS_epoll_pwait}) {
+    for (const int waits : {SYS_ppoll, SYS_pselect6, SYS_epoll_pwait, SYS_epoll_pwait2}) {
       of[waits] = serve_purely_without_mask;
     }
   }
@@ -204,6 +208,7 @@ bool brings_mask(const saved_call& call) noexcept {
     case SYS_ppoll:
       return call.arguments[3] != 0;
     case SYS_epoll_pwait:
+    case SYS_epoll_pwait2:
       return call.arguments[4] != 0;
     default:
       return call.arguments[5] != 0 && read_program(call.arguments[5], pair) && pair[0] != 0;

@@ -16,7 +16,7 @@ long serve_send(saved_call& call) noexcept;        // sendto, sendmsg
 long serve_accept(saved_call& call) noexcept;      // accept, accept4
 long serve_poll(saved_call& call) noexcept;        // poll, ppoll
 long serve_select(saved_call& call) noexcept;      // select, pselect6
-long serve_epoll_wait(saved_call& call) noexcept;  // epoll_wait, epoll_pwait
+long serve_epoll_wait(saved_call& call) noexcept;  // epoll_wait, epoll_pwait, epoll_pwait2
 long serve_ring(saved_call& call) noexcept;        // io_uring_enter
 // close, dup2, dup3, close_range: a number means another file from now on.
 long serve_close(saved_call& call) noexcept;

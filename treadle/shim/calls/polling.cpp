@@ -46,6 +46,16 @@ class mask_for_wait {
   bool set_ = false;
 };
 
+// A timespec that a call names, or null for no limit. 0 or a negative errno.
+long read_span(std::uint64_t from, base::deadline& until) noexcept {
+  timespec span;
+  if (from == 0) return 0;
+  if (!read_program(from, span)) return -EFAULT;
+  if (!is_valid(span)) return -EINVAL;
+  until = deadline_after(span);
+  return 0;
+}
+
 timespec rest_until(base::deadline until) noexcept {
   const std::int64_t rest = until.nanoseconds() - base::monotonic_now();
   return timespec_of(rest > 0 ? rest : 0);
@@ -124,18 +134,13 @@ long serve_poll(saved_call& call) noexcept {
   if (call.number == SYS_poll) {
     return wait_ready(self, those, count, after_milliseconds(static_cast<int>(call.arguments[2])));
   }
-  const bool has_limit = call.arguments[2] != 0;
   base::deadline until = base::deadline::never();
-  if (has_limit) {
-    timespec span;
-    if (!read_program(call.arguments[2], span)) return -EFAULT;
-    if (!is_valid(span)) return -EINVAL;
-    until = deadline_after(span);
-  }
+  if (const long error = read_span(call.arguments[2], until)) return error;
   mask_for_wait mask(self);
   if (const long error = mask.set(call.arguments[3], call.arguments[4])) return error;
   const long found = wait_ready(self, those, count, until);
   // Where it cannot be written the kernel goes on without, too.
+  const bool has_limit = call.arguments[2] != 0;
   if (has_limit) static_cast<void>(write_program(call.arguments[2], rest_until(until)));
   return found;
 }
@@ -197,9 +202,14 @@ long serve_select(saved_call& call) noexcept {
 long serve_epoll_wait(saved_call& call) noexcept {
   program_thread& self = *call.caller;
   const int descriptor = static_cast<int>(call.arguments[0]);
-  const base::deadline until = after_milliseconds(static_cast<int>(call.arguments[3]));
+  base::deadline until = base::deadline::never();
+  if (call.number != SYS_epoll_pwait2) {
+    until = after_milliseconds(static_cast<int>(call.arguments[3]));
+  } else if (const long error = read_span(call.arguments[3], until)) {
+    return error;
+  }
   mask_for_wait mask(self);
-  if (call.number == SYS_epoll_pwait) {
+  if (call.number != SYS_epoll_wait) {
     if (const long error = mask.set(call.arguments[4], call.arguments[5])) return error;
   }
   for (;;) {

@@ -79,6 +79,16 @@ long wait_ready(program_thread& self, int descriptor, short events, base::deadli
   return found == 0 ? -EAGAIN : 0;
 }
 
+// Of several that one event has woken all but the first wait again: the call would block their
+// worker.
+long wait_until_ready(program_thread& self, int descriptor, short events,
+                      base::deadline until) noexcept {
+  do {
+    if (const long waited = wait_ready(self, descriptor, events, until)) return waited;
+  } while (!is_ready(descriptor, events));
+  return 0;
+}
+
 bool is_non_blocking(int descriptor) noexcept {
   const long flags = kernel_call(SYS_fcntl, descriptor, F_GETFL);
   return flags < 0 || (flags & O_NONBLOCK) != 0;
@@ -98,15 +108,9 @@ bool is_listening(int descriptor) noexcept {
   return error == 0 && value != 0;
 }
 
-// Of several that one event has woken all but the first wait again: the call would block their
-// worker.
 long wait_before(program_thread& self, int descriptor, short events) noexcept {
   if (is_ready(descriptor, events) || is_non_blocking(descriptor)) return 0;
-  const base::deadline limit = own_limit(descriptor, events);
-  do {
-    if (const long waited = wait_ready(self, descriptor, events, limit)) return waited;
-  } while (!is_ready(descriptor, events));
-  return 0;
+  return wait_until_ready(self, descriptor, events, own_limit(descriptor, events));
 }
 
 long wait_after(program_thread& self, int descriptor, short events) noexcept {

@@ -16,6 +16,10 @@ long wait_ready(program_thread& self, pollfd* those, nfds_t count, base::deadlin
 long wait_ready(program_thread& self, int descriptor, short events,
                 base::deadline until = base::deadline::never()) noexcept;
 
+// The same, and it is still ready.
+long wait_until_ready(program_thread& self, int descriptor, short events,
+                      base::deadline until = base::deadline::never()) noexcept;
+
 bool is_non_blocking(int descriptor) noexcept;
 bool is_ready(int descriptor, short events) noexcept;
 bool is_listening(int descriptor) noexcept;

@@ -1,6 +1,7 @@
 #include "treadle/shim/calls/untried.hpp"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -11,6 +12,7 @@
 #include <cstring>
 
 #include "treadle/shim/calls/calls.hpp"
+#include "treadle/shim/calls/partial_writing.hpp"
 #include "treadle/shim/calls/ready.hpp"
 #include "treadle/shim/kernel_call.hpp"
 #include "treadle/shim/program_memory.hpp"
@@ -89,13 +91,27 @@ long read_fifo(int descriptor, const iovec* parts, long count) noexcept {
   return kernel_call(SYS_vmsplice, descriptor, parts, count, without_waiting);
 }
 
-// Sourced: eventfd(2). A value that it never takes, or none.
-bool is_refused_by_counter(const saved_call& call) noexcept {
+// Sourced: eventfd(2). A value that it never takes; also for what is none.
+constexpr std::uint64_t no_value = ~std::uint64_t{0};
+
+std::uint64_t value_for_counter(const saved_call& call) noexcept {
   iovec part{reinterpret_cast<void*>(call.arguments[1]), call.arguments[2]};
-  if (call.number == SYS_writev && !read_program(part.iov_base, part)) return true;
+  if (call.number == SYS_writev && !read_program(part.iov_base, part)) return no_value;
   std::uint64_t value = 0;
-  return part.iov_len < sizeof(value) || !read_program(part.iov_base, value) ||
-         value == ~std::uint64_t{0};
+  const bool is_there = part.iov_len >= sizeof(value) && read_program(part.iov_base, value);
+  return is_there ? value : no_value;
+}
+
+// Sourced: POSIX's write(), what a FIFO takes as a whole; of parts all together.
+bool is_for_one_piece(const saved_call& call) noexcept {
+  if (call.number == SYS_write) return call.arguments[2] <= PIPE_BUF;
+  std::uint64_t sum = 0;
+  for (std::uint64_t i = 0; i < call.arguments[2] && sum <= PIPE_BUF; ++i) {
+    iovec part;
+    if (!read_program(call.arguments[1] + i * sizeof(part), part)) return true;  // as it is
+    sum += part.iov_len;
+  }
+  return sum <= PIPE_BUF;
 }
 
 // Whether a read() asks for less than it ever gives.
@@ -107,16 +123,6 @@ bool asks_for_too_little(const saved_call& call, kind which) noexcept {
                             : which == kind::terminal || which == kind::fifo ? 1
                                                                              : 0;
   return call.arguments[2] < least;
-}
-
-// Of several that one event has woken all but the first wait again: the call would block their
-// worker. 0, or a negative errno.
-long wait_until_ready(program_thread& self, int descriptor, short events,
-                      base::deadline limit) noexcept {
-  do {
-    if (const long waited = wait_ready(self, descriptor, events, limit)) return waited;
-  } while (!is_ready(descriptor, events));
-  return 0;
 }
 
 }  // namespace
@@ -140,13 +146,23 @@ long read_untried(saved_call& call, const iovec* parts, long count) noexcept {
 
 long write_untried(saved_call& call) noexcept {
   const int descriptor = static_cast<int>(call.arguments[0]);
-  if (is_ready(descriptor, POLLOUT) || is_non_blocking(descriptor)) return pass_on_blocking(call);
-  const kind which = kind_of(descriptor);
-  if (which == kind::answers_at_once || which > kind::counter ||
-      (which == kind::counter && is_refused_by_counter(call))) {
+  const bool is_ready_now = is_ready(descriptor, POLLOUT);
+  const bool is_little = is_for_one_piece(call);
+  // What a FIFO takes when it is ready, and so does an eventfd, unless it is a number above 1.
+  const bool may_be_much = call.number == SYS_writev || call.arguments[2] == sizeof(std::uint64_t);
+  if (is_ready_now && is_little && (!may_be_much || value_for_counter(call) == 1)) {
     return pass_on_blocking(call);
   }
-  const long waited = wait_until_ready(*call.caller, descriptor, POLLOUT, base::deadline::never());
+  if (is_non_blocking(descriptor)) return pass_on_blocking(call);
+  const kind which = kind_of(descriptor);
+  if (which == kind::fifo && !is_little) return write_to_fifo(call);
+  if (which == kind::counter) {
+    const std::uint64_t value = value_for_counter(call);
+    return value == no_value ? pass_on_blocking(call) : write_to_counter(call, value);
+  }
+  const bool waits = which == kind::fifo || which == kind::terminal || which == kind::device;
+  if (is_ready_now || !waits) return pass_on_blocking(call);
+  const long waited = wait_until_ready(*call.caller, descriptor, POLLOUT);
   return waited != 0 ? waited : pass_on_blocking(call);
 }
 

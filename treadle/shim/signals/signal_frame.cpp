@@ -30,6 +30,7 @@ bool begins_again(const saved_call& call, std::int64_t number) noexcept {
   switch (number) {
     case SYS_futex:  // a timed one goes on with what is left only natively
       return call.arguments[3] == 0;
+    case SYS_futex_waitv:
     case SYS_read:
     case SYS_readv:
     case SYS_write:
@@ -37,6 +38,10 @@ bool begins_again(const saved_call& call, std::int64_t number) noexcept {
     case SYS_ioctl:
     case SYS_open:
     case SYS_openat:
+    case SYS_openat2:
+    case SYS_open_by_handle_at:
+    case SYS_creat:
+    case SYS_vmsplice:
     case SYS_wait4:
     case SYS_waitid:
     case SYS_accept:

@@ -10,9 +10,9 @@ namespace treadle::shim {
 
 struct waiter {
   // Fixed after queueing.
-  const std::uint32_t* word;
-  std::uint32_t bits;
-  core::thread* who;
+  const std::uint32_t* word = nullptr;
+  std::uint32_t bits = ~0u;
+  core::thread* who = nullptr;
   // Guarded by the bucket's lock.
   waiter* next = nullptr;
   waiter* previous = nullptr;
@@ -90,6 +90,63 @@ queue_end wait_in_queue(program_thread& self, const std::uint32_t* word, std::ui
   if (node.woken.load(base::relaxed)) return queue_end::woken;
   mine.remove(node);
   return how == wait_result::timed_out ? queue_end::timed_out : queue_end::interrupted;
+}
+
+namespace {
+
+// `woken` queue_end says that it waits in all of them.
+queue_end enter_queues(program_thread& self, const queue_place* places, unsigned count,
+                       waiter* nodes, unsigned& entered) noexcept {
+  for (entered = 0; entered < count; ++entered) {
+    const queue_place& place = places[entered];
+    waiter& node = nodes[entered];
+    node.word = place.word;
+    node.who = self.self.load(base::relaxed);  // relaxed: our own
+    bucket& its = bucket_of(place.word);
+    const base::guard hold(its.lock);
+    std::uint32_t seen;
+    if (!load_word(place.word, seen)) return queue_end::not_there;
+    if (seen != place.value) return queue_end::another_value;
+    its.push(node);
+  }
+  return queue_end::woken;
+}
+
+// Whether one of them was woken: the last such.
+bool leave_queues(waiter* nodes, unsigned entered, unsigned& woken) noexcept {
+  bool is_woken = false;
+  for (unsigned i = 0; i < entered; ++i) {
+    bucket& its = bucket_of(nodes[i].word);
+    const base::guard hold(its.lock);
+    // relaxed: the lock orders it
+    if (nodes[i].woken.load(base::relaxed)) {
+      is_woken = true;
+      woken = i;
+    } else {
+      its.remove(nodes[i]);
+    }
+  }
+  return is_woken;
+}
+
+}  // namespace
+
+queue_end wait_in_queues(program_thread& self, const queue_place* places, unsigned count,
+                         base::deadline until, unsigned& woken) noexcept {
+  waiter nodes[queue_places_max];
+  unsigned entered = 0;
+  queue_end end = enter_queues(self, places, count, nodes, entered);
+  if (entered == count) {
+    const auto one_is_woken = [&nodes, count]() noexcept {
+      for (unsigned i = 0; i < count; ++i) {
+        if (nodes[i].woken.load(base::acquire)) return true;  // pairs with wake_in_queue()
+      }
+      return false;
+    };
+    const wait_result how = wait_for(self, until, core::wait_reason::mutex, one_is_woken);
+    end = how == wait_result::timed_out ? queue_end::timed_out : queue_end::interrupted;
+  }
+  return leave_queues(nodes, entered, woken) ? queue_end::woken : end;
 }
 
 long wake_in_queue(const std::uint32_t* word, unsigned count, std::uint32_t bits) noexcept {
