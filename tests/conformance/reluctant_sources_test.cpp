@@ -186,8 +186,9 @@ TYPED_TEST(reluctant_sources, rivals_at_a_fifo_keep_their_limits) {
     const int both = io::open(name.c_str(), O_RDWR | O_CLOEXEC);
     const int source = io::open(name.c_str(), O_RDONLY | O_CLOEXEC);
     const auto tell = [&] { EXPECT_EQ(::write(both, "a", 1), 1); };
-    overtake(source, tell);
-    contend(source, tell);
+    overtake(both, tell);
+    contend(both, tell);
+    contend(source, tell);  // read in another way
     io::close(source);
     io::close(both);
   });
@@ -227,6 +228,41 @@ TYPED_TEST(reluctant_sources, tasks_keep_their_limits_too) {
     EXPECT_EQ(io::write(one.master, "cdef", 4), 4);
     EXPECT_EQ(late.join(), 5);
     EXPECT_EQ(some.substr(0, 5), "bcdef");
+  });
+}
+
+// In one part and in several, more than there is and less.
+TYPED_TEST(reluctant_sources, a_fifo_gives_what_is_there_in_order) {
+  this->in([] {
+    const temporary_folder folder;
+    const auto name = folder.path / "fifo";
+    ASSERT_EQ(::mkfifo(name.c_str(), 0600), 0);
+    const int both = io::open(name.c_str(), O_RDWR | O_CLOEXEC);
+    const int source = io::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+    std::string some(20, '-');
+    thread reader([&] { EXPECT_EQ(io::read(source, some.data(), 4), 4); });
+    this_thread::yield();
+    EXPECT_EQ(::write(both, "abcdefghij", 10), 10);
+    reader.join();
+    EXPECT_EQ(some.substr(0, 5), "abcd-");
+    std::array<iovec, 3> parts{
+        iovec{some.data() + 4, 1}, {some.data() + 5, 0}, {some.data() + 5, 10}};
+    EXPECT_EQ(io::readv(source, parts.data(), 3), 6);
+    EXPECT_EQ(some, "abcdefghij----------");
+    EXPECT_EQ(::write(both, "kl", 2), 2);
+    EXPECT_EQ(io::read(source, some.data(), 0), 0);
+    const auto reads = [&]() -> task<ssize_t> {
+      co_return co_await co::read(source, some.data() + 10, 10);
+    };
+    EXPECT_EQ(block_on(reads()), 2);
+    EXPECT_EQ(some, "abcdefghijkl--------");
+    EXPECT_EQ(io::read(source, reinterpret_cast<void*>(8), 1, 1ms), -1);
+    EXPECT_EQ(io::own_errno(), ETIMEDOUT);
+    EXPECT_EQ(::write(both, "m", 1), 1);
+    EXPECT_EQ(io::read(source, reinterpret_cast<void*>(8), 1), -1);
+    EXPECT_EQ(io::own_errno(), EFAULT);
+    io::close(source);
+    io::close(both);
   });
 }
 

@@ -39,7 +39,8 @@ namespace treadle::io {
 using base::wait_limit;
 
 // At least one byte, or the end. Of a regular file all bytes up to its end, as files.hpp says. Of
-// terminals, FIFOs, inotify and most other devices it is made as a write to them.
+// terminals, inotify and most other devices, and of FIFOs that are open for both, it is made as a
+// write to them.
 ssize_t read(int descriptor, void* buffer, std::size_t bytes, const wait_limit& limit = {});
 ssize_t readv(int descriptor, const iovec* parts, int count, const wait_limit& limit = {});
 

@@ -4,9 +4,11 @@
 // another thread, or another process at the same terminal. A terminal may also want more than it
 // has (VMIN and VTIME of termios(3)). So the read goes where it blocks nobody and can be
 // interrupted, but for what has O_NONBLOCK set, by somebody else: see single_call.hpp.
-// What that costs is said in reluctant_write.hpp.
+// What that costs is said in reluctant_write.hpp. A FIFO that is open for reading only is read by
+// vmsplice(2), which can be asked not to wait, in place. That call knows no borders of packets; of
+// FIFOs there are none.
 // Rejected: look and read under the descriptor's lock, which rivals in other processes and VMIN do
-// not care for; vmsplice(2) without waiting for FIFOs, which loses the borders of packets.
+// not care for.
 #pragma once
 
 #include <sys/uio.h>
