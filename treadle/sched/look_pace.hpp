@@ -27,9 +27,9 @@ class look_pace {
   // the second only where nothing has been the matter for a second.
   static constexpr std::int64_t restful_nanoseconds = 4'000'000;
   static constexpr std::int64_t drowsy_nanoseconds = 8'000'000;
-  // For so long nothing must have been the matter; less long where that shows at the next look.
+  // For so long nothing must have been the matter; less long where threads take turns.
   static constexpr std::int64_t restful_after_nanoseconds = 250'000'000;
-  static constexpr std::int64_t even_after_nanoseconds = 50'000'000;
+  static constexpr std::int64_t pass_after_nanoseconds = 50'000'000;
   static constexpr std::int64_t drowsy_after_nanoseconds = 1'000'000'000;
 
   // Guess: with so many turns a millisecond a processor looks around for others' work, too, before
@@ -43,6 +43,9 @@ class look_pace {
     bool any_waits = false;  // a thread waits for a processor, or sleeps for a short time only
     // Every processor has napped since the last round, and nothing had to be done for any.
     bool all_nap = true;
+    // Nobody was found blocked, or where it has been for most of a slice, while others wait; nobody
+    // sleeps for a short time only, and the standbys are where they should be.
+    bool all_pass = true;
     // Every processor has served many threads since, about as many as before, or has napped.
     bool all_even = true;
   };
@@ -56,39 +59,56 @@ class look_pace {
   static constexpr bool is_even(std::int64_t rate_before, std::int64_t rate) noexcept {
     return rate >= rate_min && 2 * rate >= rate_before;
   }
+  // The same, and nearly as many: who runs now has begun an eighth of the span ago at most.
+  static constexpr bool keeps_up(std::int64_t rate_before, std::int64_t rate) noexcept {
+    return rate >= rate_min && 8 * rate >= 7 * rate_before;
+  }
   // Since when the thread runs that the last look, `span` ago, did not find. If its processor had
-  // many turns until then and has had less than half as many since: most likely for the rest of it.
+  // many turns until then and has had fewer since: most likely for the rest of it.
   static constexpr std::int64_t runs_since(std::int64_t rate_before, std::int64_t rate,
                                            std::int64_t now, std::int64_t span) noexcept {
-    if (rate_before < rate_min || 2 * rate >= rate_before) return now;
-    return now - span + span * rate / rate_before;
+    if (rate_before < rate_min || keeps_up(rate_before, rate)) return now;
+    return now - span + span * std::min(rate, rate_before) / rate_before;
   }
 
   look_pace(std::int64_t now, bool without_standbys) noexcept
-      : busy_at_(now), uneven_at_(now), without_standbys_(without_standbys) {}
+      : busy_at_(now),
+        stuck_at_(now),
+        uneven_at_(now),
+        wanted_at_(now),
+        without_standbys_(without_standbys) {}
 
   // The pause after a round that began at `now`.
   std::int64_t after(const round& seen, std::int64_t now) noexcept {
     if (!seen.all_nap) busy_at_ = now;
-    if (!seen.all_even) uneven_at_ = now;
+    if (!seen.all_pass) stuck_at_ = now;
+    if (!seen.all_pass || !seen.all_even) uneven_at_ = now;
+    if (seen.any_waits || seen.any_hurry) wanted_at_ = now;
     const std::int64_t quiet = now - busy_at_;
     if (!seen.any_waits && quiet > restful_after_nanoseconds) {
       const bool drowsy = quiet > drowsy_after_nanoseconds && !without_standbys_;
       return drowsy ? drowsy_nanoseconds : restful_nanoseconds;
     }
-    if (!seen.all_idle && !seen.any_hurry) return steady_nanoseconds;
+    if (!seen.all_idle && !seen.any_hurry) {
+      const bool drowsy = now - wanted_at_ > drowsy_after_nanoseconds && !without_standbys_;
+      return drowsy ? drowsy_nanoseconds : steady_nanoseconds;
+    }
     if (without_standbys_) return alone_nanoseconds;
-    return now - uneven_at_ > even_after_nanoseconds ? restful_nanoseconds : hurried_nanoseconds;
+    if (now - uneven_at_ > drowsy_after_nanoseconds) return drowsy_nanoseconds;
+    return now - stuck_at_ > pass_after_nanoseconds ? restful_nanoseconds : hurried_nanoseconds;
   }
 
   // After a sleep without end: what begins after a long pause may be anything.
   void begin_again(std::int64_t slept_at, std::int64_t now) noexcept {
-    if (now - slept_at > restful_after_nanoseconds) busy_at_ = uneven_at_ = now;
+    if (now - slept_at <= restful_after_nanoseconds) return;
+    busy_at_ = stuck_at_ = uneven_at_ = wanted_at_ = now;
   }
 
  private:
   std::int64_t busy_at_;    // the last round that was not all_nap
-  std::int64_t uneven_at_;  // the last that was not all_even
+  std::int64_t stuck_at_;   // the last that was not all_pass
+  std::int64_t uneven_at_;  // the last that was not that or not all_even
+  std::int64_t wanted_at_;  // the last with somebody who waited or was in a hurry
   const bool without_standbys_;
 };
 

@@ -57,7 +57,7 @@ void many_to_many::vigil::monitor() noexcept {
     const std::uint64_t relieved = all.reliefs_.load(base::relaxed);  // relaxed: a statistic
     if (relieved != reliefs) {
       relieved_at = now;
-      round.all_nap = round.all_even = false;
+      round.all_nap = round.all_pass = false;
     }
     reliefs = relieved;
     const std::int64_t pause = pace.after(round, now);
@@ -92,7 +92,7 @@ void many_to_many::vigil::look_at_sleeper(const post& one, claim::seen seen, std
   // Who sleeps for so short a time waits for whatever is begun in between, too.
   const bool soon = all.has_timer_before(which, now + look_pace::hurried_nanoseconds);
   round.any_waits = round.any_waits || soon;
-  round.all_even = round.all_even && !soon;
+  round.all_pass = round.all_pass && !soon;
   // Only a waker that found no time to go on leaves this to us.
   if (seen.state() == hold::released && all.has_work(which)) all.take_released(which, seen);
   // A server's processor is mostly found asleep, and would stir us again the next moment.
@@ -117,7 +117,7 @@ void many_to_many::vigil::look_at(post& one, std::int64_t now, std::int64_t span
   // relaxed: a guess; the standby is in the futex or not
   if (one.runs && one.awake.load(base::relaxed) == 0) {
     round.any_hurry = true;  // it was idle a moment ago, and may be again
-    round.all_even = false;
+    round.all_pass = false;
     if (naps <= naps_for_standby) {
       wake_standby(one);
     }
@@ -134,10 +134,11 @@ void many_to_many::vigil::look_at(post& one, std::int64_t now, std::int64_t span
     one.word = seen.word;
     one.ticks = ticks;
     one.since = has_napped ? now : look_pace::runs_since(one.rate, rate, now, span);
+    one.keeps_up = look_pace::keeps_up(one.rate, rate);
     one.is_new = true;
     one.stops_by = 0;
   } else {
-    one.is_new = false;
+    one.is_new = one.keeps_up = false;
   }
   one.rate = rate;
   const bool waiting = all.somebody_waits(which, now + look_pace::hurried_nanoseconds);
@@ -162,7 +163,7 @@ void many_to_many::vigil::look_at(post& one, std::int64_t now, std::int64_t span
 
 void many_to_many::vigil::bring_relief(post& one, const crew_member& holder) noexcept {
   processor& which = *one.of;
-  round.all_nap = round.all_even = false;
+  round.all_nap = round.all_pass = false;
   const bool alerted = which.alerted.load(base::relaxed);  // relaxed: a guess
   if (all.has_work(which) || !one.is_new) {
     const bool again = alerted && one.alerted && !one.is_new;
@@ -185,16 +186,18 @@ bool many_to_many::vigil::overstays(const post& one, const crew_member& holder,
 // time, and the kernel looks at it at its ticks. It is not armed again before one has passed: in
 // the moment after the tick, before the thread goes on, the signal would be lost till the next.
 // Again, because the thread may have been somewhere where it is not stopped.
+// Who stops giving way where threads took many turns shows at the next look, with the time.
 void many_to_many::vigil::watch_slice(post& one, crew_member& holder, std::int64_t now) noexcept {
   round.all_nap = round.all_nap && now - one.since < seen_late_nanoseconds;
   const std::int64_t due = one.since + arms_after();
+  round.all_pass = round.all_pass && now < due;
   // relaxed: a guess
   const bool again = now >= one.stops_by && !holder.slice_is_watched.load(base::relaxed);
   if (one.stops_by != 0 ? again : !one.is_new || now >= due) {
     const std::int64_t left = due > now ? due - now : 1;
     all.arm_slice_timer(holder, one.word, one.ticks, left);
     one.stops_by = now + left + all.tick_nanoseconds_ + seen_late_nanoseconds;
-  } else if (one.stops_by == 0 && due < next_slice_over) {
+  } else if (one.stops_by == 0 && !one.keeps_up && due < next_slice_over) {
     next_slice_over = due;
   }
 }

@@ -70,6 +70,7 @@ struct many_to_many::vigil {
     unsigned ticks = 0;
     std::int64_t since = 0;
     bool is_new = true;         // the look before saw something else
+    bool keeps_up = false;      // and as many turns
     std::int64_t rate = 0;      // turns a millisecond between the last two looks, if it was up
     std::int64_t stops_by = 0;  // if nothing is against it; 0: the slice's timer is not armed
     std::uint64_t sleeps = 0;
