@@ -30,12 +30,14 @@
 #include <vector>
 
 #include "tests/support/models.hpp"
+#include "tests/support/one_processor.hpp"
 #include "treadle/base/system_call.hpp"
 
 namespace treadle {
 namespace {
 
 using testing_support::eventually;
+using testing_support::one_processor;
 using testing_support::scaled;
 
 std::string name_of(activation level) {
@@ -50,14 +52,6 @@ std::string name_of(activation level) {
       return "perf";
   }
   return "unknown";
-}
-
-runtime_options one_processor(activation level) {
-  runtime_options wanted;
-  wanted.model = model::many_to_many;
-  wanted.width = 1;
-  wanted.activation = level;
-  return wanted;
 }
 
 class Blocked : public ::testing::TestWithParam<activation> {

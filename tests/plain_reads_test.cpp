@@ -13,23 +13,17 @@
 #include <vector>
 
 #include "tests/support/models.hpp"
+#include "tests/support/one_processor.hpp"
 #include "treadle/sched/scheduler.hpp"
 #include "treadle/sched/worker.hpp"
 
 namespace treadle {
 namespace {
 
+using testing_support::one_processor;
 using testing_support::scaled;
 
 core::scheduler_port& port() { return *core::current_thread().scheduler; }
-
-runtime_options one_processor(activation level) {
-  runtime_options wanted;
-  wanted.model = model::many_to_many;
-  wanted.width = 1;
-  wanted.activation = level;
-  return wanted;
-}
 
 // How many calls are told not to block before one is not; -1: all.
 int wary_calls() {

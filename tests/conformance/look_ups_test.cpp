@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/support/models.hpp"
+#include "tests/support/small_pool.hpp"
 
 namespace {
 
@@ -33,18 +34,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing_support::eventually;
+using testing_support::with_small_pool;
 
-constexpr int pool_threads = 2;
-
-template <class Configuration>
-struct with_small_pool : Configuration {
-  static runtime_options options() {
-    runtime_options wanted = Configuration::options();
-    wanted.file_calls = io::file_calls::pool;
-    wanted.blocking_threads = pool_threads;
-    return wanted;
-  }
-};
+constexpr int pool_threads = testing_support::small_pool_threads;
 
 template <class Configuration>
 class look_ups : public testing_support::in_model<with_small_pool<Configuration>> {};

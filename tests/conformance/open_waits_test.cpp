@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/support/models.hpp"
+#include "tests/support/small_pool.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace treadle {
@@ -22,18 +23,9 @@ namespace {
 using namespace std::chrono_literals;
 using testing_support::eventually;
 using testing_support::temporary_folder;
+using testing_support::with_small_pool;
 
-constexpr int pool_threads = 2;
-
-template <class Configuration>
-struct with_small_pool : Configuration {
-  static runtime_options options() {
-    runtime_options wanted = Configuration::options();
-    wanted.file_calls = io::file_calls::pool;
-    wanted.blocking_threads = pool_threads;
-    return wanted;
-  }
-};
+constexpr int pool_threads = testing_support::small_pool_threads;
 
 template <class Configuration>
 class open_waits : public testing_support::in_model<with_small_pool<Configuration>> {};

@@ -66,6 +66,25 @@ struct slow_terminal : terminal {
   }
 };
 
+struct fifo_ends {
+  explicit fifo_ends(int flags = 0) {
+    const auto name = folder.path / "fifo";
+    EXPECT_EQ(::mkfifo(name.c_str(), 0600), 0);
+    both = io::open(name.c_str(), O_RDWR | O_CLOEXEC);
+    source = io::open(name.c_str(), O_RDONLY | O_CLOEXEC | flags);
+  }
+  ~fifo_ends() {
+    io::close(source);
+    if (both >= 0) io::close(both);
+  }
+  fifo_ends(const fifo_ends&) = delete;
+  fifo_ends& operator=(const fifo_ends&) = delete;
+
+  temporary_folder folder;
+  int both = -1;  // also the writer
+  int source = -1;
+};
+
 TYPED_TEST(reluctant_sources, others_run_while_a_terminal_wants_more) {
   this->in([] {
     const slow_terminal one;
@@ -180,17 +199,13 @@ TYPED_TEST(reluctant_sources, rivals_at_a_terminal_keep_their_limits) {
 
 TYPED_TEST(reluctant_sources, rivals_at_a_fifo_keep_their_limits) {
   this->in([] {
-    const temporary_folder folder;
-    const auto name = folder.path / "fifo";
-    ASSERT_EQ(::mkfifo(name.c_str(), 0600), 0);
-    const int both = io::open(name.c_str(), O_RDWR | O_CLOEXEC);
-    const int source = io::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+    const fifo_ends ends;
+    const int both = ends.both;
+    const int source = ends.source;
     const auto tell = [&] { EXPECT_EQ(::write(both, "a", 1), 1); };
     overtake(both, tell);
     contend(both, tell);
     contend(source, tell);  // read in another way
-    io::close(source);
-    io::close(both);
   });
 }
 
@@ -234,11 +249,9 @@ TYPED_TEST(reluctant_sources, tasks_keep_their_limits_too) {
 // In one part and in several, more than there is and less.
 TYPED_TEST(reluctant_sources, a_fifo_gives_what_is_there_in_order) {
   this->in([] {
-    const temporary_folder folder;
-    const auto name = folder.path / "fifo";
-    ASSERT_EQ(::mkfifo(name.c_str(), 0600), 0);
-    const int both = io::open(name.c_str(), O_RDWR | O_CLOEXEC);
-    const int source = io::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+    const fifo_ends ends;
+    const int both = ends.both;
+    const int source = ends.source;
     std::string some(20, '-');
     thread reader([&] { EXPECT_EQ(io::read(source, some.data(), 4), 4); });
     this_thread::yield();
@@ -261,28 +274,21 @@ TYPED_TEST(reluctant_sources, a_fifo_gives_what_is_there_in_order) {
     EXPECT_EQ(::write(both, "m", 1), 1);
     EXPECT_EQ(io::read(source, reinterpret_cast<void*>(8), 1), -1);
     EXPECT_EQ(io::own_errno(), EFAULT);
-    io::close(source);
-    io::close(both);
   });
 }
 
 // The kernel's end of file, and what has O_NONBLOCK.
 TYPED_TEST(reluctant_sources, ends_are_read) {
   this->in([] {
-    const temporary_folder folder;
-    const auto name = folder.path / "fifo";
-    ASSERT_EQ(::mkfifo(name.c_str(), 0600), 0);
     for (const int flags : {0, O_NONBLOCK}) {
-      const int both = io::open(name.c_str(), O_RDWR | O_CLOEXEC);
-      const int source = io::open(name.c_str(), O_RDONLY | O_CLOEXEC | flags);
+      fifo_ends ends(flags);
       char some[4] = {};
-      EXPECT_EQ(io::read(source, some, sizeof(some), 1ms), -1);
+      EXPECT_EQ(io::read(ends.source, some, sizeof(some), 1ms), -1);
       EXPECT_EQ(io::own_errno(), ETIMEDOUT);
-      EXPECT_EQ(io::write(both, "ab", 2), 2);
-      EXPECT_EQ(io::read(source, some, sizeof(some)), 2);
-      io::close(both);
-      EXPECT_EQ(io::read(source, some, sizeof(some)), 0);
-      io::close(source);
+      EXPECT_EQ(io::write(ends.both, "ab", 2), 2);
+      EXPECT_EQ(io::read(ends.source, some, sizeof(some)), 2);
+      io::close(std::exchange(ends.both, -1));
+      EXPECT_EQ(io::read(ends.source, some, sizeof(some)), 0);
     }
   });
 }

@@ -68,7 +68,7 @@ class look_pace {
   static constexpr std::int64_t runs_since(std::int64_t rate_before, std::int64_t rate,
                                            std::int64_t now, std::int64_t span) noexcept {
     if (rate_before < rate_min || keeps_up(rate_before, rate)) return now;
-    return now - span + span * std::min(rate, rate_before) / rate_before;
+    return now - span + span * rate / rate_before;
   }
 
   look_pace(std::int64_t now, bool without_standbys) noexcept

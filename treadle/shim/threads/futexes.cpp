@@ -27,11 +27,7 @@ long wait(program_thread& self, const futex_call& call, std::uint32_t bits,
           base::deadline until) noexcept {
   if (bits == 0) return -EINVAL;
   for (;;) {
-    base::deadline look = until;
-    if (!call.is_private) {
-      const std::int64_t next = base::monotonic_now() + shared_look_nanoseconds;
-      if (until.is_never() || next < until.nanoseconds()) look = base::deadline::at(next);
-    }
+    const base::deadline look = call.is_private ? until : next_shared_look(until);
     switch (wait_in_queue(self, call.word, call.value, bits, look)) {
       case queue_end::woken:
         return 0;

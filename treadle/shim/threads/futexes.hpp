@@ -8,12 +8,19 @@
 
 #include <cstdint>
 
+#include "treadle/base/clock.hpp"
 #include "treadle/shim/threads/program_thread.hpp"
 
 namespace treadle::shim {
 
 // Guess: seldom enough to cost nothing, often enough for a lock between processes.
 inline constexpr std::int64_t shared_look_nanoseconds = 20'000'000;
+
+// When who waits until then for a word that other processes share looks at it again.
+inline base::deadline next_shared_look(base::deadline until) noexcept {
+  const std::int64_t next = base::monotonic_now() + shared_look_nanoseconds;
+  return until.is_never() || next < until.nanoseconds() ? base::deadline::at(next) : until;
+}
 
 long serve_futex(saved_call& call) noexcept;
 

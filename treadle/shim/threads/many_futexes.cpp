@@ -64,11 +64,7 @@ long serve_futex_waitv(saved_call& call) noexcept {
     const long answer = ask_kernel(call);
     if (answer != -ETIMEDOUT) return answer;
     if (places.count == 0 && !places.read(call)) return -EFAULT;
-    base::deadline look = until;
-    if (!places.are_private) {
-      const std::int64_t next = base::monotonic_now() + shared_look_nanoseconds;
-      if (until.is_never() || next < until.nanoseconds()) look = base::deadline::at(next);
-    }
+    const base::deadline look = places.are_private ? until : next_shared_look(until);
     unsigned woken = 0;
     switch (wait_in_queues(*call.caller, places.all, places.count, look, woken)) {
       case queue_end::woken:
