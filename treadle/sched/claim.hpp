@@ -60,8 +60,13 @@ class basic_claim {
 
   // Holder, inside the runtime: lets go. The word is then the taker's who swaps first.
   void release(std::uint32_t number, std::uint32_t reserve) noexcept {
+    release_to(number, number, reserve);
+  }
+  // The same, as if `other` had: who took the processor from it while it was blocked. It may take
+  // it back, unless it has found out meanwhile that it had lost it.
+  void release_to(std::uint32_t number, std::uint32_t other, std::uint32_t reserve) noexcept {
     seen before{};
-    static_cast<void>(move_own(number, hold::released, number, reserve, before));
+    static_cast<void>(move_own(number, hold::released, other, reserve, before));
   }
 
   // Holder, inside the runtime: makes `other` the holder.
@@ -70,16 +75,13 @@ class basic_claim {
     static_cast<void>(move_own(number, hold::held, other, 0, before));
   }
 
-  // Taker: the first step, from held. The second, after the fence: one of the next three, with the
+  // Taker: the first step, from held. The second, after the fence: one of the next two, with the
   // word as it is left in `now`.
   [[nodiscard]] bool suspect(seen& now) noexcept {
     return now.state() == hold::held && swap(now, hold::suspected, now.holder(), 0);
   }
   [[nodiscard]] bool take(seen& now, std::uint32_t number) noexcept {
     return now.state() != hold::held && swap(now, hold::held, number, 0);
-  }
-  [[nodiscard]] bool let_go(seen& now, std::uint32_t reserve) noexcept {
-    return now.state() == hold::suspected && swap(now, hold::released, now.holder(), reserve);
   }
   [[nodiscard]] bool drop_suspicion(seen& now) noexcept {
     return now.state() == hold::suspected && swap(now, hold::held, now.holder(), 0);

@@ -28,27 +28,45 @@ constexpr std::uint32_t holder = 1;
 struct state {
   state() { word.begin(holder); }
 
-  // What the holder does between enter() and leave(), or nothing when it has lost the processor.
-  bool use() {
+  // The holder's enter(). False when it has lost the processor.
+  bool enter() {
     inside.store(1);
     explored_claim::seen before{};
-    const bool mine = word.is_held_by(holder) || word.reclaim(holder, before);
+    if (word.is_held_by(holder)) return true;
+    if (!word.reclaim(holder, before)) return false;
+    if (before.state() == hold::released) get_up();
+    return true;
+  }
+  // What the holder does between enter() and leave(), or nothing when it has lost the processor.
+  bool use() {
+    const bool mine = enter();
     if (mine) work(holder);
     inside.store(0);
     return mine;
   }
   // The same, and the processor is released on the way out.
   bool use_and_release() {
-    inside.store(1);
-    explored_claim::seen before{};
-    const bool mine = word.is_held_by(holder) || word.reclaim(holder, before);
+    const bool mine = enter();
     if (mine) {
       work(holder);
+      lie_down();
       word.release(holder, 2);
     }
     inside.store(0);
     return mine;
   }
+  // The same, and the holder goes idle with the processor and sleeps there.
+  bool use_and_sleep() {
+    const bool mine = enter();
+    if (mine) {
+      work(holder);
+      lie_down();
+    }
+    return mine;
+  }
+  // The book of the idle has one bit for the processor.
+  void lie_down() { require(asleep.exchange(1) == 0, "two lie down"); }
+  void get_up() { require(asleep.exchange(0) == 1, "nobody lay there"); }
   void work(std::uint32_t who) {
     // Two explored operations, so that another thread can come in between.
     require(user.load() == 0, "two use the processor");
@@ -77,17 +95,22 @@ struct state {
       static_cast<void>(word.drop_suspicion(now));
       return false;
     }
-    return word.let_go(now, 2);
+    if (!word.take(now, 2)) return false;
+    lie_down();
+    word.release_to(2, holder, 2);
+    return true;
   }
   bool take_released(std::uint32_t me) {
     explored_claim::seen now = word.look();
     if (now.state() != hold::released || !word.take(now, me)) return false;
+    get_up();
     work(me);
     return true;
   }
 
   explored_claim word;
   explored_atomic<int> inside{0};
+  explored_atomic<int> asleep{0};
   explored_atomic<int> user{0};
   // Plain: each written by one thread, read at the end.
   std::array<bool, 3> took{};
@@ -162,6 +185,36 @@ TEST(Claim, LetGoByAnotherThenTaken) {
                               },
                               [](state& s) { s.took[1] = s.take_released(3); }},
                              check_end));
+}
+
+// The holder comes back and goes idle itself, while another releases the processor for it.
+void go_idle(state& s) { s.lost = !s.use_and_sleep(); }
+
+TEST(Claim, LetGoByAnotherWhileTheHolderGoesIdle) {
+  expect_good(explore<state>({}, {go_idle, [](state& s) { s.verify_and_let_go(); }}, [](state& s) {
+    const explored_claim::seen last = s.word.look();
+    require(s.asleep.load() == 1, "who holds it is not in the book");
+    require(!s.lost || last.state() == hold::released, "lost, and nobody has it");
+  }));
+}
+
+// Who lies down before it holds the processor is caught: the test can fail.
+TEST(Claim, WhoeverLiesDownForABlockedHolderMeetsIt) {
+  const verdict v = explore<state>({},
+                                   {go_idle,
+                                    [](state& s) {
+                                      explored_claim::seen now = s.word.look();
+                                      if (!s.word.suspect(now) || s.inside.load() != 0) return;
+                                      s.lie_down();
+                                      if (s.word.take(now, 2)) {
+                                        s.word.release_to(2, holder, 2);
+                                      } else {
+                                        s.get_up();
+                                      }
+                                    }},
+                                   [](state&) {});
+  EXPECT_FALSE(v.good());
+  EXPECT_NE(v.fault.find("two lie down"), std::string::npos) << v.report();
 }
 
 // The taker that does not look at the announcement is caught: the test can fail.

@@ -8,6 +8,10 @@
 //   who wakes: clears the bit - looks at the claim - takes it on behalf of the reserve.
 // Whoever swaps the claim out of released strikes the processor from the book, and if the bit was
 // gone by then, the duty of the spinner that the waker took on is his.
+// Nobody but the holder lies down, also who releases the processor of a blocked one. Rejected: to
+// lie down first and get up again when that one is back. It may have gone idle itself by then, and
+// has only one bit: it slept on, and in the book it was awake (one worker, thousands of reads that
+// block: a hang every few minutes).
 // A released processor in the book has a member in reserve: a wake-up cannot fail for want of one.
 // When no member is left, the processor is released as an orphan, which is not in the book: whoever
 // becomes spare next takes it.

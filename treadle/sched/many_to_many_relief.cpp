@@ -116,14 +116,14 @@ bool many_to_many::is_away(const processor& which, const crew_member& holder) no
          holder.probe.is_blocked_still(which.time_run.load(base::relaxed));
 }
 
-// Nothing to run: on the holder's behalf the processor is released, with us in reserve.
+// Nothing to run: on the holder's behalf the processor is released, with us in reserve. We hold it
+// in between, as only a holder may lie down: one that comes back this very moment is a guest.
 many_to_many::outcome many_to_many::leave_released(processor& which, claim::seen now,
                                                    crew_member& me) noexcept {
+  const std::uint32_t blocked = now.holder();
+  if (!which.claim.take(now, me.number)) return outcome::nothing;
   idle_.lie_down(which.index);
-  if (!which.claim.let_go(now, me.number)) {
-    give_back_wake(idle_.get_up(which.index));
-    return outcome::nothing;
-  }
+  which.claim.release_to(me.number, blocked, me.number);
   reliefs_.fetch_add(1, base::relaxed);  // relaxed: a statistic
   if (!idle_.is_asleep(which.index) || has_work(which)) take_released(which, which.claim.look());
   // Who took the holder for awake sleeps beyond the next timer.
