@@ -103,6 +103,7 @@ class crew {
 
   // By number, 1 to size().
   crew_member& operator[](std::uint32_t number) const noexcept { return members_[number - 1]; }
+  // Without the one that is just being made, which may be a spare already.
   // acquire: pairs with hire(), publishes the members
   std::uint32_t size() const noexcept { return size_.load(base::acquire); }
   crew_counters counters() const noexcept;
