@@ -34,7 +34,8 @@ namespace treadle::core {
 // Sourced: NR_CPUS of distribution kernels is at most 8192; beyond this the extra CPUs idle.
 inline constexpr unsigned workers_max = 1024;
 
-class idle_workers {
+template <template <class> class Atomic = base::atomic, std::uint32_t Max = workers_max>
+class basic_idle_workers {
  public:
   // Fixed before the first worker starts; may be null.
   poller* events = nullptr;
@@ -69,22 +70,14 @@ class idle_workers {
   // Wakes one sleeper, which starts as the spinner, and says which; -1 when there is none, or one
   // spins.
   int wake_one(bool resters_too) noexcept {
-    if (!start_spinning()) return -1;
-    const std::uint32_t seated = seat_.load(base::relaxed);  // relaxed: a preference
-    for (std::uint32_t i = 0; i < words; ++i) {
-      // relaxed: a rest that begins or ends now is as good as one that does so a moment later
-      std::uint64_t spared = resters_too ? 0 : resting_[i].load(base::relaxed);
-      if (seated != nobody && seated / 64 == i) spared |= bit(seated);
-      std::uint64_t set = asleep_[i].load(base::seq_cst) & ~spared;
-      while (set != 0) {
-        const std::uint64_t lowest = set & (~set + 1);
-        const std::uint32_t index = i * 64 + static_cast<std::uint32_t>(__builtin_ctzll(lowest));
-        if (claim(index)) return static_cast<int>(index);
-        set = asleep_[i].load(base::seq_cst) & ~spared;
-      }
-    }
-    if (seated != nobody && claim(seated)) return static_cast<int>(seated);
-    stop_spinning();
+    do {
+      if (!start_spinning()) return -1;
+      const int woken = claim_one(resters_too);
+      if (woken >= 0) return woken;
+      stop_spinning();
+      // The sleeper that was seen got up by itself. Whoever had work since then took us for one who
+      // looks for it; seq_cst: of us and a sleeper that missed that work one sees the other.
+    } while (anybody_listed(resters_too));
     return -1;
   }
 
@@ -128,7 +121,8 @@ class idle_workers {
       leave_seat();
     } else {
       away.begin();
-      base::futex_wait(beds_[index].word, 0, until);
+      using base::futex_wait;
+      futex_wait(beds_[index].word, 0, until);
     }
   }
 
@@ -174,10 +168,36 @@ class idle_workers {
   }
 
  private:
-  static constexpr std::uint32_t words = workers_max / 64;
+  static constexpr std::uint32_t words = (Max + 63) / 64;
   static constexpr std::uint32_t nobody = ~std::uint32_t{0};
   static constexpr std::int64_t never = base::deadline::never().nanoseconds();
   static std::uint64_t bit(std::uint32_t index) noexcept { return std::uint64_t{1} << index % 64; }
+
+  // Those of a word of the list who may be woken.
+  std::uint64_t listed(std::uint32_t word, bool resters_too) const noexcept {
+    // relaxed: a rest that begins or ends now is as good as one that does so a moment later
+    const std::uint64_t spared = resters_too ? 0 : resting_[word].load(base::relaxed);
+    return asleep_[word].load(base::seq_cst) & ~spared;
+  }
+  bool anybody_listed(bool resters_too) const noexcept {
+    for (std::uint32_t i = 0; i < words; ++i) {
+      if (listed(i, resters_too) != 0) return true;
+    }
+    return false;
+  }
+
+  // By who counts as the spinner, which the one who is woken then is; -1 when there is none.
+  int claim_one(bool resters_too) noexcept {
+    const std::uint32_t seated = seat_.load(base::relaxed);  // relaxed: a preference
+    for (std::uint32_t i = 0; i < words; ++i) {
+      const std::uint64_t last = seated != nobody && seated / 64 == i ? bit(seated) : 0;
+      while (const std::uint64_t set = listed(i, resters_too) & ~last) {
+        const std::uint32_t index = i * 64 + static_cast<std::uint32_t>(__builtin_ctzll(set));
+        if (claim(index)) return static_cast<int>(index);
+      }
+    }
+    return seated != nobody && claim(seated) ? static_cast<int>(seated) : -1;
+  }
 
   // True when the worker slept: it is woken now.
   bool claim(std::uint32_t index) noexcept {
@@ -193,11 +213,12 @@ class idle_workers {
     if (seat_.load(base::seq_cst) == index) {
       events->interrupt();
     } else {
-      base::futex_wake(beds_[index].word);
+      using base::futex_wake;
+      futex_wake(beds_[index].word);
     }
   }
 
-  static void clear(base::atomic<std::int64_t>& word, std::int64_t own) noexcept {
+  static void clear(Atomic<std::int64_t>& word, std::int64_t own) noexcept {
     // relaxed, both: whoever finds the old value sleeps a doze too long at most
     word.compare_exchange_strong(own, never, base::relaxed, base::relaxed);
   }
@@ -211,20 +232,22 @@ class idle_workers {
   void leave_seat() noexcept { seat_.store(nobody, base::release); }  // pairs with take_seat()
 
   struct alignas(base::cache_line_bytes) bed {
-    base::atomic<std::uint32_t> word{0};
+    Atomic<std::uint32_t> word{0};
   };
 
-  alignas(base::false_sharing_bytes) base::atomic<std::uint32_t> spinners_{0};
-  base::atomic<std::uint32_t> sleepers_{0};
-  base::atomic<std::uint32_t> resters_{0};
-  base::atomic<std::uint64_t> wakeups_{0};
+  alignas(base::false_sharing_bytes) Atomic<std::uint32_t> spinners_{0};
+  Atomic<std::uint32_t> sleepers_{0};
+  Atomic<std::uint32_t> resters_{0};
+  Atomic<std::uint64_t> wakeups_{0};
   // Who may call poll().
-  base::atomic<std::uint32_t> seat_{nobody};
-  base::atomic<std::int64_t> watched_until_{never};
-  base::atomic<std::int64_t> followed_until_{never};
-  alignas(base::false_sharing_bytes) base::atomic<std::uint64_t> asleep_[words] = {};
-  base::atomic<std::uint64_t> resting_[words] = {};
-  bed beds_[workers_max];
+  Atomic<std::uint32_t> seat_{nobody};
+  Atomic<std::int64_t> watched_until_{never};
+  Atomic<std::int64_t> followed_until_{never};
+  alignas(base::false_sharing_bytes) Atomic<std::uint64_t> asleep_[words] = {};
+  Atomic<std::uint64_t> resting_[words] = {};
+  bed beds_[Max];
 };
+
+using idle_workers = basic_idle_workers<>;
 
 }  // namespace treadle::core
