@@ -70,10 +70,10 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
   // Of a worker that has nothing to run, until it has.
   struct idleness {
     base::absence away;
-    std::int64_t doze;  // how long the next one lasts
-    bool napped = false;
-    bool dozed = false;  // the last nap; others may sleep soundly for that
-    bool woken = false;  // the waker counts us as the spinner then
+    std::int64_t doze;    // how long the next one lasts
+    bool napped = false;  // or was hushed: others are not told yet that this one is up
+    bool dozed = false;   // the last nap; others may sleep soundly for that
+    bool woken = false;   // the waker counts us as the spinner then
   };
 
   struct idle_times {
@@ -85,6 +85,8 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
     unsigned busy_since_tick = 0;
     std::int64_t thread_nanoseconds = timer_queue::no_deadline;
     bool fired = false;  // timers, since nobody was offered what they made ready
+    // It has counted as the spinner, so that nobody was woken: what it leaves must be offered.
+    bool hushed = false;
     // The last spin ended with a timer, and nobody has woken us since: a nap would have ended then,
     // too.
     bool spun_for_timers = false;

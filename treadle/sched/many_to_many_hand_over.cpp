@@ -211,6 +211,7 @@ bool many_to_many::wait_for_processor(crew_member& me) noexcept {
     me.processor = &which;
     if (given.as_spinner) {
       idle_.stop_spinning();
+      which.idle.hushed = true;
       // Nobody was woken meanwhile for what may be there besides one thread for us.
       if ((injected_.size() > 1 || !levels_.looks_empty()) && idle_.anybody_sleeps())
         wake_one(true);

@@ -71,18 +71,23 @@ void many_to_many::work(crew_member& me) noexcept {
 
 // Null when the runtime closes, or when the processor went to a preempted thread's worker.
 thread* many_to_many::find_work(processor& mine) noexcept {
+  const bool hushed = std::exchange(mine.idle.hushed, false);
   const bool tried_first = mine.turn_begins && begin_turn(mine);
   if (!tried_first && (mine.preempted_next || preempted_is_due(mine)) && resume_preempted(mine)) {
+    if (hushed) offer(false);
     return nullptr;
   }
   // Before any rest: the last thread may have been woken while it was about to park.
-  if (thread* found = pick_when_idle(mine)) return found;
+  if (thread* found = pick_when_idle(mine)) {
+    if (hushed) offer(mine.ring.size() != 0);
+    return found;
+  }
   const std::int64_t now = base::monotonic_now();
   if (mine.idle.busy_since != 0) end_busy(mine, now);
   mine.idle.fired = false;
   judge(mine, now);
   mine.seen.victim = sighting::nobody;
-  idleness rest{.away = {}, .doze = doze_min_nanoseconds};
+  idleness rest{.away = {}, .doze = doze_min_nanoseconds, .napped = hushed};
   thread* const found = wait_for_work(mine, now, rest);
   find_dozer(rest.dozed);
   return found;
@@ -102,7 +107,12 @@ thread* many_to_many::wait_for_work(processor& mine, std::int64_t now, idleness&
       if (found == nullptr && !away.is_away() && somebody_is_preempted()) {
         if (woken) idle_.stop_spinning();
         woken = false;
-        if (resume_preempted(mine)) return nullptr;
+        const bool tells = rest.napped || std::exchange(mine.idle.hushed, false);
+        if (resume_preempted(mine)) {
+          // There may be more of them, or other work, and nobody was woken for it.
+          if (tells) offer(false);
+          return nullptr;
+        }
       }
       if (found == nullptr && closing_.load(base::acquire)) return nullptr;  // see end_workers()
       // With all others asleep a spinner would wait for timers and the outside, which wake us.
@@ -115,6 +125,7 @@ thread* many_to_many::wait_for_work(processor& mine, std::int64_t now, idleness&
         if (found != nullptr) {
           mine.idle.spun_for_timers = mine.idle.fired;
           // There may be more where this came from, and nobody was woken while we spun.
+          mine.idle.hushed = false;
           offer(mine.ring.size() != 0);
           return found;
         }
@@ -269,6 +280,7 @@ bool many_to_many::fire_quietly(processor& mine, timer_queue& timers, std::int64
   const bool spins = !alone_ && idle_.start_spinning();
   const std::size_t woken = fire(timers, now);
   if (spins) idle_.stop_spinning();
+  mine.idle.hushed = mine.idle.hushed || spins;
   mine.idle.fired = mine.idle.fired || woken != 0;
   mine.idle.sleepers_woken += woken;
   return woken != 0;
@@ -281,7 +293,7 @@ void many_to_many::offer_found(processor& mine, bool napped) noexcept {
   if (alone_) return;
   const std::size_t more = mine.ring.size();
   // Who lay down while we were leaving the poller may have taken us for its keeper.
-  bool offers = napped;
+  bool offers = std::exchange(mine.idle.hushed, false) || napped;
   if (mine.idle.fired) {
     const std::int64_t now = base::monotonic_now();
     mine.idle.busy_since = now;
