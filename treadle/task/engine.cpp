@@ -216,6 +216,7 @@ int engine::add_carrier() noexcept {
     seat->in_use_ = true;
     seat->record_ = nullptr;
     count(1);
+    watch_ends_ = false;  // whoever asked for that was the last one, and is not any more
     watcher = rouse_watch();
   }
   if (watcher != nullptr) {
@@ -226,9 +227,13 @@ int engine::add_carrier() noexcept {
   constexpr auto carry_on = [](carrier& mine) noexcept { mine.of_.carry(mine); };
   const int error = start_own_thread<carry_on>(home_, "carrier of tasks", *seat);
   if (error != 0) {
-    const base::guard hold(lock_);
-    seat->in_use_ = false;
-    count(-1);
+    {
+      const base::guard hold(lock_);
+      seat->in_use_ = false;
+      count(-1);
+    }
+    // Who ended meanwhile has left the watch to us.
+    if (ends_.load(base::seq_cst)) end_watch();  // seq_cst: pairs with end()
   }
   return error;
 }
@@ -289,6 +294,7 @@ void engine::end() noexcept {
   ends_.store(true, base::seq_cst);  // seq_cst: pairs with rest()
   while (wake_one()) {
   }
+  end_watch();  // also where no carrier could be started
 }
 
 }  // namespace treadle::tasks

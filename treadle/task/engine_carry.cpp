@@ -260,7 +260,6 @@ bool engine::rest(carrier& mine) noexcept {
     count(-1);
     mine.in_use_ = false;
   }
-  end_watch();
   end();
   return false;
 }

@@ -35,7 +35,6 @@ void engine::open_watch() noexcept {
   if (!others_go_on_) return;
   {
     const base::guard hold(lock_);
-    watch_ends_ = false;
     if (watch_ != watch::none) return;
     watch_ = watch::awake;
   }
@@ -53,11 +52,17 @@ core::thread* engine::rouse_watch() noexcept {
   return watcher_;
 }
 
+// When the engine ends. Not while there is a carrier: a thread may have started another task since
+// all was quiet, and that one's carrier does it at its own end.
 void engine::end_watch() noexcept {
   core::thread* watcher = nullptr;
   {
     const base::guard hold(lock_);
     if (watch_ == watch::none) return;
+    const unsigned taken = seats_taken_.load(base::relaxed);  // relaxed: under the lock
+    for (unsigned i = 0; i < taken; ++i) {
+      if (seats_[i].load(base::relaxed)->in_use_) return;  // relaxed: as above
+    }
     watch_ends_ = true;
     watcher = watcher_;
   }
