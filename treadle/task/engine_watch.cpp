@@ -106,14 +106,17 @@ bool engine::look_at_carriers() noexcept {
   bool is_needed = false;
   {
     const base::guard hold(lock_);
-    // relaxed, both: under the lock
-    if (counted_.load(base::relaxed) == idle_.load(base::relaxed)) {
+    // relaxed, all: under the lock
+    const unsigned counted = counted_.load(base::relaxed);
+    // Where memory was short all may have been written off, or be blocked, and nobody goes on.
+    const bool nobody_goes_on = work_waits && counted == 0;
+    if (counted == idle_.load(base::relaxed) && !nobody_goes_on) {
       watch_ = watch::asleep;
       return false;
     }
     if (!injected_.looks_empty()) ask_to_look();
     gone = write_off_one(work_waits, stranded);
-    is_needed = gone != nullptr && !are_enough();
+    is_needed = (gone != nullptr || nobody_goes_on) && !are_enough();
   }
   if (gone != nullptr) {
     // What it has put there before, we see; if it puts something there later, it sees that it is
@@ -124,15 +127,10 @@ bool engine::look_at_carriers() noexcept {
     }
   }
   while (core::thread* const woken = stranded.pop_front()) push_for_all(*woken);
-  if (gone == nullptr) {
-    // Also what a carrier has kept for itself, see works_alone().
-    if (work_waits) wake_one();
-    return true;
-  }
   if (is_needed) {
-    static_cast<void>(add_carrier());  // without memory the next look tries another
-  } else {
-    wake_one();
+    static_cast<void>(add_carrier());  // without memory the next look tries again
+  } else if (gone != nullptr || work_waits) {
+    wake_one();  // also for what a carrier has kept for itself, see works_alone()
   }
   return true;
 }
