@@ -22,7 +22,8 @@
 
 namespace treadle::core {
 
-class dozers {
+template <template <class> class Atomic = base::atomic>
+class basic_dozers {
  public:
   // All dozers together look at so many processors in a round at most: what 64 workers, who all
   // doze, do. Measured, 1024 beside a busy thread on two CPUs: 4 % of a CPU (all dozing: one).
@@ -73,8 +74,10 @@ class dozers {
   }
 
   // Low half: dozers; high half: sound sleepers.
-  alignas(base::false_sharing_bytes) base::atomic<std::uint64_t> word_{0};
-  base::atomic<bool> vacant_{false};
+  alignas(base::false_sharing_bytes) Atomic<std::uint64_t> word_{0};
+  Atomic<bool> vacant_{false};
 };
+
+using dozers = basic_dozers<>;
 
 }  // namespace treadle::core
