@@ -116,37 +116,20 @@ void crew::want_more() noexcept {
 }
 
 crew_member* crew::take_spare() noexcept {
-  // seq_cst: after the caller has said that it needs one; pairs with put_spare()
-  std::uint64_t top = spares_.load(base::seq_cst);
-  for (;;) {
-    const auto number = static_cast<std::uint32_t>(top);
-    if (number == 0) {
-      shortages_.fetch_add(1, base::relaxed);  // relaxed: a statistic
-      want_more();
-      return nullptr;
-    }
-    crew_member& found = (*this)[number];
-    // relaxed: validated by the CAS
-    const std::uint64_t wanted =
-        ((top >> 32) + 1) << 32 | std::uint64_t{found.below.load(base::relaxed)};
-    // acq_rel: acquire what the member left, keep what is below published
-    if (spares_.compare_exchange_weak(top, wanted, base::acq_rel, base::acquire)) {
-      // relaxed: a guess for the hirer
-      if (spare_count_.fetch_sub(1, base::relaxed) <= spares_low) want_more();
-      return &found;
-    }
+  const std::uint32_t number = spares_.pop(below_of());
+  if (number == spare_stack::nobody) {
+    shortages_.fetch_add(1, base::relaxed);  // relaxed: a statistic
+    want_more();
+    return nullptr;
   }
+  // relaxed: a guess for the hirer
+  if (spare_count_.fetch_sub(1, base::relaxed) <= spares_low) want_more();
+  return &(*this)[number];
 }
 
 void crew::put_spare(crew_member& idle) noexcept {
   spare_count_.fetch_add(1, base::relaxed);  // relaxed: a guess for the hirer
-  std::uint64_t top = spares_.load(base::relaxed);
-  std::uint64_t wanted;
-  do {
-    idle.below.store(static_cast<std::uint32_t>(top), base::relaxed);  // relaxed: see the CAS
-    wanted = ((top >> 32) + 1) << 32 | std::uint64_t{idle.number};
-    // seq_cst: publishes `below` and what the member did; before the caller looks who needs one
-  } while (!spares_.compare_exchange_weak(top, wanted, base::seq_cst, base::relaxed));
+  spares_.push(idle.number, below_of());
 }
 
 void crew::close() noexcept {

@@ -5,10 +5,9 @@
 // its bed, and is either spare, or kept in reserve for a processor that its holder has let go, or
 // it holds a thread that was preempted on it. Whoever wakes it has told it first what to do, and
 // may have drawn it to a CPU.
-// Spares are a lock-free stack: it is also used by kernel threads that run only when nothing else
-// does, and these must not hold a lock. A thread of its own, the hirer, makes new members ahead of
-// need: starting a kernel thread may wait for libc's locks, which a blocked worker may hold.
-// Members never leave before the end; their number is bounded.
+// Spares are a stack without lock (spare_stack.hpp). A thread of its own, the hirer, makes new
+// members ahead of need: starting a kernel thread may wait for libc's locks, which a blocked worker
+// may hold. Members never leave before the end; their number is bounded.
 #pragma once
 
 #include <pthread.h>
@@ -20,6 +19,7 @@
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/cache_line.hpp"
 #include "treadle/sched/blocked_probe.hpp"
+#include "treadle/sched/spare_stack.hpp"
 #include "treadle/sched/worker.hpp"
 
 namespace treadle::core {
@@ -112,6 +112,9 @@ class crew {
   static void* hirer_main(void* argument);
   int hire() noexcept;
   void want_more() noexcept;
+  auto below_of() const noexcept {
+    return [this](std::uint32_t number) -> auto& { return (*this)[number].below; };
+  }
   void release_memory() noexcept;
 
   // Guess: a handful of threads may block in the time that the hirer needs for the next member.
@@ -130,9 +133,8 @@ class crew {
   pthread_t hirer_{};
   bool hirer_runs_ = false;
 
-  // Atomic. Low half: the top spare's number, 0 for none; high half counts changes, so that a top
-  // that was away meanwhile is not taken for the same.
-  alignas(base::false_sharing_bytes) base::atomic<std::uint64_t> spares_{0};
+  // Atomic.
+  alignas(base::false_sharing_bytes) spare_stack spares_;
   base::atomic<std::uint32_t> spare_count_{0};
   base::atomic<std::uint32_t> size_{0};
   base::atomic<std::uint64_t> shortages_{0};
