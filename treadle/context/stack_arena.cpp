@@ -42,15 +42,6 @@ constexpr std::size_t populate_ranges_max = 32;
 constexpr int advice_populate_write = 23;
 base::atomic<bool> populate_refused{false};
 
-constexpr std::uint64_t one_of_room = std::uint64_t{1} << 32;
-
-std::int64_t promised_in(std::uint64_t ledger) noexcept {
-  return static_cast<std::int64_t>(ledger & 0xffff'ffffU);
-}
-std::int64_t room_in(std::uint64_t ledger) noexcept {
-  return static_cast<std::int32_t>(ledger >> 32);
-}
-
 std::size_t round_up(std::size_t bytes, std::size_t unit) noexcept {
   return (bytes + unit - 1) / unit * unit;
 }
@@ -131,60 +122,36 @@ stack stack_arena::stack_in(std::uint32_t slot) const noexcept {
 
 // ---- promises ----
 
-bool stack_arena::try_promise(std::size_t count) noexcept {
-  std::uint64_t seen = ledger_.load(base::relaxed);  // relaxed: the exchange below decides
-  for (;;) {
-    if (promised_in(seen) + static_cast<std::int64_t>(count) > room_in(seen)) return false;
-    // acquire: pairs with grow(), which published the slots that are promised here; a failed
-    // exchange only reads again, bounded by the progress of those who changed the word.
-    if (ledger_.compare_exchange_weak(seen, seen + count, base::acquire, base::relaxed))
-      return true;
-  }
-}
-
-// How many guarded slots are missing for `count` more promises.
-std::int64_t stack_arena::missing(std::size_t count) const noexcept {
-  const std::uint64_t seen = ledger_.load(base::relaxed);  // relaxed: try_promise() decides
-  return promised_in(seen) + static_cast<std::int64_t>(count) - room_in(seen);
-}
-
 int stack_arena::promise(std::size_t count) noexcept {
   if (count > slots_max) return ENOMEM;
-  if (try_promise(count)) return 0;
+  if (ledger_.try_promise(count)) return 0;
   const base::guard hold(grow_lock_);
   // Others promise and trim meanwhile; each turn adds what was missing when it began.
-  while (!try_promise(count)) {
-    if (const int error = grow(missing(count))) return error;
+  while (!ledger_.try_promise(count)) {
+    if (const int error = grow(ledger_.missing(count))) return error;
   }
   return 0;
 }
 
 void stack_arena::give_up(std::size_t count) noexcept {
-  // relaxed: the slots themselves are handed over by put() and take().
-  const std::uint64_t before = ledger_.fetch_sub(count, base::relaxed);
-  TREADLE_CHECK(promised_in(before) >= static_cast<std::int64_t>(count),
+  TREADLE_CHECK(ledger_.give_up(count) >= static_cast<std::int64_t>(count),
                 "a stack arena was given up more stacks than it had promised");
 }
 
 int stack_arena::add_slack(std::size_t count) noexcept {
   if (count > slots_max) return ENOMEM;
   const base::guard hold(grow_lock_);
-  // relaxed: takes room away, which publishes nothing; grow() adds it.
-  const std::uint64_t before = ledger_.fetch_sub(count * one_of_room, base::relaxed);
-  if (promised_in(before) == 0) return 0;
-  for (std::int64_t more; (more = missing(0)) > 0;) {
+  if (ledger_.take_room(count) == 0) return 0;
+  for (std::int64_t more; (more = ledger_.missing(0)) > 0;) {
     if (const int error = grow(more)) {
-      ledger_.fetch_add(count * one_of_room, base::relaxed);  // relaxed: undoes the above
+      ledger_.add_room(count);
       return error;
     }
   }
   return 0;
 }
 
-void stack_arena::drop_slack(std::size_t count) noexcept {
-  // release: whoever promises this room next sees what grow() did for it.
-  ledger_.fetch_add(count * one_of_room, base::release);
-}
+void stack_arena::drop_slack(std::size_t count) noexcept { ledger_.add_room(count); }
 
 // ---- growing, under grow_lock_ ----
 
@@ -205,8 +172,7 @@ int stack_arena::grow(std::int64_t more) noexcept {
     }
     guarded += batch.done;
     guarded_.store(guarded, base::release);  // pairs with take() and find(), publishes the chunk
-    // release: pairs with try_promise(), publishes guarded_.
-    ledger_.fetch_add(batch.done * one_of_room, base::release);
+    ledger_.add_room(batch.done);
     if (batch.error != 0) return guarded >= needed ? 0 : batch.error;
   }
   return 0;
@@ -330,12 +296,7 @@ void stack_arena::trim(std::size_t rounds_max) noexcept {
 
 bool stack_arena::trim_once() noexcept {
   // What is being trimmed cannot be taken, so it must not be promised meanwhile.
-  std::uint64_t seen = ledger_.load(base::relaxed);  // relaxed: the exchange decides
-  do {
-    if (room_in(seen) - trim_batch_slots < promised_in(seen)) return false;
-    // relaxed: takes room away, which publishes nothing.
-  } while (!ledger_.compare_exchange_weak(seen, seen - trim_batch_slots * one_of_room,
-                                          base::relaxed, base::relaxed));
+  if (!ledger_.take_spare_room(trim_batch_slots)) return false;
   std::uint32_t* const slots = lists_ + slots_max;
   std::uint32_t count = 0;
   {
@@ -355,8 +316,7 @@ bool stack_arena::trim_once() noexcept {
     for (std::uint32_t i = 0; i < count; ++i) lists_[slots_max - ++cold_] = slots[i];
     trimmed_ += count;
   }
-  // release: pairs with try_promise(), which may promise these slots from now on.
-  ledger_.fetch_add(trim_batch_slots * one_of_room, base::release);
+  ledger_.add_room(trim_batch_slots);
   return count > 0;
 }
 
@@ -414,8 +374,7 @@ void stack_arena::for_each_touched_slot(bool (*visit)(const stack&, void*), void
 
 stack_counters stack_arena::counters() noexcept {
   const base::guard hold(list_lock_);
-  const std::uint64_t seen = ledger_.load(base::relaxed);      // relaxed: a snapshot for the reader
-  const std::uint32_t guarded = guarded_.load(base::relaxed);  // relaxed: the same
+  const std::uint32_t guarded = guarded_.load(base::relaxed);  // relaxed: a snapshot for the reader
   const std::uint32_t fresh = fresh_.load(base::relaxed);      // relaxed: the same
   std::uint64_t reserved = 0;
   for (std::uint32_t chunk = 0; chunk < chunks_max; ++chunk) {
@@ -423,7 +382,7 @@ stack_counters stack_arena::counters() noexcept {
     reserved += round_up(chunk_slots(chunk) * slot_bytes_, chunk_alignment);
   }
   return {guarded,
-          static_cast<std::uint64_t>(promised_in(seen)),
+          static_cast<std::uint64_t>(ledger_.promised()),
           fresh - warm_ - cold_,
           warm_,
           cold_,

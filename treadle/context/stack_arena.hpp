@@ -30,6 +30,7 @@
 #include "treadle/base/cache_line.hpp"
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/context/guard_pages.hpp"
+#include "treadle/context/stack_ledger.hpp"
 
 namespace treadle::context {
 
@@ -123,8 +124,6 @@ class stack_arena {
 
   std::byte* slot_begin(std::uint32_t slot) const noexcept;
   stack stack_in(std::uint32_t slot) const noexcept;
-  bool try_promise(std::size_t count) noexcept;
-  std::int64_t missing(std::size_t count) const noexcept;
   int grow(std::int64_t more) noexcept;
   int map_chunk(std::uint32_t chunk) noexcept;
   void trim(std::size_t rounds_max) noexcept;
@@ -136,9 +135,7 @@ class stack_arena {
   const std::size_t guard_bytes_;
   const std::size_t slot_bytes_;
 
-  // Atomic. Low half: slots promised. High half, signed: slots that may be promised, which is
-  // guarded - slack - in the trimmer's hands. One word, so that a promise is exact without a lock.
-  alignas(base::false_sharing_bytes) base::atomic<std::uint64_t> ledger_{0};
+  alignas(base::false_sharing_bytes) stack_ledger ledger_;
 
   // Written under grow_lock_, read by anybody.
   alignas(base::false_sharing_bytes) base::spin_lock grow_lock_;
