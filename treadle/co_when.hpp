@@ -166,18 +166,22 @@ struct race {
 
 template <class T>
 task<> run_in_race(race<T>& among, std::size_t index, task<T> runner) {
+  bool is_first = false;
   try {
     if constexpr (std::is_void_v<T>) {
       co_await std::move(runner);
-      if (!among.decide()) co_return;
+      is_first = among.decide();
+      if (!is_first) co_return;
       among.won.emplace(first_of<part<T>>{index, {}});
     } else {
       part<T> value = co_await std::move(runner);
-      if (!among.decide()) co_return;
+      is_first = among.decide();
+      if (!is_first) co_return;
       among.won.emplace(first_of<part<T>>{index, std::forward<part<T>>(value)});
     }
   } catch (...) {
-    if (!among.decide()) co_return;
+    // The first value may be one that could not be moved.
+    if (!is_first && !among.decide()) co_return;
     among.failed = std::current_exception();
   }
   among.source.request_stop();

@@ -31,10 +31,11 @@ namespace treadle::detail {
 
 [[noreturn]] void throw_future_error(std::future_errc why);
 
-class future_state {
+template <class Ground>
+class basic_future_state {
  public:
-  future_state(const future_state&) = delete;
-  future_state& operator=(const future_state&) = delete;
+  basic_future_state(const basic_future_state&) = delete;
+  basic_future_state& operator=(const basic_future_state&) = delete;
 
   void share() noexcept { references_.fetch_add(1, base::relaxed); }  // relaxed: we hold one
   void release() noexcept {
@@ -56,7 +57,7 @@ class future_state {
   bool wait(const wait_limit& limit) { return result_.wait(limit) && (settle(), true); }
   bool watch(sync::result_watcher& watching) noexcept { return result_.watch(watching); }
   // For tasks, which then wait() without waiting.
-  sync::raw_result& result() noexcept { return result_; }
+  sync::basic_result<Ground>& result() noexcept { return result_; }
 
   // After wait().
   void rethrow_failure() const {
@@ -89,8 +90,8 @@ class future_state {
  protected:
   enum class call : std::uint8_t { none, deferred, begun };
 
-  explicit future_state(call kind = call::none) noexcept : call_(kind) {}
-  virtual ~future_state() = default;
+  explicit basic_future_state(call kind = call::none) noexcept : call_(kind) {}
+  virtual ~basic_future_state() = default;
   // When nobody holds it any more.
   virtual void dispose() noexcept { delete this; }
   virtual void run_deferred() {}
@@ -105,14 +106,18 @@ class future_state {
   }
   // future_error when somebody has provided. A provider that may yet fail is waited for.
   void claim();
-  // The same for calls, whose outcome is certain to come.
+  // For who has claimed and could not make the value.
+  void give_back() noexcept {
+    claim_.store(open, base::release);  // pairs with the next claim()
+  }
+  // The same as claim() for calls, whose outcome is certain to come.
   void claim_for_call();
   // The last touch: whoever finds it ready may free it.
   void publish() noexcept { result_.finish(); }
   void set_error(std::exception_ptr thrown) noexcept { error_ = std::move(thrown); }
 
   struct published_note : exit_note {
-    future_state* state = nullptr;
+    basic_future_state* state = nullptr;
   };
   static std::unique_ptr<published_note> make_note();
   void add_note(std::unique_ptr<published_note> note) noexcept;
@@ -129,20 +134,23 @@ class future_state {
       try {
         make();
       } catch (...) {
-        claim_.store(open, base::release);  // pairs with the next claim()
+        give_back();
         throw;
       }
     }
     claim_.store(claimed, base::release);  // pairs with claim(), which looks at it no more
   }
 
-  base::atomic<std::uint32_t> references_{1};
-  base::biased<std::uint32_t> claim_{open};
-  sync::raw_result result_;
-  base::atomic<bool> retrieved_{false};
-  base::atomic<call> call_;
+  typename Ground::template flag<std::uint32_t> references_{1};
+  typename Ground::template atomic<std::uint32_t> claim_{open};
+  sync::basic_result<Ground> result_;
+  typename Ground::template flag<bool> retrieved_{false};
+  typename Ground::template flag<call> call_;
   std::exception_ptr error_;  // written by who claimed, read when it is ready
 };
+
+extern template class basic_future_state<sync::result_ground>;
+using future_state = basic_future_state<sync::result_ground>;
 
 // What is kept for a result of type R.
 struct no_value {};
@@ -151,10 +159,10 @@ using kept_for = std::conditional_t<
     std::is_void_v<R>, no_value,
     std::conditional_t<std::is_reference_v<R>, std::add_pointer_t<std::remove_reference_t<R>>, R>>;
 
-template <class R>
-class result_state : public future_state {
+template <class R, class Ground>
+class basic_result_state : public basic_future_state<Ground> {
  public:
-  result_state() noexcept = default;
+  basic_result_state() noexcept = default;
 
   template <class... Args>
   void make_value(Args&&... args) {
@@ -163,7 +171,8 @@ class result_state : public future_state {
   kept_for<R>& value() noexcept { return *value_; }
 
  protected:
-  explicit result_state(call kind) noexcept : future_state(kind) {}
+  explicit basic_result_state(typename basic_future_state<Ground>::call kind) noexcept
+      : basic_future_state<Ground>(kind) {}
 
   // Stores what `function` returns or throws; the state is claimed.
   template <class F>
@@ -178,13 +187,16 @@ class result_state : public future_state {
         value_.emplace(std::forward<F>(function)());
       }
     } catch (...) {
-      set_error(std::current_exception());
+      this->set_error(std::current_exception());
     }
   }
 
  private:
   std::optional<kept_for<R>> value_;  // written by who claimed, read when it is ready
 };
+
+template <class R>
+using result_state = basic_result_state<R, sync::result_ground>;
 
 // A state in memory of an allocator.
 template <class R, class Allocator>

@@ -74,7 +74,7 @@ class schedule_operation {
   static void run(void* memory) noexcept {
     auto& mine = *static_cast<schedule_operation*>(memory);
     core::thread& record = *mine.record_;
-    record.completion.store(core::thread::detached, base::relaxed);  // relaxed: nobody joins it
+    record.completion.begin_detached();  // nobody joins it
     record.begin_with([](void*) {}, {});
     tasks::engine::end_at_once(record);
     if (stop_token_of(mine.to_).stop_requested()) {

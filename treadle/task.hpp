@@ -153,7 +153,7 @@ class wait_for_end : public suspension<wait_for_end> {
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> caller) {
     attach(caller);
-    if (!core::become_joiner(which_, self())) return false;
+    if (!which_.completion.become_joiner(self())) return false;
     park();
     return true;
   }
@@ -202,12 +202,7 @@ class [[nodiscard]] task_handle {
   void detach() noexcept {
     core::thread& record = *std::exchange(record_, nullptr);
     const auto frame = std::exchange(frame_, nullptr);
-    std::uintptr_t expected = core::thread::unjoined;
-    // acq_rel: as in core::detach()
-    if (record.completion.compare_exchange_strong(expected, core::thread::detached, base::acq_rel,
-                                                  base::acquire)) {
-      return;
-    }
+    if (record.completion.detach()) return;
     record.scheduler->reap(record);
     detail::task_promise<T>::end_unjoined(frame.address());
   }

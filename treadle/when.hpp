@@ -43,14 +43,14 @@ future_state& state_at(std::tuple<Futures...>& futures, std::size_t index) {
 }
 
 // What the two have in common: the watchers, each of which holds a count of the state.
-template <class Derived, class Result>
-class gathering_state : public result_state<Result> {
+template <class Derived, class Result, class Ground>
+class gathering_state : public basic_result_state<Result, Ground> {
  protected:
   explicit gathering_state(std::size_t count)
       : count_(count), watchers_(std::make_unique<watcher[]>(count)) {}
 
   // False when it is ready already.
-  bool watch(std::size_t index, future_state& input) noexcept {
+  bool watch(std::size_t index, basic_future_state<Ground>& input) noexcept {
     watcher& mine = watchers_[index];
     mine.home = this;
     mine.notify = [](sync::result_watcher& self) noexcept {
@@ -66,6 +66,9 @@ class gathering_state : public result_state<Result> {
     return false;
   }
 
+  // By who gathers: it has been, and at once or in time will be noted.
+  bool is_watched(std::size_t index) const noexcept { return watchers_[index].home != nullptr; }
+
   const std::size_t count_;
 
  private:
@@ -76,9 +79,10 @@ class gathering_state : public result_state<Result> {
   const std::unique_ptr<watcher[]> watchers_;
 };
 
-template <class Sequence>
-class all_state final : public gathering_state<all_state<Sequence>, Sequence> {
-  using base_state = gathering_state<all_state<Sequence>, Sequence>;
+// `Sequence` is a vector or a tuple of futures, and in a test what has a state_at() of its own.
+template <class Sequence, class Ground = sync::result_ground>
+class all_state : public gathering_state<all_state<Sequence, Ground>, Sequence, Ground> {
+  using base_state = gathering_state<all_state<Sequence, Ground>, Sequence, Ground>;
 
  public:
   all_state(Sequence futures, std::size_t count) : base_state(count), left_(count + 1) {
@@ -86,7 +90,7 @@ class all_state final : public gathering_state<all_state<Sequence>, Sequence> {
   }
   void gather() {
     for (std::size_t i = 0; i < this->count_; ++i) {
-      future_state& input = state_at(this->value(), i);
+      auto& input = state_at(this->value(), i);
       if (input.is_deferred()) input.wait();
       if (!this->watch(i, input)) note_ready(i);
     }
@@ -101,12 +105,14 @@ class all_state final : public gathering_state<all_state<Sequence>, Sequence> {
     if (left_.fetch_sub(1, base::acq_rel) == 1) this->publish();
   }
 
-  base::atomic<std::size_t> left_;
+  typename Ground::template flag<std::size_t> left_;
 };
 
-template <class Sequence>
-class any_state final : public gathering_state<any_state<Sequence>, when_any_result<Sequence>> {
-  using base_state = gathering_state<any_state<Sequence>, when_any_result<Sequence>>;
+template <class Sequence, class Ground = sync::result_ground>
+class any_state
+    : public gathering_state<any_state<Sequence, Ground>, when_any_result<Sequence>, Ground> {
+  using base_state =
+      gathering_state<any_state<Sequence, Ground>, when_any_result<Sequence>, Ground>;
 
  public:
   any_state(Sequence futures, std::size_t count) : base_state(count) {
@@ -114,14 +120,15 @@ class any_state final : public gathering_state<any_state<Sequence>, when_any_res
   }
   void gather() {
     for (std::size_t i = 0; i < this->count_ && !has_winner(); ++i) {
-      future_state& input = state_at(this->value().futures, i);
+      auto& input = state_at(this->value().futures, i);
       if (!input.is_deferred() && !this->watch(i, input)) note_ready(i);
     }
     for (std::size_t i = 0; i < this->count_ && !has_winner(); ++i) {
-      future_state& input = state_at(this->value().futures, i);
-      if (!input.is_deferred()) continue;
-      input.wait();
-      note_ready(i);
+      if (this->is_watched(i)) continue;
+      // A deferred call that another holder has begun meanwhile is deferred no more.
+      auto& input = state_at(this->value().futures, i);
+      if (input.is_deferred()) input.wait();
+      if (!this->watch(i, input)) note_ready(i);
     }
     if (this->count_ == 0) open_.fetch_sub(1, base::relaxed);  // relaxed: nobody else knows it
     finish_part();  // only now may the futures be taken away
@@ -149,8 +156,8 @@ class any_state final : public gathering_state<any_state<Sequence>, when_any_res
     this->publish();
   }
 
-  base::atomic<std::size_t> winner_{nobody};
-  base::atomic<unsigned> open_{2};
+  typename Ground::template flag<std::size_t> winner_{nobody};
+  typename Ground::template flag<unsigned> open_{2};
 };
 
 template <class Result, class State, class Sequence>

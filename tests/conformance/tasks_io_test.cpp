@@ -245,6 +245,38 @@ TYPED_TEST(TaskIo, WhenAnyStopsTheRest) {
   });
 }
 
+// Its last move that is allowed is the one before it throws.
+struct rarely_moved {
+  explicit rarely_moved(int moves) : left(moves) {}
+  rarely_moved(rarely_moved&& other) : left(other.left - 1) {  // NOLINT: it is to throw
+    if (left < 0) throw std::runtime_error("moved too often");
+  }
+  int left;
+};
+
+TYPED_TEST(TaskIo, WhenAnyFailsWhereTheFirstValueCannotBeMoved) {
+  this->in([] {
+    const auto gives = [](int moves) -> task<rarely_moved> { co_return rarely_moved(moves); };
+    const auto waits = []() -> task<rarely_moved> {
+      co_await co::sleep_for(10min);
+      co_return rarely_moved(0);
+    };
+    const auto races = [&](int moves) -> task<bool> {
+      try {
+        const auto first = co_await co::when_any(gives(moves), waits());
+        co_return first.index == 0;
+      } catch (const std::runtime_error&) {
+      }
+      co_return false;
+    };
+    constexpr int moves_enough = 20;  // guess: several times what it takes
+    int failed = 0;
+    while (failed < moves_enough && !block_on(races(failed))) ++failed;
+    EXPECT_GT(failed, 0);
+    EXPECT_LT(failed, moves_enough);
+  });
+}
+
 TYPED_TEST(TaskIo, AScopeJoinsAndStops) {
   this->in([] {
     std::atomic<int> ended{0};

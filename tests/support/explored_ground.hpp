@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <stop_token>
 #include <utility>
 
@@ -25,6 +26,13 @@ struct ground_state {
   static inline int arrivals = 0;
   static inline bool in_order = false;  // grants must be: for programs with one granter
   static inline bool gone = false;
+  // For programs with several objects: those that are gone, each by itself.
+  struct life {
+    const void* begin;
+    const void* end;
+  };
+  static inline std::array<life, 4> lives;
+  static inline std::size_t ended_lives = 0;
 
   static void reset() {
     for (auto& one : granted) one.store(0);
@@ -32,6 +40,7 @@ struct ground_state {
     arrivals = 0;
     in_order = false;
     gone = false;
+    ended_lives = 0;
   }
   // Who has stopped to wait is back: the test says when. False: we had not.
   static bool end_wait() { return std::exchange(waits[interleave::self()], 0) != 0; }
@@ -44,7 +53,18 @@ struct ground_state {
     }
   }
   static bool in_schedule() { return detail::active->running != detail::nobody; }
-  static void touch() { require(!gone, "touched after its end"); }
+  static void touch(const void* word = nullptr) {
+    require(!gone, "touched after its end");
+    for (std::size_t i = 0; i < ended_lives; ++i) {
+      const std::less<> before;
+      const bool is_outside = before(word, lives[i].begin) || !before(word, lives[i].end);
+      require(is_outside, "touched after its end");
+    }
+  }
+  template <class Object>
+  static void end_life_of(const Object& object) {
+    lives.at(ended_lives++) = {&object, &object + 1};
+  }
 };
 
 // A word that nobody may touch when the object is gone. An operation is one with its effect, so
@@ -57,38 +77,43 @@ class watched_atomic {
 
   T load(std::memory_order) const noexcept {
     const T seen = word_.load();
-    ground_state::touch();
+    ground_state::touch(this);
     return seen;
   }
   void store(T value, std::memory_order) noexcept {
     word_.store(value);
-    ground_state::touch();
+    ground_state::touch(this);
   }
   bool compare_exchange_strong(T& expected, T desired, std::memory_order,
                                std::memory_order) noexcept {
     const bool done = word_.compare_exchange_strong(expected, desired);
-    ground_state::touch();
+    ground_state::touch(this);
     return done;
   }
   bool compare_exchange_weak(T& expected, T desired, std::memory_order,
                              std::memory_order) noexcept {
     const bool done = word_.compare_exchange_weak(expected, desired);
-    ground_state::touch();
+    ground_state::touch(this);
     return done;
+  }
+  T exchange(T value, std::memory_order) noexcept {
+    const T before = word_.exchange(value);
+    ground_state::touch(this);
+    return before;
   }
   T fetch_and(T mask, std::memory_order) noexcept {
     const T before = word_.fetch_and(mask);
-    ground_state::touch();
+    ground_state::touch(this);
     return before;
   }
   T fetch_add(T more, std::memory_order) noexcept {
     const T before = word_.fetch_add(more);
-    ground_state::touch();
+    ground_state::touch(this);
     return before;
   }
   T fetch_sub(T less, std::memory_order) noexcept {
     const T before = word_.fetch_sub(less);
-    ground_state::touch();
+    ground_state::touch(this);
     return before;
   }
 

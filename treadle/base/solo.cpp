@@ -10,6 +10,7 @@
 
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/check.hpp"
+#include "treadle/base/party_book.hpp"
 #include "treadle/base/spin_lock.hpp"
 
 extern "C" {
@@ -29,20 +30,9 @@ std::int64_t treadle_rseq_cs_offset = 0;
 namespace treadle::base {
 namespace {
 
-struct party_book {
-  spin_lock lock;
-  // Guarded by lock.
-  party* first = nullptr;
-  unsigned parties = 0;
-  party* alone = nullptr;
-  bool probed = false;
-  bool usable = false;  // the kernel can revoke
-};
-
 // Guess: with more kernel threads than this awake, one is hardly ever left alone.
 constexpr unsigned parties_worthwhile = 64;
 
-constinit party_book book;
 constinit atomic<unsigned> parties_hint{0};
 constinit atomic<bool> expected{false};
 constinit atomic<void (*)() noexcept> stranger_hook{nullptr};
@@ -50,11 +40,6 @@ constinit atomic<void (*)() noexcept> stranger_hook{nullptr};
 std::uint32_t mode_of(const party& one) noexcept {
   return __atomic_load_n(&one.mode, __ATOMIC_RELAXED);  // relaxed: written under the lock
 }
-void set_mode(party& one, std::uint32_t mode) noexcept {
-  // release: who finds himself alone must see all that the others did before they left
-  __atomic_store_n(&one.mode, mode, __ATOMIC_RELEASE);
-}
-
 long membarrier(int command) noexcept {
   const int saved = errno;
   const long result = ::syscall(SYS_membarrier, command, 0, 0);
@@ -72,38 +57,35 @@ bool probe() noexcept {
 #endif
 }
 
-// With the lock held, after a change of the list.
-void settle() noexcept {
-  if (!book.usable) return;
-  party* only = book.parties == 1 && book.first->candidate != 0 ? book.first : nullptr;
-  if (book.alone == only) return;
-  if (book.alone != nullptr) {
-    set_mode(*book.alone, party_shared);
-    book.alone = nullptr;
+struct kernel {
+  static void set_mode(party& one, std::uint32_t mode) noexcept {
+    // release: who finds himself alone must see all that the others did before they left
+    __atomic_store_n(&one.mode, mode, __ATOMIC_RELEASE);
+  }
+  static void revoke() noexcept {
     const long result = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);
     TREADLE_CHECK(result == 0, "membarrier was registered but does not work");
   }
-  if (only != nullptr) {
-    book.alone = only;
-    set_mode(*only, party_alone);
+};
+
+struct party_book {
+  spin_lock lock;
+  // Guarded by lock.
+  basic_party_book<party, kernel> list;
+  bool probed = false;
+
+  // relaxed, both: a hint
+  void enter(party& mine) noexcept {
+    list.enter(mine);
+    parties_hint.store(list.parties(), relaxed);
   }
-}
+  void leave(party& mine, party_mode mode) noexcept {
+    list.leave(mine, mode);
+    parties_hint.store(list.parties(), relaxed);
+  }
+};
 
-void insert(party& mine) noexcept {
-  mine.previous = nullptr;
-  mine.next = book.first;
-  if (book.first != nullptr) book.first->previous = &mine;
-  book.first = &mine;
-  parties_hint.store(++book.parties, relaxed);  // relaxed: a hint
-}
-
-void remove(party& mine) noexcept {
-  (mine.previous != nullptr ? mine.previous->next : book.first) = mine.next;
-  if (mine.next != nullptr) mine.next->previous = mine.previous;
-  parties_hint.store(--book.parties, relaxed);  // relaxed: a hint
-  // It leaves of its own accord, between two operations: nothing to revoke.
-  if (book.alone == &mine) book.alone = nullptr;
-}
+constinit party_book book;
 
 }  // namespace
 
@@ -113,21 +95,17 @@ void enter_party(bool candidate) noexcept {
   const guard hold(book.lock);
   if (!book.probed) {
     book.probed = true;
-    book.usable = probe();
+    if (probe()) book.list.allow();
   }
   mine.candidate = candidate ? 1 : 0;
-  insert(mine);
-  set_mode(mine, party_shared);
-  settle();
+  book.enter(mine);
 }
 
 void leave_party() noexcept {
   party& mine = treadle_party;
   if (mode_of(mine) == party_stranger) return;
   const guard hold(book.lock);
-  remove(mine);
-  set_mode(mine, party_stranger);
-  settle();
+  book.leave(mine, party_stranger);
 }
 
 void expect_candidates() noexcept { expected.store(true, relaxed); }  // relaxed: a hint
@@ -137,19 +115,15 @@ bool go_away() noexcept {
   if (!expected.load(relaxed) || parties_hint.load(relaxed) > parties_worthwhile) return false;
   party& mine = treadle_party;
   const guard hold(book.lock);
-  if (!book.usable) return false;
-  remove(mine);
-  set_mode(mine, party_away);
-  settle();
+  if (!book.list.is_usable()) return false;
+  book.leave(mine, party_away);
   return true;
 }
 
 void come_back() noexcept {
   party& mine = treadle_party;
   const guard hold(book.lock);
-  insert(mine);
-  set_mode(mine, party_shared);
-  settle();
+  book.enter(mine);
 }
 
 #if !defined(__x86_64__)

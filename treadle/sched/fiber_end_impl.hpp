@@ -22,8 +22,7 @@ template <class Model>
   here.finished.add(1);
   transition(ended, thread_state::running, thread_state::finished, wait_reason::exited);
   if (action == after::ended_joined) {
-    // release: pairs with the joiner's acquire; the joiner alone touches the record after this
-    ended.completion.store(thread::has_finished, base::release);
+    ended.completion.end_for_owned();
   } else {
     record_pool::release(on.records, ended);
   }
@@ -32,15 +31,9 @@ template <class Model>
 template <class Model>
 void fiber_scheduler<Model>::publish_end(worker& on, thread& ended) noexcept {
   transition(ended, thread_state::running, thread_state::finished, wait_reason::exited);
-  // acq_rel: release what the thread did to its joiner; acquire the joiner's record
-  const std::uintptr_t before = ended.completion.exchange(thread::has_finished, base::acq_rel);
-  if (before == thread::detached) {
-    record_pool::release(on.records, ended);
-  } else if ((before & thread::lent) != 0) {
-    make_ready(*thread::joiner_in(before));
-  } else if (before != thread::unjoined) {
-    scheduler_port::unpark(*thread::joiner_in(before));
-  }
+  ended.completion.end([&]() noexcept { record_pool::release(on.records, ended); },
+                       [this](thread& lender) noexcept { make_ready(lender); },
+                       [](thread& joiner) noexcept { scheduler_port::unpark(joiner); });
 }
 
 // Whom the end of a scope's child hands over to, who has taken `popped` from the deque; null when
@@ -138,11 +131,10 @@ template <class Model>
     end_late_child();
   if (!enter_at_once(on)) [[unlikely]]
     end_as_guest_or_later(on, self);
-  // acquire: pairs with join(), makes the joiner's record readable
-  const std::uintptr_t waiting = self.completion.load(base::acquire);
-  if ((waiting & thread::lent) == 0) [[unlikely]]
+  const completion::seen waiting = self.completion.waiting();
+  if (!completion::has_lender(waiting)) [[unlikely]]
     return end_for_anybody(on, self, waiting);
-  thread& joiner = *reinterpret_cast<thread*>(waiting - thread::lent);
+  thread& joiner = completion::lender_in(waiting);
   transition(joiner, thread_state::parked, thread_state::ready, wait_reason::join);
   end_for(here, on, self, joiner, after::ended_joined);
 }
@@ -159,8 +151,7 @@ template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::end_as_guest_or_later(worker& on,
                                                                      thread& self) noexcept {
   if (!enter(on)) end_as_guest(on, self);
-  // acquire: as in end_thread()
-  end_for_anybody(on, self, self.completion.load(base::acquire));
+  end_for_anybody(on, self, self.completion.waiting());
   __builtin_unreachable();
 }
 
@@ -173,9 +164,8 @@ template <class Model>
 #endif
 template <class Model>
 [[TREADLE_NOIPA]] void fiber_scheduler<Model>::end_for_anybody(worker& on, thread& self,
-                                                               std::uintptr_t waiting) noexcept {
-  if (waiting > thread::detached && (waiting & (thread::may_leave | thread::lent)) == 0) {
-    auto* joiner = reinterpret_cast<thread*>(waiting);
+                                                               completion::seen waiting) noexcept {
+  if (thread* const joiner = completion::claimable_in(waiting)) {
     if (joiner->scheduler == this && joiner->permit.claim_parked()) {
       transition(*joiner, thread_state::parked, thread_state::ready, wait_reason::join);
       end_for(current_access(), on, self, *joiner, after::ended_joined);

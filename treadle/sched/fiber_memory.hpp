@@ -179,8 +179,7 @@ class fiber_memory {
   static void prepare(thread& record) noexcept {
     record.bound = false;
     record.forked = false;
-    // relaxed: published with the record, by the queue that it goes through
-    record.completion.store(thread::unjoined, base::relaxed);
+    record.completion.begin();
   }
 
   // With room for the closure between the body and the thread's first frame.

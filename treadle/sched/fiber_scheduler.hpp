@@ -294,7 +294,7 @@ class fiber_scheduler : public scheduler_port {
   thread* end_of_child(thread& self, thread* popped) noexcept;
   // These two do not return either, but are left by a jump (fiber_end_impl.hpp).
   void end_thread(current_access here, thread& self) noexcept;
-  void end_for_anybody(worker& on, thread& self, std::uintptr_t waiting) noexcept;
+  void end_for_anybody(worker& on, thread& self, completion::seen waiting) noexcept;
   [[noreturn]] void end_as_guest_or_later(worker& on, thread& self) noexcept;
   [[noreturn]] void end_late_child() noexcept;
   [[noreturn]] void end_slowly(worker& on, thread& next, std::uintptr_t message) noexcept;

@@ -252,7 +252,7 @@ wake fiber_scheduler<Model>::park(wait_reason why, deadline until) noexcept {
 template <class Model>
 [[gnu::noinline]] void fiber_scheduler<Model>::join_by_permit(thread& which) noexcept {
   thread& self = *current_thread_or_null();
-  if (!has_ended(which) && become_joiner(which, self)) {
+  if (!has_ended(which) && which.completion.become_joiner(self)) {
     if (!self.permit.consume()) park_here(self, wait_reason::join, after::nothing);
     while (!has_ended(which)) static_cast<void>(park(wait_reason::join, deadline::never()));
   }
@@ -311,7 +311,7 @@ template <class Model>
   thread* next = model().pick_plain(mine);
   // Before the record is lent: a guest that ends makes it ready at once.
   transition(self, thread_state::running, thread_state::parked, wait_reason::join);
-  if (!lend(which, self)) [[unlikely]] {
+  if (!which.completion.lend(self)) [[unlikely]] {
     transition(self, thread_state::parked, thread_state::running, wait_reason::none);
     if (next != nullptr) model().ready(on, *next);
     leave(on);

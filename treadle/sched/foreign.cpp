@@ -108,8 +108,8 @@ thread& adopt_current() noexcept {
   record->bound = true;
   record->forked = false;
   record->scheduler = mine->self.scheduler;
-  // relaxed, both: nobody else knows the record yet
-  record->completion.store(thread::unjoined, base::relaxed);
+  record->completion.begin();
+  // relaxed: nobody else knows the record yet
   mine->body.owner.store(record, base::relaxed);
   transition(*record, thread_state::fresh, thread_state::running, wait_reason::none);
   set_current_thread(record);

@@ -155,8 +155,8 @@ int many_to_one::open_here() noexcept {
   record->bound = true;
   record->forked = false;
   record->scheduler = this;
-  // relaxed, both: nobody else knows the record yet
-  record->completion.store(thread::unjoined, base::relaxed);
+  record->completion.begin();
+  // relaxed: nobody else knows the record yet
   mine.own_body.owner.store(record, base::relaxed);
   mine.self.idle = context::make_frame(idle_stack.top, &many_to_one::idle_main);
   mine.self.idle_note.begin(idle_stack.bottom,

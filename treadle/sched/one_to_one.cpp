@@ -99,8 +99,7 @@ int one_to_one::create(const creation& wanted, thread*& made) noexcept {
   record->bound = true;
   record->forked = false;
   record->scheduler = this;
-  // relaxed: published by the start of the kernel thread
-  record->completion.store(thread::unjoined, base::relaxed);
+  record->completion.begin();
   body->owner.store(record, base::release);  // pairs with the overflow report
   made = record;
   return 0;
@@ -193,20 +192,19 @@ void one_to_one::bury(thread& ended) noexcept {
     // acq_rel: what the child did is released to the parent through this counter
     if (point.outstanding.fetch_sub(1, base::acq_rel) == 1) unpark(*parent);
   } else {
-    // acq_rel: release what the thread did to its joiner; acquire the joiner's record
-    const std::uintptr_t before = ended.completion.exchange(thread::has_finished, base::acq_rel);
-    if (before == thread::detached) {
-      const base::guard hold(graveyard_lock_);
-      graveyard_.push_back(&ended);
-    } else if (before != thread::unjoined) {
-      unpark(*thread::joiner_in(before));
-    }
+    const auto wake_joiner = [](thread& joiner) noexcept { unpark(joiner); };
+    ended.completion.end(
+        [&]() noexcept {
+          const base::guard hold(graveyard_lock_);
+          graveyard_.push_back(&ended);
+        },
+        wake_joiner, wake_joiner);
   }
   finished_.fetch_add(1, base::release);  // release: pairs with close(); the last touch of us
 }
 
 void one_to_one::join(thread& which) noexcept {
-  if (become_joiner(which, current_thread())) {
+  if (which.completion.become_joiner(current_thread())) {
     while (!has_ended(which)) static_cast<void>(park(wait_reason::join, deadline::never()));
   }
   which.scheduler->reap(which);

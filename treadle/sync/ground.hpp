@@ -14,7 +14,7 @@ struct ground {
   template <class T>
   using atomic = base::biased<T>;
   template <class T>
-  using flag = base::atomic<T>;  // only loaded and stored
+  using flag = base::atomic<T>;  // stored by anybody, or rarely changed: has no short form
   using list_lock = base::spin_lock;
   using pause = base::spin_pause;
   using alarm = core::stop_alarm;

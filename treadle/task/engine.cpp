@@ -35,8 +35,7 @@ core::thread* engine::make_record() noexcept {
   made->forked = false;
   made->last_word = 0;
   made->scheduler = &port_;
-  // relaxed: nobody else knows the record yet
-  made->completion.store(core::thread::unjoined, base::relaxed);
+  made->completion.begin();
   core::transition(*made, core::thread_state::fresh, core::thread_state::running,
                    core::wait_reason::started);
   return made;

@@ -59,15 +59,15 @@ void engine::end_spawned(carrier& mine, core::thread& record) noexcept {
   core::transition(record, core::thread_state::running, core::thread_state::finished,
                    core::wait_reason::exited);
   const core::beginning unused = record.start;
-  // acq_rel: release what the task did to its joiner; acquire the joiner's record
-  const std::uintptr_t before =
-      record.completion.exchange(core::thread::has_finished, base::acq_rel);
-  if (before == core::thread::detached) {
-    unused.entry(reinterpret_cast<void*>(unused.first_word));
-    free_record(record);
-  } else if (before != core::thread::unjoined) {
-    core::scheduler_port::unpark(*core::thread::joiner_in(before));
-  }
+  const auto wake_joiner = [](core::thread& joiner) noexcept {
+    core::scheduler_port::unpark(joiner);
+  };
+  record.completion.end(
+      [&]() noexcept {
+        unused.entry(reinterpret_cast<void*>(unused.first_word));
+        free_record(record);
+      },
+      wake_joiner, wake_joiner);
   // release: pairs with is_quiet(). relaxed: owner only
   mine.finished_.store(mine.finished_.load(base::relaxed) + 1, base::release);
 }

@@ -16,6 +16,7 @@
 #include "treadle/base/cache_line.hpp"
 #include "treadle/base/check.hpp"
 #include "treadle/context/switch.hpp"
+#include "treadle/thread/completion.hpp"
 #include "treadle/thread/priority.hpp"
 #include "treadle/thread/token.hpp"
 
@@ -106,9 +107,7 @@ struct alignas(base::cache_line_bytes) thread {
   // Atomic.
   park_token permit;
   std::uint32_t id = 0;  // fixed after start
-  // unjoined, has_finished, detached, or the record of the thread that waits in join; with the bit
-  // `may_leave` when that one may give up waiting, or `lent` when it waits for nothing else at all.
-  base::biased<std::uintptr_t> completion{0};
+  core::completion completion;
   base::atomic<situation> now{situation{thread_state::free, wait_reason::none}};
 
   // Fixed after start.
@@ -125,18 +124,6 @@ struct alignas(base::cache_line_bytes) thread {
 
   // Fixed after start.
   scheduler_port* scheduler = nullptr;
-
-  static constexpr std::uintptr_t unjoined = 0;
-  static constexpr std::uintptr_t has_finished = 1;
-  static constexpr std::uintptr_t detached = 2;
-  // Bits that no record's address has.
-  static constexpr std::uintptr_t may_leave = 4;
-  // The joiner is parked without its permit: who ends the thread owns it, and makes it ready.
-  static constexpr std::uintptr_t lent = 8;
-
-  static thread* joiner_in(std::uintptr_t completion) noexcept {
-    return reinterpret_cast<thread*>(completion & ~(may_leave | lent));
-  }
 
   // Whether it goes through the queue for levels when it is ready.
   bool is_levelled() const noexcept {
