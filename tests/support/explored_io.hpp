@@ -7,7 +7,7 @@
 #include <cstddef>
 
 #include "tests/support/interleave.hpp"
-#include "treadle/thread/thread.hpp"
+#include "treadle/sched/scheduler.hpp"
 
 namespace treadle::interleave {
 
@@ -32,6 +32,7 @@ struct explored_io {
   template <class T>
   using atomic = explored_atomic<T>;
   using lock = explored_spin_lock;
+  static constexpr unsigned woken_at_once = 1;
 
   static constexpr std::size_t threads_max = 4;
   static inline std::array<core::thread, threads_max> records;
@@ -48,6 +49,13 @@ struct explored_io {
 
   static void unpark(core::thread& who) {
     tokens[static_cast<std::size_t>(&who - records.data())].store(1);
+  }
+  // A limited wait may end at any time that there is no token.
+  static core::wake park(core::thread& self, base::deadline until) {
+    const auto& mine = tokens[static_cast<std::size_t>(&self - records.data())];
+    if (mine.peek() == 0 && !until.is_never() && choose(2) == 1) return core::wake::timed_out;
+    park();
+    return core::wake::token;
   }
   static void park() {
     auto& mine = tokens[interleave::self()];

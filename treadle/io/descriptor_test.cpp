@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "treadle/io/descriptor_poller.hpp"
 #include "treadle/io/taken_threads.hpp"
 #include "treadle/sched/worker.hpp"
 
@@ -18,6 +19,18 @@ namespace {
 constexpr std::uint32_t readable = descriptor::readable;
 constexpr std::uint32_t writable = descriptor::writable;
 constexpr std::uint32_t watched = descriptor::watched;
+
+// Reports nothing.
+class still_poller final : public descriptor_poller {
+ public:
+  still_poller() noexcept : descriptor_poller(true) {}
+  int open() noexcept override { return 0; }
+  int watch(int, std::uint32_t) noexcept override { return 0; }
+  bool unwatch(int, std::uint32_t, watch_kind, file_release*) noexcept override { return false; }
+  bool in_use() const noexcept override { return false; }
+  void poll(base::deadline) noexcept override {}
+  void interrupt() noexcept override {}
+};
 
 class descriptor_test : public ::testing::Test {
  protected:
@@ -98,6 +111,37 @@ TEST_F(descriptor_test, who_comes_back_waits_for_the_next_event) {
   over = true;
   back.join();
   EXPECT_EQ(woken.load(), 200 * count);
+}
+
+// Else nobody would end the new watch when the descriptor is closed.
+TEST_F(descriptor_test, who_watches_again_while_others_are_told_is_watched) {
+  still_poller poller;
+  std::atomic<bool> over{false};
+  std::atomic<int> amid{0};
+  std::thread back([&] {
+    while (!over.load()) {
+      const base::guard hold(one.lock);
+      if (one.home != nullptr || one.first == nullptr) continue;
+      one.home = &poller;
+      one.change_state(one.state.load(base::relaxed) | watched);  // relaxed: under the lock
+      ++amid;
+    }
+  });
+  for (int round = 0; round < 10'000 && amid.load() == 0; ++round) {
+    waiters.clear();
+    {
+      const base::guard hold(one.lock);
+      for (int i = 0; i < 1000; ++i) wait(readable);
+      one.home = &poller;
+      one.change_state(watched);
+    }
+    one.leave(poller);
+  }
+  over = true;
+  back.join();
+  if (amid.load() == 0) GTEST_SKIP() << "nobody came in between";
+  EXPECT_EQ(one.home, &poller);
+  EXPECT_EQ(flags(), watched);
 }
 
 // As a poller does for the events that it has got together.

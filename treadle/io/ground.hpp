@@ -17,7 +17,13 @@ struct ground {
   template <class T>
   using atomic = base::atomic<T>;
   using lock = base::spin_lock;
+  // Guess: seldom do more wait on one descriptor.
+  static constexpr unsigned woken_at_once = 16;
 
+  // By the thread itself.
+  static core::wake park(core::thread& self, base::deadline until) noexcept {
+    return self.scheduler->park(core::wait_reason::io, until);
+  }
   static void unpark(core::thread& who) noexcept { core::scheduler_port::unpark(who); }
   static void ring(int eventfd) noexcept {
     const int saved = errno;
