@@ -215,11 +215,23 @@ TEST_F(descriptor_test, wait_ends_once) {
   EXPECT_FALSE(one.give_up(stopped));
   EXPECT_TRUE(one.give_up(given_up));
   one.deliver(0, readable);
-  EXPECT_EQ(outcome(given_up), wait_outcome::waiting);
+  EXPECT_EQ(outcome(given_up), wait_outcome::given_up);
   EXPECT_EQ(outcome(woken), wait_outcome::ready);
   one.stop(woken);
   EXPECT_EQ(outcome(woken), wait_outcome::ready);
   EXPECT_FALSE(one.give_up(woken));
+}
+
+// A stop may come until its callback is gone, after a wait has been given up.
+TEST_F(descriptor_test, a_stop_of_who_has_given_up_leaves_others_alone) {
+  descriptor_waiter& given_up = wait(readable);
+  EXPECT_TRUE(one.give_up(given_up));
+  descriptor_waiter& next = wait(readable);
+  one.stop(given_up);
+  EXPECT_EQ(outcome(given_up), wait_outcome::given_up);
+  EXPECT_EQ(one.first, &next);
+  one.deliver(0, readable);
+  EXPECT_EQ(outcome(next), wait_outcome::ready);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ class receive_queue;
 template <class Ground>
 class basic_taken_threads;
 
-enum class wait_outcome : std::uint8_t { waiting, ready, closed, stopped };
+enum class wait_outcome : std::uint8_t { waiting, ready, closed, stopped, given_up };
 
 // Brought by a waiting thread on its own stack.
 template <class Ground = ground>
@@ -32,7 +32,8 @@ struct basic_descriptor_waiter {
   core::thread* who = nullptr;
   std::uint32_t wanted = 0;  // readiness bits
   int wake_descriptor = -1;  // the eventfd of a kernel thread that waits in poll(2), else -1
-  // Written once under the lock, by whoever takes the waiter out of the list: the last touch.
+  // Written once under the lock, by whoever takes the waiter out of the list: the last touch, but
+  // for a stop, which may look until its callback is gone.
   typename Ground::template atomic<wait_outcome> outcome{wait_outcome::waiting};
 };
 
@@ -187,6 +188,8 @@ struct basic_descriptor_waits {
     // relaxed: under the lock
     if (node.outcome.load(base::relaxed) != wait_outcome::waiting) return false;
     remove(node);
+    // relaxed: under the lock; for a stop that comes late
+    node.outcome.store(wait_outcome::given_up, base::relaxed);
     return true;
   }
   // By the waiter, which is in the list.
@@ -202,9 +205,11 @@ struct basic_descriptor_waits {
           return wait_result::closed;
         case wait_outcome::stopped:
           return wait_result::stopped;
+        case wait_outcome::given_up:
+          return wait_result::timed_out;
       }
-      if (Ground::park(*node.who, until) == core::wake::timed_out && give_up(node)) {
-        return wait_result::timed_out;
+      if (Ground::park(*node.who, until) == core::wake::timed_out) {
+        static_cast<void>(give_up(node));  // the outcome says whether it had ended
       }
     }
   }
