@@ -128,7 +128,6 @@ class poll_group {
       one.node.wanted = descriptor::readable | descriptor::writable;
       one.node.wake_descriptor = wake;
       const int error = enlist(one.target, one.node, wake >= 0 ? nullptr : self.scheduler->events);
-      if (error == EBADF) continue;  // closed this moment
       if (error != 0) return error;
       one.queued = true;
     }

@@ -12,6 +12,7 @@
 #include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/kernel_wait.hpp"
 #include "treadle/io/receive_queue.hpp"
+#include "treadle/io/taken_threads.hpp"
 
 namespace treadle::io {
 namespace {
@@ -103,6 +104,26 @@ TEST(Poll, TakesTheRingWithIt) {
   }
   {
     const base::guard hold(one.which->lock);
+    one.which->begin_lifetime();
+  }
+  poller.join();
+}
+
+// Between the event and its next look: the number may be another file's by then.
+TEST(Poll, SeesACloseOfWhatItIsAboutToWaitForAgain) {
+  const watched_pipe one;
+  one.which->ahead = receive_queue::make();
+  ASSERT_NE(one.which->ahead, nullptr);
+  std::thread poller([&] {
+    pollfd asked{one.ends[0], POLLIN, 0};
+    EXPECT_EQ(io::poll(&asked, 1), 1);
+    EXPECT_EQ(asked.revents, POLLNVAL);
+  });
+  one.await_waiter(true);
+  {
+    const base::guard hold(one.which->lock);
+    taken_threads taken;
+    EXPECT_FALSE(taken.take(*one.which, descriptor::readable, wait_outcome::ready));
     one.which->begin_lifetime();
   }
   poller.join();

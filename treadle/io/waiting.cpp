@@ -201,9 +201,13 @@ int try_to_enlist(const call_target& target, descriptor_waiter& node,
                   descriptor_poller* home) noexcept {
   descriptor& which = *target.which;
   const base::guard hold(which.lock);
-  // relaxed: under the lock
-  if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;
-  node.outcome.store(wait_outcome::waiting, base::relaxed);  // relaxed: under the lock
+  // relaxed, here and below: under the lock
+  if (which.lifetime.load(base::relaxed) != target.lifetime) {
+    // As if it had been in the list: the number may be another's now, for which it would wait.
+    node.outcome.store(wait_outcome::closed, base::relaxed);
+    return 0;
+  }
+  node.outcome.store(wait_outcome::waiting, base::relaxed);
   if (home != nullptr && !which.closing && needs_watch(which, *home)) {
     const int error = begin_watch(target, watcher_of(which, *home));
     // Of these two poll(2) itself has something to say.
