@@ -47,8 +47,13 @@ using waits = basic_descriptor_waits<fleeting_ground>;
 using waiter = basic_descriptor_waiter<fleeting_ground>;
 
 // Switches in a schedule. Guesses: a second or two each.
+#if defined(TREADLE_TSAN) || defined(TREADLE_ASAN)
+constexpr unsigned reads_max = 3;
+constexpr unsigned ends_max = 4;
+#else
 constexpr unsigned reads_max = 4;
 constexpr unsigned ends_max = 8;
+#endif
 
 void expect_good(const verdict& v) {
   EXPECT_TRUE(v.good()) << v.report();

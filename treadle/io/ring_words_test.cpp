@@ -25,10 +25,11 @@ using interleave::wait_until;
 // Switches in a schedule. Guesses: a second or two each.
 #if defined(TREADLE_TSAN) || defined(TREADLE_ASAN)
 constexpr unsigned ones_max = 3;
+constexpr unsigned twos_max = 1;
 #else
 constexpr unsigned ones_max = 4;
-#endif
 constexpr unsigned twos_max = 2;
+#endif
 
 using news = ring_news<explored_io>;
 

@@ -25,6 +25,15 @@ using interleave::require;
 using interleave::verdict;
 using interleave::wait_until;
 
+// Switches in a schedule. Guesses: a second each.
+#if defined(TREADLE_TSAN) || defined(TREADLE_ASAN)
+constexpr unsigned lone_max = 3;
+constexpr unsigned asked_max = 2;
+#else
+constexpr unsigned lone_max = 4;
+constexpr unsigned asked_max = 3;
+#endif
+
 using right_rousing = basic_rousing<explored_io>;
 
 // Looks whether anybody waits, and says then that it has roused.
@@ -105,7 +114,7 @@ struct lone_world {
 template <class Rousing>
 verdict explore_lone() {
   using lone = lone_world<Rousing>;
-  return explore<lone>({.preemptions_max = 4},
+  return explore<lone>({.preemptions_max = lone_max},
                        {[](lone& s) { s.work(3); },
                         [](lone& s) {
                           s.bring();
@@ -184,7 +193,7 @@ struct inbox_world {
 template <class Rousing>
 verdict explore_inbox(bool closes) {
   using ring = inbox_world<Rousing>;
-  return explore<ring>({.preemptions_max = 3},
+  return explore<ring>({.preemptions_max = asked_max},
                        {[](ring& s) { s.serve(); }, [](ring& s) { s.order(0); },
                         [closes](ring& s) { closes ? s.close() : s.order(1); }},
                        [](ring& s) { require(!s.inbox.has_any(), "something is left"); });

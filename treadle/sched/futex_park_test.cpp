@@ -17,6 +17,12 @@ using interleave::explored_atomic;
 using interleave::require;
 using interleave::verdict;
 
+#if defined(TREADLE_TSAN) || defined(TREADLE_ASAN)
+constexpr unsigned switches_max = 4;  // guess: a second or two
+#else
+constexpr unsigned switches_max = interleave::unbounded;
+#endif
+
 using explored_token = basic_token<explored_atomic>;
 
 // Ends by a wake, whatever the word says, or by the clock.
@@ -78,7 +84,7 @@ template <class Sleep>
 verdict explore_parks() {
   using parks = world<Sleep>;
   return explore<parks>(
-      {},
+      {.preemptions_max = switches_max},
       {[](parks& s) { s.wait_for_all(); }, [](parks& s) { s.say(0); }, [](parks& s) { s.say(1); }},
       [](parks&) {});
 }
