@@ -33,9 +33,7 @@ void watched_descriptors::enlist() {
     one.node.who = &waiter_;
     one.node.wanted = io::descriptor::readable | io::descriptor::writable;
     one.node.wake_descriptor = eventfd_;
-    const int error = io::enlist(one.target, one.node, events_);
-    if (error == EBADF) continue;  // closed this moment
-    check_select(error);
+    check_select(io::enlist(one.target, one.node, events_));
     one.queued = true;
   }
 }

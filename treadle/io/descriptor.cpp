@@ -10,31 +10,11 @@
 #include "treadle/io/taken_threads.hpp"
 
 namespace treadle::io {
-namespace {
 
-constexpr std::uint32_t all_bits =
-    descriptor::readable | descriptor::writable | descriptor::unusual;
-
-}  // namespace
-
-void descriptor::push(descriptor_waiter& node) noexcept {
-  node.chosen = false;
-  node.next = nullptr;
-  node.previous = last;
-  (last != nullptr ? last->next : first) = &node;
-  last = &node;
-  waits_at.store(&node, base::relaxed);  // relaxed: only fetched, see warm_up_waiter()
-}
-
-void descriptor::remove(descriptor_waiter& node) noexcept {
-  (node.previous != nullptr ? node.previous->next : first) = node.next;
-  (node.next != nullptr ? node.next->previous : last) = node.previous;
-}
+template struct basic_descriptor_waits<ground>;
 
 void descriptor::begin_lifetime() noexcept {
-  // release: pairs with the look at the start of a call
-  lifetime.store(lifetime.load(base::relaxed) + 1, base::release);
-  change_state((state.load(base::relaxed) & ~flags) + one_event);
+  begin_next_lifetime();
   // relaxed: who still uses the old ones has lost a race with close() anyway
   kind.store(call_kind::unknown, base::relaxed);
   is_tcp.store(false, base::relaxed);
@@ -44,33 +24,7 @@ void descriptor::begin_lifetime() noexcept {
   if (ahead != nullptr) receive_queue::release(std::exchange(ahead, nullptr));
   home = nullptr;
   closing = false;
-  taken_threads taken;
-  bool more = true;
-  while (more) {
-    more = taken.take(*this, all_bits, wait_outcome::closed);
-    taken.wake();  // takes no descriptor's lock
-  }
-}
-
-void descriptor::deliver(std::uint32_t when, std::uint32_t bits) noexcept {
-  taken_threads taken;
-  deliver(when, bits, taken);
-  taken.wake();
-}
-
-void descriptor::deliver(std::uint32_t when, std::uint32_t bits, taken_threads& taken) noexcept {
-  taken.begin_descriptor();
-  bool more = true;
-  for (bool first_round = true; more; first_round = false) {
-    {
-      const base::guard hold(lock);
-      // relaxed, both: under the lock
-      if (lifetime.load(base::relaxed) != when) return;
-      if (first_round) change_state((state.load(base::relaxed) | bits) + one_event);
-      more = taken.take(*this, bits, wait_outcome::ready);
-    }
-    if (more) taken.wake();
-  }
+  close_waits();
 }
 
 void descriptor::warm_up_waiter() const noexcept {
@@ -131,22 +85,13 @@ bool descriptor::accept(std::uint32_t when, const receipt& news, std::uint32_t& 
 }
 
 bool descriptor::deliver(std::uint32_t when, const receipt& news) noexcept {
-  taken_threads taken;
-  std::uint32_t bits = 0;
   bool is_long = false;
-  bool more = true;
-  for (bool first_round = true; more; first_round = false) {
-    {
-      const base::guard hold(lock);
-      if (first_round) {
-        if (!accept(when, news, bits, is_long)) return false;
-        // Readiness itself is not known better: the queue is looked at each time.
-        change_state(state.load(base::relaxed) + one_event);  // relaxed: under the lock
-      }
-      more = taken.take(*this, bits, wait_outcome::ready);
-    }
-    taken.wake();
-  }
+  make_ready([&](std::uint32_t& bits) noexcept {
+    if (!accept(when, news, bits, is_long)) return false;
+    // Readiness itself is not known better: the queue is looked at each time.
+    change_state(state.load(base::relaxed) + one_event);  // relaxed: under the lock
+    return true;
+  });
   return is_long;
 }
 
@@ -164,22 +109,15 @@ bool descriptor::deliver_end(std::uint32_t when, bool has_come, bool over) noexc
 }
 
 void descriptor::forget(const descriptor_poller& poller) noexcept {
-  taken_threads taken;
-  bool ours = false;
-  bool more = true;
-  while (more) {
-    {
-      const base::guard hold(lock);
-      if (ahead != nullptr && ahead->guarded_by == &poller) ahead->guarded_by = nullptr;
-      if (ahead != nullptr && ahead->armed_by == &poller) {
-        ours = true;
-        ahead->armed_by = nullptr;
-        change_state(state.load(base::relaxed) + one_event);  // relaxed: under the lock
-      }
-      more = ours && taken.take(*this, readable, wait_outcome::ready);
-    }
-    taken.wake();
-  }
+  make_ready([&](std::uint32_t& bits) noexcept {
+    if (ahead == nullptr) return false;
+    if (ahead->guarded_by == &poller) ahead->guarded_by = nullptr;
+    if (ahead->armed_by != &poller) return false;
+    ahead->armed_by = nullptr;
+    change_state(state.load(base::relaxed) + one_event);  // relaxed: under the lock
+    bits = readable;
+    return true;
+  });
 }
 
 void descriptor::lose_ring() noexcept {
@@ -199,44 +137,17 @@ void descriptor::lose_ring() noexcept {
 }
 
 void descriptor::leave(const descriptor_poller& poller, const std::uint32_t* when) noexcept {
-  taken_threads taken;
-  bool left = false;
-  bool more = true;
-  while (more) {
-    {
-      const base::guard hold(lock);
-      // relaxed: under the lock
-      if (when != nullptr && lifetime.load(base::relaxed) != *when) return;
-      if (home == &poller) {
-        left = true;
-        change_state((state.load(base::relaxed) & ~flags) + one_event);  // relaxed: under the lock
-        // What is received ahead is still to come, unless the poller itself goes.
-        leave_home();
-        if (when == nullptr) home = nullptr;
-      }
-      more = left && taken.take(*this, all_bits, wait_outcome::ready);
-    }
-    taken.wake();
-  }
-}
-
-void descriptor::stop(descriptor_waiter& node) noexcept {
-  taken_threads taken;
-  {
-    const base::guard hold(lock);
+  make_ready([&](std::uint32_t& bits) noexcept {
     // relaxed: under the lock
-    if (node.outcome.load(base::relaxed) != wait_outcome::waiting) return;
-    taken.end(*this, node, wait_outcome::stopped);
-  }
-  taken.wake();
-}
-
-bool descriptor::give_up(descriptor_waiter& node) noexcept {
-  const base::guard hold(lock);
-  // relaxed: under the lock
-  if (node.outcome.load(base::relaxed) != wait_outcome::waiting) return false;
-  remove(node);
-  return true;
+    if (when != nullptr && lifetime.load(base::relaxed) != *when) return false;
+    if (home != &poller) return false;
+    change_state((state.load(base::relaxed) & ~flags) + one_event);  // relaxed: under the lock
+    // What is received ahead is still to come, unless the poller itself goes.
+    leave_home();
+    if (when == nullptr) home = nullptr;
+    bits = all_bits;
+    return true;
+  });
 }
 
 std::uint32_t readiness_of(std::uint32_t events) noexcept {

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "treadle/io/descriptor_poller.hpp"
 #include "treadle/io/taken_threads.hpp"
 #include "treadle/sched/worker.hpp"
 
@@ -18,6 +19,18 @@ namespace {
 constexpr std::uint32_t readable = descriptor::readable;
 constexpr std::uint32_t writable = descriptor::writable;
 constexpr std::uint32_t watched = descriptor::watched;
+
+// Reports nothing.
+class still_poller final : public descriptor_poller {
+ public:
+  still_poller() noexcept : descriptor_poller(true) {}
+  int open() noexcept override { return 0; }
+  int watch(int, std::uint32_t) noexcept override { return 0; }
+  bool unwatch(int, std::uint32_t, watch_kind, file_release*) noexcept override { return false; }
+  bool in_use() const noexcept override { return false; }
+  void poll(base::deadline) noexcept override {}
+  void interrupt() noexcept override {}
+};
 
 class descriptor_test : public ::testing::Test {
  protected:
@@ -100,6 +113,37 @@ TEST_F(descriptor_test, who_comes_back_waits_for_the_next_event) {
   EXPECT_EQ(woken.load(), 200 * count);
 }
 
+// Else nobody would end the new watch when the descriptor is closed.
+TEST_F(descriptor_test, who_watches_again_while_others_are_told_is_watched) {
+  still_poller poller;
+  std::atomic<bool> over{false};
+  std::atomic<int> amid{0};
+  std::thread back([&] {
+    while (!over.load()) {
+      const base::guard hold(one.lock);
+      if (one.home != nullptr || one.first == nullptr) continue;
+      one.home = &poller;
+      one.change_state(one.state.load(base::relaxed) | watched);  // relaxed: under the lock
+      ++amid;
+    }
+  });
+  for (int round = 0; round < 10'000 && amid.load() == 0; ++round) {
+    waiters.clear();
+    {
+      const base::guard hold(one.lock);
+      for (int i = 0; i < 1000; ++i) wait(readable);
+      one.home = &poller;
+      one.change_state(watched);
+    }
+    one.leave(poller);
+  }
+  over = true;
+  back.join();
+  if (amid.load() == 0) GTEST_SKIP() << "nobody came in between";
+  EXPECT_EQ(one.home, &poller);
+  EXPECT_EQ(flags(), watched);
+}
+
 // As a poller does for the events that it has got together.
 TEST_F(descriptor_test, several_share_the_list_of_those_to_be_woken) {
   constexpr std::size_t each = 12;  // two descriptors have more than one round takes
@@ -171,11 +215,23 @@ TEST_F(descriptor_test, wait_ends_once) {
   EXPECT_FALSE(one.give_up(stopped));
   EXPECT_TRUE(one.give_up(given_up));
   one.deliver(0, readable);
-  EXPECT_EQ(outcome(given_up), wait_outcome::waiting);
+  EXPECT_EQ(outcome(given_up), wait_outcome::given_up);
   EXPECT_EQ(outcome(woken), wait_outcome::ready);
   one.stop(woken);
   EXPECT_EQ(outcome(woken), wait_outcome::ready);
   EXPECT_FALSE(one.give_up(woken));
+}
+
+// A stop may come until its callback is gone, after a wait has been given up.
+TEST_F(descriptor_test, a_stop_of_who_has_given_up_leaves_others_alone) {
+  descriptor_waiter& given_up = wait(readable);
+  EXPECT_TRUE(one.give_up(given_up));
+  descriptor_waiter& next = wait(readable);
+  one.stop(given_up);
+  EXPECT_EQ(outcome(given_up), wait_outcome::given_up);
+  EXPECT_EQ(one.first, &next);
+  one.deliver(0, readable);
+  EXPECT_EQ(outcome(next), wait_outcome::ready);
 }
 
 }  // namespace

@@ -97,20 +97,12 @@ bool epoll_poller::unwatch(int number, std::uint32_t, watch_kind, file_release*)
 }
 
 void epoll_poller::interrupt() noexcept {
-  // seq_cst, both: of us and block() one sees the other
-  interrupted_.store(true, base::seq_cst);
-  if (!blocked_.load(base::seq_cst)) return;
-  const int saved = errno;
-  const std::uint64_t one = 1;
-  const ssize_t written = ::write(wake_, &one, sizeof(one));
-  static_cast<void>(written);  // it would take 2^64 interrupts to fill the counter
-  errno = saved;
+  if (rousing_.rouse()) ground::ring(wake_);
 }
 
 int epoll_poller::block(base::deadline until) noexcept {
-  blocked_.store(true, base::seq_cst);  // seq_cst: see interrupt()
   int count = 0;
-  if (!interrupted_.load(base::seq_cst)) {
+  if (rousing_.begin_wait()) {
     const bool away = base::go_away();
     if (until.is_never()) {
       count = ::epoll_wait(epoll_, events_, events_max, -1);
@@ -122,10 +114,7 @@ int epoll_poller::block(base::deadline until) noexcept {
   } else {
     count = ::epoll_wait(epoll_, events_, events_max, 0);
   }
-  blocked_.store(false, base::relaxed);  // relaxed: a late interrupt() writes in vain
-  // relaxed: one that is not seen yet ends the next wait. acq_rel: pairs with interrupt(), the
-  // caller then sees what it was woken for
-  if (interrupted_.load(base::relaxed)) interrupted_.exchange(false, base::acq_rel);
+  rousing_.end_wait();
   return count;
 }
 

@@ -15,6 +15,7 @@
 #include "treadle/base/atomic.hpp"
 #include "treadle/base/spin_lock.hpp"
 #include "treadle/io/descriptor_poller.hpp"
+#include "treadle/io/rousing.hpp"
 
 namespace treadle::io {
 
@@ -56,8 +57,7 @@ class epoll_poller final : public descriptor_poller {
   int wake_ = -1;
   base::atomic<bool> open_{false};
 
-  base::atomic<bool> blocked_{false};
-  base::atomic<bool> interrupted_{false};
+  rousing rousing_;
 
   // The one that polls.
   std::int64_t last_look_ = 0;

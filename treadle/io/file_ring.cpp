@@ -14,6 +14,7 @@
 #include "treadle/base/solo.hpp"
 #include "treadle/io/blocking_pool.hpp"
 #include "treadle/io/own_descriptor.hpp"
+#include "treadle/io/ring_words.hpp"
 #include "treadle/io/uring.hpp"
 
 namespace treadle::io::file_ring {
@@ -24,8 +25,8 @@ constexpr unsigned in_flight_max = 256;
 // Room for every request, a cancellation of each, and what wakes the owner: nothing overflows.
 constexpr unsigned completions_max = 4 * in_flight_max;
 
-// Of a request's two messages to the owner, what has become.
-enum news : std::uint32_t { is_complete = 1, cancel_seen = 2 };
+constexpr std::uint32_t is_complete = ring_news<>::is_complete;
+constexpr std::uint32_t cancel_seen = ring_news<>::cancel_seen;
 
 struct ring_request;
 
@@ -37,11 +38,10 @@ struct message {
 
 // On the caller's stack. Gone once all the news has come that the caller waits for.
 struct ring_request {
-  ring_request(const file_request& what, core::thread& who) noexcept : call(&what), waiter(&who) {}
+  ring_request(const file_request& what, core::thread& who) noexcept : call(&what), news(who) {}
 
   // Fixed after start.
   const file_request* const call;
-  core::thread* const waiter;
   message start{this, false};
   message cancel{this, true};
   // Owner only.
@@ -51,17 +51,7 @@ struct ring_request {
   // Published by is_complete.
   std::int64_t result = 0;
   // Atomic.
-  base::atomic<std::uint32_t> heard{0};
-
-  bool has(std::uint32_t wanted) const noexcept {
-    return (heard.load(base::acquire) & wanted) == wanted;  // pairs with tell()
-  }
-  // The owner; its last touch, unless more news is waited for.
-  void tell(std::uint32_t what) noexcept {
-    core::thread& who = *waiter;
-    heard.fetch_or(what, base::acq_rel);  // release: pairs with has(), publishes the result
-    core::scheduler_port::unpark(who);
-  }
+  ring_news<> news;
 };
 
 // What io_uring's entry says for each kind of call.
@@ -129,8 +119,7 @@ class ring_owner {
   uring ring_;
   int wake_ = -1;  // fixed after start: an eventfd
   // Atomic.
-  base::atomic<message*> incoming_{nullptr};
-  base::atomic<bool> asleep_{false};
+  ring_post<message> post_;
   // Owner only.
   ring_request* first_ = nullptr;
   ring_request* last_ = nullptr;
@@ -162,13 +151,7 @@ int ring_owner::open() noexcept {
 
 // Any kernel thread.
 void ring_owner::post(message& one) noexcept {
-  message* seen = incoming_.load(base::relaxed);  // relaxed: validated by the CAS
-  do {
-    one.next = seen;
-    // seq_cst: the push before the look at asleep_; see wait()
-  } while (!incoming_.compare_exchange_weak(seen, &one, base::seq_cst, base::relaxed));
-  // seq_cst: of us and the owner that falls asleep one sees the other
-  if (asleep_.load(base::seq_cst) && asleep_.exchange(false, base::seq_cst)) {
+  if (post_.put(one)) {
     const std::uint64_t one_more = 1;
     const int before = own_errno();
     const auto written = ::write(wake_, &one_more, sizeof(one_more));
@@ -198,15 +181,7 @@ void ring_owner::work() noexcept {
 }
 
 void ring_owner::take_messages() noexcept {
-  // acquire: pairs with post(), publishes the requests
-  message* newest_first = incoming_.exchange(nullptr, base::acquire);
-  message* in_order = nullptr;
-  while (newest_first != nullptr) {
-    message* one = newest_first;
-    newest_first = one->next;
-    one->next = in_order;
-    in_order = one;
-  }
+  message* in_order = post_.take();
   while (in_order != nullptr) {
     message& one = *in_order;
     in_order = one.next;  // before anything is told: the message may vanish with its request
@@ -235,7 +210,7 @@ void ring_owner::take_back(ring_request& request) noexcept {
     ::sched_yield();
     reap();
   }
-  request.tell(cancel_seen);
+  request.news.tell(cancel_seen);
 }
 
 void ring_owner::start_waiting() noexcept {
@@ -268,14 +243,11 @@ void ring_owner::listen() noexcept {
 // take what was prepared.
 bool ring_owner::wait() noexcept {
   if (!listening_) return ring_.submit(false) == 0;
-  asleep_.store(true, base::seq_cst);
-  // seq_cst: of us and a poster one sees the other
-  const bool sleeps = incoming_.load(base::seq_cst) == nullptr;
-  if (!sleeps) asleep_.store(false, base::relaxed);  // relaxed: a late poster writes in vain
+  const bool sleeps = post_.may_sleep();
   const bool away = sleeps && base::go_away();
   const int error = ring_.submit(sleeps);
   if (away) base::come_back();
-  if (sleeps) asleep_.store(false, base::relaxed);  // relaxed: as above
+  if (sleeps) post_.get_up();
   return error == 0 || error == EINTR;
 }
 
@@ -294,7 +266,7 @@ void ring_owner::reap() noexcept {
 void ring_owner::finish(ring_request& request, std::int64_t result) noexcept {
   request.stage = ring_request::finished;
   request.result = result;
-  request.tell(is_complete);
+  request.news.tell(is_complete);
 }
 
 void ring_owner::push(ring_request& request) noexcept {
@@ -372,12 +344,12 @@ outcome perform(const file_request& request, const wait_limit& limit) noexcept {
   ring_owner& owner = the_owner();
   ring_request mine(request, self);
   owner.post(mine.start);
-  const wait_end how = park_until(self, limit, [&] { return mine.has(is_complete); });
+  const wait_end how = park_until(self, limit, [&] { return mine.news.has(is_complete); });
   if (how == wait_end::done) {
     return {how, was_interrupted(mine.result) ? -EAGAIN : mine.result};  // not by us: once more
   }
   owner.post(mine.cancel);
-  while (!mine.has(is_complete | cancel_seen)) {
+  while (!mine.news.has(is_complete | cancel_seen)) {
     static_cast<void>(self.scheduler->park(core::wait_reason::io, base::deadline::never()));
   }
   return {was_interrupted(mine.result) ? how : wait_end::done, mine.result};

@@ -74,12 +74,11 @@ class poll_group {
   int run(const wait_limit& limit) noexcept {
     core::thread& self = core::current_thread();
     core::poller* events = self.scheduler->events;
-    lent_eventfd wake;
     if (events == nullptr) {
-      if (const int error = wake.open()) return -error;
+      if (const int error = wake_.open()) return -error;
     }
-    if (!may_be_stopped(limit)) return wait(self, wake.number(), limit);
-    const auto end_it = [&, wake_number = wake.number()]() noexcept {
+    if (!may_be_stopped(limit)) return wait(self, wake_.number(), limit);
+    const auto end_it = [&, wake_number = wake_.number()]() noexcept {
       stopped_.store(true, base::release);  // pairs with wait()
       if (wake_number >= 0) {
         wake_kernel_thread(wake_number);
@@ -88,7 +87,7 @@ class poll_group {
       }
     };
     const on_stop watch(limit, end_it);
-    return wait(self, wake.number(), limit);
+    return wait(self, wake_.number(), limit);
   }
 
  private:
@@ -106,7 +105,7 @@ class poll_group {
         const int result = poll_until(own_.data(), count_ + 1, limit.until());
         if (result < 0) return result;
         expired = result == 0;
-        // The eventfd is not read: whoever wrote to it says why only after that.
+        if (own_[count_].revents != 0) take_ring(wake);
       } else {
         expired =
             self.scheduler->park(core::wait_reason::io, limit.until()) == core::wake::timed_out;
@@ -129,7 +128,6 @@ class poll_group {
       one.node.wanted = descriptor::readable | descriptor::writable;
       one.node.wake_descriptor = wake;
       const int error = enlist(one.target, one.node, wake >= 0 ? nullptr : self.scheduler->events);
-      if (error == EBADF) continue;  // closed this moment
       if (error != 0) return error;
       one.queued = true;
     }
@@ -150,6 +148,20 @@ class poll_group {
     return static_cast<int>(found);
   }
 
+  // Else no poll would sleep any more. Whoever ends a wait rings before he says so, under a lock;
+  // now he has.
+  void take_ring(int wake) noexcept {
+    const int saved = errno;
+    std::uint64_t rung = 0;
+    const ssize_t drained = ::read(wake, &rung, sizeof(rung));
+    static_cast<void>(drained);  // cannot fail: it is readable
+    errno = saved;
+    for (nfds_t i = 0; i < count_; ++i) {
+      if (!entries_[i].queued) continue;
+      const base::guard said(entries_[i].target.which->lock);
+    }
+  }
+
   static void wake_kernel_thread(int wake) noexcept {
     const int saved = errno;
     const std::uint64_t one = 1;
@@ -160,6 +172,7 @@ class poll_group {
 
   pollfd* const asked_;
   const nfds_t count_;
+  lent_eventfd wake_;  // outlives our places in the lists: who finds us there may ring
   some_of<poll_entry, few> entries_;
   some_of<pollfd, few + 1> own_;
   base::atomic<bool> stopped_{false};

@@ -6,17 +6,18 @@
 // Used by one kernel thread, on its stack.
 #pragma once
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdint>
 
-#include "treadle/io/descriptor.hpp"
+#include "treadle/io/descriptor_waits.hpp"
 
 namespace treadle::io {
 
-class taken_threads {
+template <class Ground>
+class basic_taken_threads {
  public:
+  using waits = basic_descriptor_waits<Ground>;
+  using waiter = basic_descriptor_waiter<Ground>;
+
   // Before the first take() from another descriptor.
   void begin_descriptor() noexcept { has_chosen_ = false; }
 
@@ -24,11 +25,11 @@ class taken_threads {
   // there are more: wake these, then take again. Those were chosen by the first look. Who was woken
   // may be back in the list by then, and would else be found again and again.
   // Kernel threads see events for themselves, but not what a ring received.
-  bool take(descriptor& from, std::uint32_t bits, wait_outcome outcome) noexcept {
+  bool take(waits& from, std::uint32_t bits, wait_outcome outcome) noexcept {
     bool more = false;
-    descriptor_waiter* node = from.first;
+    waiter* node = from.first;
     while (node != nullptr) {
-      descriptor_waiter* next = node->next;
+      waiter* next = node->next;
       const bool own_poll = node->wake_descriptor >= 0 && from.ahead == nullptr;
       const bool matches =
           (node->wanted & bits) != 0 && !(own_poll && outcome == wait_outcome::ready);
@@ -46,15 +47,11 @@ class taken_threads {
   }
 
   // With the lock held.
-  void end(descriptor& from, descriptor_waiter& node, wait_outcome outcome) noexcept {
+  void end(waits& from, waiter& node, wait_outcome outcome) noexcept {
     from.remove(node);
     if (node.wake_descriptor >= 0) {
       // Under the lock: the eventfd is its own only as long as its waiter is in the list.
-      const int saved = errno;
-      const std::uint64_t one = 1;
-      const ssize_t written = ::write(node.wake_descriptor, &one, sizeof(one));
-      static_cast<void>(written);  // cannot fail: nobody else writes to it
-      errno = saved;
+      Ground::ring(node.wake_descriptor);
     } else {
       __builtin_prefetch(node.who, 1);
       threads_[count_++] = node.who;
@@ -65,16 +62,17 @@ class taken_threads {
   bool is_full() const noexcept { return count_ == capacity; }
 
   void wake() noexcept {
-    for (unsigned i = 0; i < count_; ++i) core::scheduler_port::unpark(*threads_[i]);
+    for (unsigned i = 0; i < count_; ++i) Ground::unpark(*threads_[i]);
     count_ = 0;
   }
 
  private:
-  // Guess: seldom do more wait on one descriptor.
-  static constexpr unsigned capacity = 16;
+  static constexpr unsigned capacity = Ground::woken_at_once;
   bool has_chosen_ = false;
   unsigned count_ = 0;
   core::thread* threads_[capacity];
 };
+
+using taken_threads = basic_taken_threads<ground>;
 
 }  // namespace treadle::io

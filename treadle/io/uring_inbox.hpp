@@ -6,13 +6,15 @@
 
 #include <cstdint>
 
-#include "treadle/base/atomic.hpp"
-#include "treadle/base/spin_lock.hpp"
 #include "treadle/io/descriptor_poller.hpp"
+#include "treadle/io/ground.hpp"
 
 namespace treadle::io {
 
-class uring_inbox {
+// A Release has a `next`, which is ours. Guess: more orders than are connected or closed while the
+// ring's kernel thread is away for a moment.
+template <class Release = file_release, unsigned OrdersMax = 256, class Ground = ground>
+class basic_uring_inbox {
  public:
   // What needs no answer.
   struct order {
@@ -21,8 +23,7 @@ class uring_inbox {
     watch_kind what;
     bool begins;
   };
-  // Guess: more than are connected or closed while the ring's kernel thread is away for a moment.
-  static constexpr unsigned orders_max = 256;
+  static constexpr unsigned orders_max = OrdersMax;
 
   // False when it is full.
   [[nodiscard]] bool put(const order& one) noexcept {
@@ -33,7 +34,7 @@ class uring_inbox {
     return true;
   }
   // It is told when it is done.
-  void put(file_release& release) noexcept {
+  void put(Release& release) noexcept {
     const base::guard hold(lock_);
     release.next = releases_;
     releases_ = &release;
@@ -49,7 +50,7 @@ class uring_inbox {
     return any_.load(base::relaxed) || all_back_.load(base::relaxed);
   }
   // How many orders. `all_back` also means what these begin.
-  unsigned take(order (&into)[orders_max], file_release*& releases, bool& all_back) noexcept {
+  unsigned take(order (&into)[orders_max], Release*& releases, bool& all_back) noexcept {
     const base::guard hold(lock_);
     const unsigned count = count_;
     for (unsigned i = 0; i < count; ++i) into[i] = orders_[i];
@@ -62,14 +63,16 @@ class uring_inbox {
   }
 
  private:
-  base::spin_lock lock_;
+  typename Ground::lock lock_;
   // Guarded by lock_.
   unsigned count_ = 0;
   order orders_[orders_max];
-  file_release* releases_ = nullptr;
+  Release* releases_ = nullptr;
   // Atomic: whether there is anything, or too much.
-  base::atomic<bool> any_{false};
-  base::atomic<bool> all_back_{false};
+  typename Ground::template atomic<bool> any_{false};
+  typename Ground::template atomic<bool> all_back_{false};
 };
+
+using uring_inbox = basic_uring_inbox<>;
 
 }  // namespace treadle::io

@@ -22,6 +22,7 @@
 #include "treadle/base/atomic.hpp"
 #include "treadle/io/descriptor_poller.hpp"
 #include "treadle/io/receive_buffers.hpp"
+#include "treadle/io/rousing.hpp"
 #include "treadle/io/uring.hpp"
 #include "treadle/io/uring_inbox.hpp"
 #include "treadle/sched/worker.hpp"
@@ -93,8 +94,7 @@ class uring_poller final : public descriptor_poller {
 
   // Atomic.
   base::atomic<core::worker*> adopted_by_{nullptr};  // the ring's kernel thread
-  base::atomic<bool> blocked_{false};
-  base::atomic<bool> interrupted_{false};
+  rousing rousing_;
   base::atomic<bool> ends_{false};
   base::atomic<bool> cannot_receive_{false};
 

@@ -35,21 +35,13 @@ void uring_poller::interrupt() noexcept {
 }
 
 void uring_poller::rouse() noexcept {
-  // seq_cst, both: of us and block() one sees the other
-  interrupted_.store(true, base::seq_cst);
-  if (!blocked_.load(base::seq_cst)) return;
-  const int saved = errno;
-  const std::uint64_t one = 1;
-  const ssize_t written = ::write(wake_, &one, sizeof(one));
-  static_cast<void>(written);  // it would take 2^64 interrupts to fill the counter
-  errno = saved;
+  if (rousing_.rouse()) ground::ring(wake_);
 }
 
 void uring_poller::block(base::deadline until) noexcept {
   listen();
-  blocked_.store(true, base::seq_cst);  // seq_cst: see rouse()
   int error = 0;
-  if (interrupted_.load(base::seq_cst)) {
+  if (!rousing_.begin_wait()) {
     error = ring_.submit(false);
   } else {
     const bool away = base::go_away();
@@ -61,9 +53,7 @@ void uring_poller::block(base::deadline until) noexcept {
     }
     if (away) base::come_back();
   }
-  blocked_.store(false, base::relaxed);  // relaxed: a late rouse() writes in vain
-  // acquire: pairs with rouse(), the caller then sees what it was woken for
-  interrupted_.exchange(false, base::acq_rel);
+  rousing_.end_wait();
   // Out of memory: what was prepared is prepared still.
   if (error != 0 && error != EINTR && error != ETIME) ::sched_yield();
 }

@@ -104,10 +104,9 @@ int enter(const call_target& target, std::uint32_t seen, descriptor_waiter& node
           descriptor_poller& home, bool& queued) noexcept {
   descriptor& which = *target.which;
   const base::guard hold(which.lock);
-  // relaxed, both: under the lock
+  // relaxed: under the lock
   if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;
-  const std::uint32_t state = which.state.load(base::relaxed);
-  if (((state ^ seen) & ~descriptor::flags) != 0) return 0;  // an event since
+  if (which.has_event_since(seen)) return 0;
   if (which.closing) {
     which.push(node);
     queued = true;
@@ -123,33 +122,26 @@ int enter(const call_target& target, std::uint32_t seen, descriptor_waiter& node
     if (error == EPERM) return was_always ? EAGAIN : 0;
     if (error == EAGAIN) return 0;
     if (error != 0) return error;
+    which.push(node);
   } else {
-    which.change_state(state & ~node.wanted);
+    which.await_event(node);
   }
-  which.push(node);
   queued = true;
   return 0;
 }
 
 int park_until_ended(descriptor& which, descriptor_waiter& node, base::deadline until) noexcept {
-  core::scheduler_port& scheduler = *node.who->scheduler;
-  for (;;) {
-    // acquire: pairs with taken_threads::end()
-    switch (node.outcome.load(base::acquire)) {
-      case wait_outcome::waiting:
-        break;
-      case wait_outcome::ready:
-        return 0;
-      case wait_outcome::closed:
-        return EBADF;
-      case wait_outcome::stopped:
-        return ECANCELED;
-    }
-    if (scheduler.park(core::wait_reason::io, until) == core::wake::timed_out &&
-        which.give_up(node)) {
-      return ETIMEDOUT;
-    }
+  switch (which.park_until_ended(node, until)) {
+    case wait_result::ready:
+      return 0;
+    case wait_result::closed:
+      return EBADF;
+    case wait_result::stopped:
+      return ECANCELED;
+    case wait_result::timed_out:
+      break;
   }
+  return ETIMEDOUT;
 }
 
 // A frame of its own: the callback's state is only on the stacks of those who can be stopped.
@@ -209,9 +201,13 @@ int try_to_enlist(const call_target& target, descriptor_waiter& node,
                   descriptor_poller* home) noexcept {
   descriptor& which = *target.which;
   const base::guard hold(which.lock);
-  // relaxed: under the lock
-  if (which.lifetime.load(base::relaxed) != target.lifetime) return EBADF;
-  node.outcome.store(wait_outcome::waiting, base::relaxed);  // relaxed: under the lock
+  // relaxed, here and below: under the lock
+  if (which.lifetime.load(base::relaxed) != target.lifetime) {
+    // As if it had been in the list: the number may be another's now, for which it would wait.
+    node.outcome.store(wait_outcome::closed, base::relaxed);
+    return 0;
+  }
+  node.outcome.store(wait_outcome::waiting, base::relaxed);
   if (home != nullptr && !which.closing && needs_watch(which, *home)) {
     const int error = begin_watch(target, watcher_of(which, *home));
     // Of these two poll(2) itself has something to say.

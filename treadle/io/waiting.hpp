@@ -45,7 +45,8 @@ struct call_target {
 // Has the calling thread's poller open, if it has one: for calls that may take the last descriptor.
 [[nodiscard]] int open_poller() noexcept;
 
-// For waits on several descriptors: the node is in the list afterwards, unless there is an errno.
+// For waits on several descriptors: the node is in the list afterwards, or has ended as closed if
+// it was meant for another lifetime, unless there is an errno.
 // With a null poller nobody but a close will end the wait. Nothing was looked at yet.
 [[nodiscard]] int enlist(const call_target& target, descriptor_waiter& node,
                          core::poller* events) noexcept;

@@ -48,12 +48,10 @@ void many_to_one::ready_from_outside(thread& which) noexcept {
 }
 
 void many_to_one::wake() noexcept {
-  // seq_cst: the push before, the sleeper's announcement before its last look: see find_work()
-  if (asleep_.load(base::seq_cst) == awake) return;
-  const std::uint32_t where = asleep_.exchange(awake, base::seq_cst);
-  if (where == on_futex) {
-    base::futex_wake(asleep_);
-  } else if (where == in_poller) {
+  const lone_sleep::bed where = sleep_.wake();
+  if (where == lone_sleep::on_futex) {
+    base::futex_wake(sleep_.word());
+  } else if (where == lone_sleep::in_poller) {
     events->interrupt();
   }
 }
@@ -69,10 +67,9 @@ thread* many_to_one::find_work(processor& mine) noexcept {
     if (thread* found = after_looking_around(mine)) return found;
     // Only our own threads make it so: it cannot become true while we sleep.
     const bool polling = events != nullptr && events->in_use();
-    asleep_.store(polling ? in_poller : on_futex, base::seq_cst);
-    // seq_cst: of us and a waker one sees the other
+    sleep_.lie_down(polling ? lone_sleep::in_poller : lone_sleep::on_futex);
     if (!injected_.looks_empty() || !levels_.looks_empty()) {
-      asleep_.store(awake, base::relaxed);  // relaxed: a late waker wakes nobody, or in vain
+      sleep_.get_up();
       continue;
     }
     if (closing_.load(base::seq_cst)) return nullptr;
@@ -83,10 +80,10 @@ thread* many_to_one::find_work(processor& mine) noexcept {
       events->poll(until);
     } else {
       const bool away = base::go_away();
-      base::futex_wait(asleep_, on_futex, until);
+      base::futex_wait(sleep_.word(), lone_sleep::on_futex, until);
       if (away) base::come_back();
     }
-    asleep_.store(awake, base::relaxed);  // relaxed: as above
+    sleep_.get_up();
   }
 }
 

@@ -11,6 +11,7 @@
 #include "treadle/base/chain.hpp"
 #include "treadle/queue/inject_queue.hpp"
 #include "treadle/sched/fiber_scheduler.hpp"
+#include "treadle/sched/lone_sleep.hpp"
 
 namespace treadle::core {
 
@@ -110,9 +111,7 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
 
   processor* processor_ = nullptr;
   queue::inject_queue<thread> injected_;
-  // Where the worker waits or is about to; a futex.
-  enum : std::uint32_t { awake = 0, on_futex = 1, in_poller = 2 };
-  base::atomic<std::uint32_t> asleep_{awake};
+  lone_sleep sleep_;
   base::atomic<bool> closing_{false};
 };
 

@@ -11,6 +11,7 @@
 #include "treadle/base/futex.hpp"
 #include "treadle/base/system_call.hpp"
 #include "treadle/context/overflow_report.hpp"
+#include "treadle/sched/futex_park.hpp"
 #include "treadle/sched/kernel_level.hpp"
 #include "treadle/thread/body.hpp"
 
@@ -252,20 +253,7 @@ wake one_to_one::park(wait_reason why, deadline until) noexcept {
   if (self.permit.consume()) return wake::token;
   if (until.has_passed()) return wake::timed_out;
   transition(self, thread_state::running, thread_state::parked, why);
-  wake outcome = wake::token;
-  if (self.permit.fall_asleep()) {
-    // From here to come_back() nothing shared is touched but by reading.
-    const bool away = base::go_away();
-    bool expired = false;
-    // acquire, below and in stay_awake(): pairs with unpark()
-    while (self.permit.word().load(base::acquire) == park_token::asleep) {
-      base::futex_wait(self.permit.word().word(), park_token::asleep, until);
-      expired = until.has_passed();
-      if (expired) break;
-    }
-    if (away) base::come_back();
-    if (expired && self.permit.stay_awake()) outcome = wake::timed_out;
-  }
+  const wake outcome = sleep_on_token(self.permit, until) ? wake::token : wake::timed_out;
   transition(self, thread_state::parked, thread_state::running, wait_reason::none);
   return outcome;
 }
