@@ -242,7 +242,9 @@ void ring_owner::listen() noexcept {
 // Submits, and waits for a completion when there is nothing else to do. False: the kernel could not
 // take what was prepared.
 bool ring_owner::wait() noexcept {
-  if (!listening_) return ring_.submit(false) == 0;
+  // While the kernel was short of memory there was no room for some that may begin.
+  const bool may_start = first_ != nullptr && in_flight_ < in_flight_max;
+  if (!listening_ || may_start) return ring_.submit(false) == 0;
   const bool sleeps = post_.may_sleep();
   const bool away = sleeps && base::go_away();
   const int error = ring_.submit(sleeps);
