@@ -253,7 +253,7 @@ TEST(PartyBook, TheOnlyCandidateIsAlone) {
 
 template <class State>
 void expect_lost(std::vector<std::function<void(State&)>> threads) {
-  EXPECT_EQ(explored<State>(threads, 4).fault, "a change is lost");
+  EXPECT_EQ(explored<State>(threads, interleave::unbounded).fault, "a change is lost");
 }
 
 TEST(PartyBook, WithoutTheBarrierAChangeIsLost) {
