@@ -89,7 +89,7 @@ struct many_to_many::vigil {
   bool open_standbys() noexcept;
   void close_standbys() noexcept;
   static void wake_standby(post& one) noexcept {
-    one.awake.store(1, base::release);  // pairs with stand_by()
+    one.awake.store(1, base::seq_cst);  // pairs with stand_by(), and with park()
     base::futex_wake(one.awake);
   }
 
