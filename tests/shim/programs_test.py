@@ -24,7 +24,8 @@ def main():
                                   "finer_waits", "full_sinks", "keys", "locks", "many_futexes",
                                   "nowhere", "own_signals", "processes", "queued", "rings",
                                   "shared_locks", "shared_signals", "signal_descriptors",
-                                  "signals", "storms", "traits", "untouched")]
+                                  "signals", "storms", "traits", "untouched",
+                                  "wakes_of_all")]
     cases += [("privileges", what) for what in ("drop", "twice")]
     cases += [("ends", way) for way in WAYS] + [("ends", way, "thread") for way in WAYS]
     for case in cases:

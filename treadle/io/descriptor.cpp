@@ -41,12 +41,6 @@ void descriptor::warm_up_waiter() const noexcept {
   }
 }
 
-void descriptor::leave_home() noexcept {
-  // relaxed: under the lock
-  const bool is_watched = (state.load(base::relaxed) & watched) != 0;
-  if (!is_watched && (ahead == nullptr || !ahead->is_with_ring())) home = nullptr;
-}
-
 bool descriptor::accept(std::uint32_t when, const receipt& news, std::uint32_t& bits,
                         bool& is_long) noexcept {
   const bool ours = lifetime.load(base::relaxed) == when && ahead != nullptr;  // relaxed: locked
@@ -76,10 +70,7 @@ bool descriptor::accept(std::uint32_t when, const receipt& news, std::uint32_t& 
         bits |= writable | unusual;
       }
   }
-  if (news.over) {
-    ahead->armed_by = nullptr;
-    leave_home();
-  }
+  if (news.over) ahead->armed_by = nullptr;
   is_long = ahead->is_long();
   return true;
 }
@@ -99,10 +90,7 @@ bool descriptor::deliver_end(std::uint32_t when, bool has_come, bool over) noexc
   const base::guard hold(lock);
   // relaxed, both: under the lock
   if (lifetime.load(base::relaxed) != when || ahead == nullptr) return false;
-  if (over) {
-    ahead->guarded_by = nullptr;
-    leave_home();
-  }
+  if (over) ahead->guarded_by = nullptr;
   // An event: who found nothing before it, and is about to have the ring receive, looks again.
   change_state(state.load(base::relaxed) + one_event);
   return (has_come || over) && ahead->is_armed();
@@ -142,8 +130,7 @@ void descriptor::leave(const descriptor_poller& poller, const std::uint32_t* whe
     if (when != nullptr && lifetime.load(base::relaxed) != *when) return false;
     if (home != &poller) return false;
     change_state((state.load(base::relaxed) & ~flags) + one_event);  // relaxed: under the lock
-    // What is received ahead is still to come, unless the poller itself goes.
-    leave_home();
+    // A request that ends says nothing of a later one, see `home`.
     if (when == nullptr) home = nullptr;
     bits = all_bits;
     return true;

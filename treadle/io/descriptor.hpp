@@ -38,7 +38,9 @@ struct alignas(base::cache_line_bytes) descriptor : basic_descriptor_waits<> {
   base::atomic<bool> never_blocks;    // O_NONBLOCK is known to be set
   base::atomic<bool> receives_ahead;  // there is a queue
   base::atomic<bool> has_positions;   // pwrite(2) is known not to say ESPIPE
-  // Guarded by lock.
+  // Guarded by lock. Who may have requests for it, even when one has ended: where it went to
+  // another runtime and back, the first watch's end may come after the second has begun, and looks
+  // like the second's own. Whoever closes has the second taken back.
   descriptor_poller* home;
 
   // With the lock held.
@@ -72,8 +74,6 @@ struct alignas(base::cache_line_bytes) descriptor : basic_descriptor_waits<> {
   void lose_ring() noexcept;
 
  private:
-  // With the lock held. Where no request is left with it.
-  void leave_home() noexcept;
   // With the lock held. True when the news was for this lifetime and somebody may wait for `bits`.
   bool accept(std::uint32_t when, const receipt& news, std::uint32_t& bits, bool& is_long) noexcept;
 };

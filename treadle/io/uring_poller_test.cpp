@@ -185,6 +185,30 @@ TEST_F(UringPoller, LetsGoOfAFileBeforeItIsClosed) {
   }
 }
 
+// From one runtime to another and back again: the first request's end may come when the second has
+// begun, and is not told from its own. Whoever closes must have the second taken back all the same.
+TEST_F(UringPoller, LetsGoOfAFileWhoseEarlierRequestEndsLate) {
+  uring_poller poller(ring_owner::own_thread);
+  ASSERT_EQ(poller.open(), 0);
+  pipe_pair pipe;
+  descriptor& reader = pipe.reader();
+  ASSERT_EQ(watch(poller, pipe), 0);
+  ASSERT_EQ(::write(pipe.ends[1], "x", 1), 1);
+  while ((flags_of(reader) & descriptor::readable) == 0) std::this_thread::yield();
+  {
+    // The ring's kernel thread takes this lock to tell of an end: here after the second watch.
+    const base::guard hold(reader.lock);
+    poller.unwatch(pipe.ends[0], lifetime_of(reader), watch_kind::events, nullptr);
+    ASSERT_EQ(poller.watch(pipe.ends[0], lifetime_of(reader)), 0);
+    reader.change_state(descriptor::watched);
+  }
+  while ((flags_of(reader) & descriptor::watched) != 0) std::this_thread::yield();
+  pipe.drop(0);
+  pollfd asked{pipe.ends[1], 0, 0};
+  EXPECT_EQ(::poll(&asked, 1, 0), 1);
+  EXPECT_NE(asked.revents & POLLERR, 0) << "nobody reads from the pipe any more";
+}
+
 // A pair with numbers that nobody else gets: a thread that comes late to a closed one meets no
 // descriptor but those of the test.
 struct distant_pair : socket_pair {

@@ -27,9 +27,7 @@ bool is_tcp(int number) noexcept {
 int begin_watch(const call_target& target, descriptor_poller& home) noexcept {
   descriptor& which = *target.which;
   // relaxed, here and below: under the lock
-  if (which.home == &home) {
-    // It receives already.
-  } else if (which.home != nullptr) {
+  if (which.home != nullptr && which.home != &home) {
     // Handed over from another runtime: nobody there waits for it any longer.
     which.home->unwatch(target.number, target.lifetime, watch_kind::events, nullptr);
     which.home = nullptr;

@@ -44,7 +44,7 @@ void many_to_many::vigil::monitor() noexcept {
   std::int64_t relieved_at = now - escort_nanoseconds;
   std::uint64_t reliefs = 0;
   while (!closing.load(base::seq_cst)) {
-    const std::uint32_t rung = bell.load(base::seq_cst);
+    const std::uint32_t looked = bell.look();
     const std::int64_t last = std::exchange(now, base::monotonic_now());
     open_probes();
     if (context::has_surplus() && now >= trims_at) trims_at = context::trim_unused(now);
@@ -62,27 +62,24 @@ void many_to_many::vigil::monitor() noexcept {
     reliefs = relieved;
     const std::int64_t pause = pace.after(round, now);
     if (idle_looks > idle_looks_max) {
-      sleep_till_stirred();
+      sleep_till_stirred(looked);
       idle_looks = 0;
       pace.begin_again(now, base::monotonic_now());
       continue;
     }
     const std::int64_t next = std::min(next_slice_over, now + pause);
-    if (!closing.load(base::seq_cst)) base::futex_wait(bell, rung, base::deadline::at(next));
+    if (!closing.load(base::seq_cst)) bell.wait(looked, base::deadline::at(next));
   }
 }
 
-void many_to_many::vigil::sleep_till_stirred() noexcept {
-  const std::uint32_t rung = bell.load(base::seq_cst);
-  // seq_cst: of us and a worker that gets up one sees the other
-  dormant.store(1, base::seq_cst);
+void many_to_many::vigil::sleep_till_stirred(std::uint32_t looked) noexcept {
+  bell.begin_sleep();
   if (all.idle_.all_asleep(all.width_) && !closing.load(base::seq_cst)) {
     // Who gave a stack back is asleep by now, and what it said is seen.
-    base::futex_wait(
-        bell, rung,
-        context::has_surplus() ? base::deadline::at(trims_at) : base::deadline::never());
+    bell.wait(looked,
+              context::has_surplus() ? base::deadline::at(trims_at) : base::deadline::never());
   }
-  dormant.store(0, base::relaxed);  // relaxed: a stir too many does no harm
+  bell.end_sleep();
 }
 
 // What is asleep, or was when the monitor looked.

@@ -45,7 +45,9 @@ void many_to_many::vigil::stand_by(post& mine) noexcept {
 
 // Until the monitor finds the processor at work.
 void many_to_many::vigil::park(post& mine) noexcept {
-  mine.awake.store(0, base::relaxed);  // relaxed: a wake-up that comes before this is repeated
+  // A wake-up that comes before this is repeated by the monitor. But the last one is not: seq_cst,
+  // so that who wipes that out sees that we are closing
+  mine.awake.store(0, base::seq_cst);
   mine.blocked_since = 0;
 }
 

@@ -178,17 +178,11 @@ void many_to_many::vigil::close() noexcept {
   if (monitor_runs) {
     closing.store(true, base::seq_cst);  // pairs with monitor()
     begin();
-    wake_monitor();
+    bell.ring();
     ::pthread_join(monitor_thread, nullptr);
     monitor_runs = false;
   }
   close_standbys();
-}
-
-void many_to_many::vigil::wake_monitor() noexcept {
-  dormant.store(0, base::seq_cst);
-  bell.fetch_add(1, base::seq_cst);  // both: pair with the monitor's looks before it sleeps
-  base::futex_wake(bell);
 }
 
 void* many_to_many::vigil::monitor_main(void* argument) {

@@ -20,6 +20,7 @@
 
 #include "treadle/sched/look_pace.hpp"
 #include "treadle/sched/many_to_many.hpp"
+#include "treadle/sched/monitor_bell.hpp"
 
 namespace treadle::core {
 
@@ -38,14 +39,13 @@ struct many_to_many::vigil {
   // By a member that has begun its probe.
   void meet() noexcept {
     // relaxed: begun before the crew, or never
-    if (stage.load(base::relaxed) != stage_opening) wake_monitor();
+    if (stage.load(base::relaxed) != stage_opening) bell.ring();
   }
 
   // For workers that begin to run what was idle.
   void stir(const processor& which) noexcept {
-    // seq_cst: after the worker has left the idle book; the monitor looks there after it says so
-    if (dormant.load(base::seq_cst) != 0) [[unlikely]]
-      return wake_monitor();
+    if (bell.is_dormant()) [[unlikely]]
+      return bell.ring();
     if (posts == nullptr) return;
     post& one = posts[which.index];
     // relaxed, both: guesses
@@ -88,9 +88,8 @@ struct many_to_many::vigil {
   void find_level() noexcept;
   bool open_standbys() noexcept;
   void close_standbys() noexcept;
-  void wake_monitor() noexcept;
   static void wake_standby(post& one) noexcept {
-    one.awake.store(1, base::release);  // pairs with stand_by()
+    one.awake.store(1, base::seq_cst);  // pairs with stand_by(), and with park()
     base::futex_wake(one.awake);
   }
 
@@ -112,7 +111,7 @@ struct many_to_many::vigil {
   std::int64_t arms_after() const noexcept;
   void look_at_guests() noexcept;
   bool is_holder(std::uint32_t number) const noexcept;
-  void sleep_till_stirred() noexcept;
+  void sleep_till_stirred(std::uint32_t looked) noexcept;
 
   many_to_many& all;
   post* posts = nullptr;
@@ -133,8 +132,7 @@ struct many_to_many::vigil {
   static constexpr std::uint32_t stage_watching = 2;
   base::atomic<std::uint32_t> stage{stage_opening};
   base::atomic<bool> closing{false};
-  base::atomic<std::uint32_t> bell{0};     // the monitor's futex
-  base::atomic<std::uint32_t> dormant{0};  // a futex; 1: the monitor sleeps without limit
+  monitor_bell bell;
 };
 
 }  // namespace treadle::core

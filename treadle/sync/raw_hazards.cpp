@@ -115,8 +115,9 @@ void raw_hazards::retire(hazard_retired& object) noexcept {
   core::thread& self = core::current_thread();
   // relaxed: a count
   while (waiting_.load(base::relaxed) >= enough() && begin_destroying(self)) {
-    destroy_unused();
+    const bool found = destroy_unused();
     end_destroying(self);
+    if (!found) return;  // others have them in their hands, and look again
   }
 }
 
@@ -125,7 +126,7 @@ void raw_hazards::reclaim() noexcept {
   if (waiting_.load(base::relaxed) == 0) return;
   core::thread& self = core::current_thread();
   if (!begin_destroying(self)) return;
-  destroy_unused();
+  static_cast<void>(destroy_unused());
   end_destroying(self);
 }
 
@@ -152,10 +153,11 @@ void raw_hazards::end_destroying(core::thread& self) noexcept {
   }
 }
 
-void raw_hazards::destroy_unused() noexcept {
+// False when there was nothing to look at.
+bool raw_hazards::destroy_unused() noexcept {
   // acquire: pairs with push()
   retired* all = retired_.exchange(nullptr, base::acquire);
-  if (all == nullptr) return;
+  if (all == nullptr) return false;
   base::asymmetric_fence::rarely();
   base::chain<retired> unused;
   base::chain<retired> kept;
@@ -175,6 +177,7 @@ void raw_hazards::destroy_unused() noexcept {
     push(kept.front(), last, kept.size());
   }
   while (retired* each = unused.pop_front()) each->destroy(*each);
+  return true;
 }
 
 }  // namespace treadle::sync

@@ -47,7 +47,7 @@ class raw_hazards {
   class protected_set;
 
   void push(retired* first, retired* last, std::size_t count) noexcept;
-  void destroy_unused() noexcept;
+  bool destroy_unused() noexcept;
   bool begin_destroying(core::thread& self) noexcept;
   void end_destroying(core::thread& self) noexcept;
   std::size_t enough() const noexcept;

@@ -16,17 +16,20 @@ struct waiter {
   // Guarded by the bucket's lock.
   waiter* next = nullptr;
   waiter* previous = nullptr;
+  std::uint64_t arrival = 0;
   // Set by the waker, with the bucket's lock held: the last touch of this node.
   base::atomic<bool> woken{false};
 };
 
 struct alignas(base::false_sharing_bytes) bucket {
   base::spin_lock lock;
-  // Guarded by lock.
+  // Guarded by lock. In order of arrival.
   waiter* first = nullptr;
   waiter* last = nullptr;
+  std::uint64_t arrivals = 0;
 
   void push(waiter& fresh) noexcept {
+    fresh.arrival = ++arrivals;
     fresh.previous = last;
     (last != nullptr ? last->next : first) = &fresh;
     last = &fresh;
@@ -152,13 +155,17 @@ queue_end wait_in_queues(program_thread& self, const queue_place* places, unsign
 long wake_in_queue(const std::uint32_t* word, unsigned count, std::uint32_t bits) noexcept {
   bucket& mine = bucket_of(word);
   long woken = 0;
+  // Of those who were there at the beginning. Who is woken may wait again at once, and would be
+  // woken once more, perhaps for ever.
+  std::uint64_t last_arrival = 0;
   while (woken < static_cast<long>(count)) {
     core::thread* who = nullptr;
     {
       const base::guard hold(mine.lock);
+      if (woken == 0) last_arrival = mine.arrivals;
       waiter* one = mine.first;
       while (one != nullptr && (one->word != word || (one->bits & bits) == 0)) one = one->next;
-      if (one == nullptr) break;
+      if (one == nullptr || one->arrival > last_arrival) break;
       mine.remove(*one);
       who = one->who;
       one->woken.store(true, base::release);  // pairs with wait_in_queue()
