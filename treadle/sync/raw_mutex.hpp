@@ -71,7 +71,8 @@ class basic_mutex {
   // The parts of all these, for tasks, whose names are the records that they wait with.
   struct lock_waiter : waiter {
     lock_waiter(core::thread& waiting, std::int64_t from) noexcept : waiter(waiting), since(from) {}
-    const std::int64_t since;  // when it first queued
+    bool missed_limit = false;  // guarded by list_lock_: take_out() came while it was granted
+    const std::int64_t since;   // when it first queued
   };
   bool try_lock_as(core::thread& self) noexcept { return take_plain(self) || take(self); }
   // True when it is ours, false with the node in the list.
@@ -79,7 +80,8 @@ class basic_mutex {
   enum class after_grant : std::uint8_t { ours, listed_again, gave_up };
   // After a grant; who has given up meanwhile makes only one more attempt.
   after_grant go_on(lock_waiter& node, bool expired) noexcept;
-  // After a time-out or a stop: false for a node that a granter has taken and will still touch.
+  // After a time-out or a stop, also beside go_on(): false for a node that a granter has taken and
+  // will still touch; go_on() then lists it no more.
   bool take_out(lock_waiter& node) noexcept;
   void unlock_as(core::thread& self) noexcept {
     std::uintptr_t seen = name_of(self);
@@ -134,6 +136,7 @@ class basic_mutex {
   bool wait_in_list(core::thread& self, base::deadline until, const alarm* stop) noexcept;
   bool enqueue(lock_waiter& node, bool was_woken, std::int64_t now) noexcept;
   bool give_up(lock_waiter& node) noexcept;
+  bool has_missed_limit(const lock_waiter& node) noexcept;
   void unlock_flagged(std::uintptr_t seen) noexcept;
   void unlock_slowly(std::uintptr_t seen, std::uintptr_t self) noexcept;
   bool free_it(std::uintptr_t& seen) noexcept;

@@ -131,11 +131,13 @@ bool basic_mutex<Ground>::wait_in_list(core::thread& self, base::deadline until,
 }
 
 // Puts the node in the list, at the front for a waiter that was woken in vain. False when the
-// mutex is free and nobody is on the way to it: nobody would wake us.
+// mutex is free and nobody is on the way to it: nobody would wake us; or when nobody would end the
+// wait at its limit any more.
 template <class Ground>
 bool basic_mutex<Ground>::enqueue(lock_waiter& node, bool was_woken, std::int64_t now) noexcept {
   const bool lost_patience = was_woken && now - node.since > mutex_patience_nanoseconds;
   const base::guard<typename Ground::list_lock> hold(list_lock_);
+  if (node.missed_limit) return false;
   std::uintptr_t seen = word_.load(base::relaxed);  // relaxed: validated by the CAS
   for (;;) {
     if (owner_in(seen) == 0 && (was_woken || (seen & starving) == 0)) return false;
@@ -147,6 +149,7 @@ bool basic_mutex<Ground>::enqueue(lock_waiter& node, bool was_woken, std::int64_
   }
   if (lost_patience) overdue_before_ = now - mutex_patience_nanoseconds;
   if (was_woken) {
+    node.popped = false;  // not before: take_out() would take it out of a list that it is not in
     list_.push_front(node);
   } else {
     list_.push_back(node);
@@ -157,7 +160,10 @@ bool basic_mutex<Ground>::enqueue(lock_waiter& node, bool was_woken, std::int64_
 template <class Ground>
 bool basic_mutex<Ground>::take_out(lock_waiter& node) noexcept {
   const base::guard<typename Ground::list_lock> hold(list_lock_);
-  if (node.popped) return false;
+  if (node.popped) {
+    node.missed_limit = true;
+    return false;
+  }
   list_.remove(node);
   // relaxed: the list is published by list_lock_
   if (list_.empty()) word_.fetch_and(~waiters, base::relaxed);
@@ -186,10 +192,16 @@ typename basic_mutex<Ground>::after_grant basic_mutex<Ground>::go_on(lock_waiter
   for (;;) {
     if (take_woken(self, expired)) return after_grant::ours;
     if (expired) return after_grant::gave_up;
-    node.popped = false;
-    node.granted.store(false, base::relaxed);  // relaxed: in no list, nobody else knows it
+    node.granted.store(false, base::relaxed);  // relaxed: in no list, only we look at it
     if (enqueue(node, true, Ground::now())) return after_grant::listed_again;
+    expired = has_missed_limit(node);
   }
+}
+
+template <class Ground>
+bool basic_mutex<Ground>::has_missed_limit(const lock_waiter& node) noexcept {
+  const base::guard<typename Ground::list_lock> hold(list_lock_);
+  return node.missed_limit;
 }
 
 // After a time-out or a stop: true when the node has left the list; false when it was popped, and

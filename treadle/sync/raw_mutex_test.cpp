@@ -165,6 +165,75 @@ TEST(RawMutex, TasksWaitBesideThreads) {
   expect_good<1>({pass_twice<1>, pass_as_task_in_time<1>, pass_as_task<1>}, 3, 2);
 }
 
+// A task whose limit somebody else ends, as the clock or a stop does it (task/suspension.hpp): at any
+// point of its way, also when it was granted and is about to be listed again. Who has barged in
+// keeps the mutex until the task has ended its wait.
+template <int Jumps>
+struct limited_state : state<Jumps> {
+  using mutex = typename state<Jumps>::mutex;
+  using node = typename mutex::lock_waiter;
+
+  void pass_within_a_limit() {
+    auto& mine = *::new (node_memory) node(ground::self(), ground::now());
+    auto& granted = ground::granted[ground::index_of(mine)];
+    auto got = mutex::after_grant::ours;
+    if (!this->lock().lock_or_enlist(mine)) {
+      is_armed.store(1);
+      do {
+        interleave::wait_until([&] { return granted.peek() != 0 || gave_up.peek() != 0; }, "park");
+        if (gave_up.load() != 0) break;
+        granted.store(0);
+        got = this->lock().go_on(mine, has_passed.load() != 0);
+      } while (got == mutex::after_grant::listed_again);
+      if (gave_up.load() != 0) got = mutex::after_grant::gave_up;
+    }
+    clock_lock.lock();
+    is_over = true;
+    clock_lock.unlock();
+    if (got == mutex::after_grant::ours) this->hold();
+  }
+  void end_the_limit() {
+    interleave::wait_until([this] { return is_armed.peek() != 0 || is_over; }, "arm");
+    has_passed.store(1);
+    clock_lock.lock();
+    if (!is_over && this->lock().take_out(*std::launder(reinterpret_cast<node*>(node_memory)))) {
+      gave_up.store(1);
+    }
+    clock_lock.unlock();
+  }
+  void barge_and_keep() {
+    this->lock().lock();
+    interleave::wait_until([this] { return is_over; }, "keep");
+    this->hold();
+  }
+
+  alignas(node) std::byte node_memory[sizeof(node)];
+  interleave::explored_lock clock_lock;
+  explored_atomic<int> is_armed{0};
+  explored_atomic<int> has_passed{0};
+  explored_atomic<int> gave_up{0};
+  bool is_over = false;
+};
+
+template <int Jumps>
+void expect_limit_kept(unsigned preemptions) {
+  using limited = limited_state<Jumps>;
+  interleave::options bounds;
+  bounds.preemptions_max = preemptions;
+  const verdict v = explore<limited>(
+      bounds,
+      {[](limited& s) { s.pass(); }, [](limited& s) { s.pass_within_a_limit(); },
+       [](limited& s) { s.end_the_limit(); }, [](limited& s) { s.barge_and_keep(); }},
+      [](limited& s) { s.check(2); });
+  EXPECT_TRUE(v.good()) << v.report();
+  testing::Test::RecordProperty("schedules", std::to_string(v.schedules));
+}
+
+TEST(RawMutex, ALimitFindsATaskThatWasGrantedInVain) {
+  expect_limit_kept<0>(3);
+  expect_limit_kept<1>(2);
+}
+
 TEST(RawMutex, WhoOnlyTriesDisturbsNobody) {
   expect_good<1>({pass_twice<1>, [](state<1>& s) { s.try_to_pass(); }, pass<1>}, 3);
 }
