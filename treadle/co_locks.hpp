@@ -163,15 +163,15 @@ template <class Condition, class Mutex>
 task<> wait(Condition& on, lock_of<Mutex>& held) {
   using kind = tasks::condition_wait<detail::unlocker<lock_of<Mutex>>>;
   Mutex& of = *held.mutex();
-  co_await tasks::wait_for<kind>(kind{{}, &access::room(on), false, {&held}});
+  co_await tasks::wait_for<kind>(kind{&access::room(on), false, {&held}});
   held = co_await lock(of);
 }
 template <class Condition, class Mutex>
 task<bool> wait_within(Condition& on, lock_of<Mutex>& held, wait_limit limit) {
   using kind = tasks::condition_wait<detail::unlocker<lock_of<Mutex>>>;
   Mutex& of = *held.mutex();
-  const bool notified = co_await tasks::wait_within<kind>(
-      kind{{}, &access::room(on), true, {&held}}, std::move(limit));
+  const bool notified =
+      co_await tasks::wait_within<kind>(kind{&access::room(on), true, {&held}}, std::move(limit));
   held = co_await lock(of);
   co_return notified;
 }

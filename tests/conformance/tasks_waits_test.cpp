@@ -259,6 +259,33 @@ TYPED_TEST(TaskWaits, EventsLatchesGroupsAndBarriers) {
   });
 }
 
+// The one that was notified may be behind the destroyer on its carrier.
+TYPED_TEST(TaskWaits, AConditionVariableMayBeDestroyedOnceATaskInALimitIsNotified) {
+  this->in([] {
+    mutex guard;
+    auto changed = std::make_unique<condition_variable>();
+    bool waits = false;
+    bool notified = false;
+    const auto waiter = [&]() -> task<> {
+      auto hold = co_await co::lock(guard);
+      waits = true;
+      notified = co_await co::wait_within(*changed, hold, 1h);
+    };
+    const auto destroyer = [&]() -> task<> {
+      for (bool is_there = false; !is_there;) {
+        co_await co::yield();
+        const auto hold = co_await co::lock(guard);
+        is_there = waits;
+      }
+      changed->notify_all();
+      changed.reset();
+    };
+    const auto both = [&]() -> task<> { co_await co::when_all(waiter(), destroyer()); };
+    block_on(both());
+    EXPECT_TRUE(notified);
+  });
+}
+
 TYPED_TEST(TaskWaits, ConditionVariablesWakeBothKinds) {
   this->in([] {
     mutex guard;

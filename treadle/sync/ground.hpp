@@ -27,8 +27,16 @@ struct ground {
   // The same without a limit for who cannot have parked since granters know the node.
   static void wait_at_once(waiter& node) noexcept { node.wait_at_once(Why); }
   static void grant(waiter& node) noexcept { node.grant(); }
-  // Lets others run who will make true what the caller waits for in a moment.
-  static void give_way() noexcept { core::current_thread().scheduler->yield(); }
+  // Lets others run who will make true what the caller waits for in a moment. They may be tasks
+  // behind the caller on its carrier, for which only a carrier that parks is stood in for.
+  static void give_way() noexcept {
+    core::thread& mine = core::current_thread();
+    if (mine.scheduler->carrier == nullptr) return mine.scheduler->yield();
+    // Guess: a wake-up or two.
+    constexpr std::int64_t moment = 20'000;
+    const base::deadline until = base::deadline::at(base::monotonic_now() + moment);
+    static_cast<void>(mine.scheduler->park(Why, until));
+  }
 };
 
 }  // namespace treadle::sync

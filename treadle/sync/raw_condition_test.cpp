@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <new>
+#include <string>
 #include <vector>
 
 #include "tests/support/explored_ground.hpp"
@@ -172,6 +173,70 @@ TEST(RawCondition, MayBeDestroyedAfterTheLastNotification) {
   expect_good({wait_once(soon, false), end_it}, interleave::unbounded);
   expect_good({wait_once(never, true), end_it}, interleave::unbounded);
   expect_good({wait_once(soon, false), wait_once(never, true), end_it}, 3);
+}
+
+// A task's limited wait: somebody else ends it at its limit, at any point of its way, and the task
+// leaves him before it goes on (task/suspension.hpp). Only then does it finish.
+enum class finishes : std::uint8_t { behind_the_limit, at_once };
+
+struct limited_state : state {
+  void wait_as_task(finishes when) {
+    held.lock();
+    if (ended) return held.unlock();
+    auto& mine = *::new (node_memory) condition::node(ground::self(), true);
+    auto& granted = ground::granted[ground::index_of(mine)];
+    it().enlist(mine);
+    held.unlock();
+    is_armed.store(1);
+    interleave::wait_until([&] { return granted.peek() != 0 || gave_up.peek() != 0; }, "park");
+    if (when == finishes::at_once) it().finish(mine);
+    limit_lock.lock();
+    is_over = true;
+    limit_lock.unlock();
+    if (when == finishes::behind_the_limit) it().finish(mine);
+  }
+  void end_the_limit() {
+    interleave::wait_until([this] { return is_armed.peek() != 0 || ended; }, "arm");
+    limit_lock.lock();
+    auto& node = *std::launder(reinterpret_cast<condition::node*>(node_memory));
+    if (is_armed.load() != 0 && !is_over && it().take_out(node)) gave_up.store(1);
+    limit_lock.unlock();
+  }
+  void end_it() {
+    held.lock();
+    ended = true;
+    held.unlock();
+    it().notify_all();
+    destroy();
+  }
+
+  alignas(condition::node) std::byte node_memory[sizeof(condition::node)];
+  users_mutex limit_lock;
+  interleave::explored_atomic<int> is_armed{0};
+  interleave::explored_atomic<int> gave_up{0};
+  bool is_over = false;
+};
+
+verdict destroy_beside_a_limit(finishes when) {
+  interleave::options bounds;
+  bounds.preemptions_max = 4;
+  bounds.sleep_sets = false;  // as above
+  return explore<limited_state>(
+      bounds,
+      {[when](limited_state& s) { s.wait_as_task(when); },
+       [](limited_state& s) { s.end_the_limit(); }, [](limited_state& s) { s.end_it(); }},
+      [](limited_state&) {});
+}
+
+TEST(RawCondition, MayBeDestroyedWhileATasksLimitComes) {
+  const verdict v = destroy_beside_a_limit(finishes::behind_the_limit);
+  EXPECT_TRUE(v.good()) << v.report();
+  testing::Test::RecordProperty("schedules", std::to_string(v.schedules));
+}
+
+TEST(RawCondition, ATaskThatFinishesBeforeItsLimitIsCaught) {
+  const verdict v = destroy_beside_a_limit(finishes::at_once);
+  EXPECT_NE(v.fault.find("touched after its end"), std::string::npos) << v.report();
 }
 
 }  // namespace

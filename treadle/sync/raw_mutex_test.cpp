@@ -165,7 +165,7 @@ TEST(RawMutex, TasksWaitBesideThreads) {
   expect_good<1>({pass_twice<1>, pass_as_task_in_time<1>, pass_as_task<1>}, 3, 2);
 }
 
-// A task whose limit somebody else ends, as the clock or a stop does it (task/suspension.hpp): at any
+// A task whose limit somebody else ends, as the clock or a stop does (task/suspension.hpp): at any
 // point of its way, also when it was granted and is about to be listed again. Who has barged in
 // keeps the mutex until the task has ended its wait.
 template <int Jumps>

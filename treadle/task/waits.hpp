@@ -190,31 +190,33 @@ struct shared_mutex_wait {
 
 // The wait of a condition variable; the caller unlocks after the node is listed.
 template <class Unlock>
-struct condition_wait : plain_result {
+struct condition_wait {
   static constexpr core::wait_reason why = core::wait_reason::condition;
   using node = sync::raw_condition::node;
 
   static bool try_now() noexcept { return false; }
-  void make(node* where, core::thread& self) noexcept { ::new (where) node(self, limited); }
+  void make(node* where, core::thread& self) noexcept {
+    listed = ::new (where) node(self, limited);
+  }
   bool enlist(node& mine) noexcept {
     on->enlist(mine);
     unlock();
     return false;
   }
-  bool complete(node& mine, bool) noexcept {
-    on->finish(mine);
-    return true;
-  }
-  // A limited waiter counts itself until here: the variable cannot be gone.
-  bool withdraw(node& mine) noexcept {
-    if (!on->take_out(mine)) return false;
-    on->finish(mine);
-    return true;
+  static bool complete(node&, bool) noexcept { return true; }
+  bool withdraw(node& mine) noexcept { return on->take_out(mine); }
+  static void result() noexcept {}
+  // A limited waiter counts itself until here, where nobody will withdraw it any more: until then
+  // the variable cannot be gone.
+  bool result_within(bool granted) noexcept {
+    on->finish(*listed);
+    return granted;
   }
 
   sync::raw_condition* on;
   bool limited;
   Unlock unlock;
+  const node* listed = nullptr;
 };
 
 // Whether the caller is to make the call; if not, it has been made.
