@@ -70,7 +70,7 @@ class select_wait : public tasks::suspension<select_wait>, public tasks::limits<
     return beside_ != nullptr && beside_->has_event() && withdraw();
   }
   core::thread* who() const noexcept { return &self(); }
-  bool withdraw() noexcept { return mine_->claim(sync::raw_select::itself); }
+  bool withdraw() noexcept { return mine_->claim(sync::raw_select::group::itself); }
 
  private:
   sync::raw_select& channels_;

@@ -75,7 +75,7 @@ class descriptor_select {
       descriptor_group mine(self_, wake_.number());
       if (!channels_.enlist(mine)) continue;
       const int error = sleep(until);  // nothing may throw while our nodes are in the lists
-      const bool was_granted = !mine.claim(raw_select::itself);
+      const bool was_granted = !mine.claim(raw_select::group::itself);
       if (was_granted) wait_for_grant(mine);
       channels_.withdraw(mine);
       if (was_granted) return raw_select::outcome_of(mine);

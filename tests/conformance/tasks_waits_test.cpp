@@ -10,66 +10,21 @@
 #include <thread>
 #include <vector>
 
-#include "tests/support/models.hpp"
+#include "tests/support/actors.hpp"
 
 namespace treadle {
 namespace {
 
 using namespace std::chrono_literals;
+using testing_support::actor;
 using testing_support::every_model;
 using testing_support::model_names;
+using testing_support::parties;
+using testing_support::party;
 using testing_support::scaled;
 
-enum class party { thread, task, foreign };
-constexpr party parties[] = {party::thread, party::task, party::foreign};
-
-// Runs the same thing as a thread, as a task or on a foreign kernel thread.
-class actor {
- public:
-  actor(party kind, std::function<void()> blocking, std::function<task<>()> awaiting) {
-    switch (kind) {
-      case party::thread:
-        thread_ = thread(std::move(blocking));
-        break;
-      case party::task:
-        handle_ = spawn(as_task(std::move(awaiting)));
-        break;
-      case party::foreign:
-        foreign_ = std::thread(std::move(blocking));
-        break;
-    }
-  }
-  void join() {
-    if (thread_.joinable()) thread_.join();
-    if (handle_.joinable()) handle_.join();
-    if (foreign_.joinable()) co_join_foreign();
-  }
-
- private:
-  static task<> as_task(std::function<task<>()> make) { co_await make(); }
-  void co_join_foreign() { foreign_.join(); }
-
-  thread thread_;
-  task_handle<> handle_;
-  std::thread foreign_;
-};
-
 template <class Model>
-class TaskWaits : public testing_support::in_model<Model> {
- public:
-  // From the test's own kernel thread, so that foreign ones can be joined without stopping a model.
-  template <class F>
-  void for_each_pair(F f) {
-    this->in([] {});
-    for (const party left : parties) {
-      for (const party right : parties) f(left, right);
-    }
-  }
-  template <class... Args>
-  actor act(Args&&... args) {
-    return this->in([&] { return actor(std::forward<Args>(args)...); });
-  }
-};
+class TaskWaits : public testing_support::with_actors<Model> {};
 TYPED_TEST_SUITE(TaskWaits, every_model, model_names);
 
 constexpr std::size_t rounds_of(bool own_kernel_threads) { return scaled(300, own_kernel_threads); }

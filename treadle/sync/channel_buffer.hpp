@@ -122,8 +122,8 @@ class basic_channel_buffer {
     at.waits.push(mine);
     at.limit = 0;
   }
-  // Takes a node out unless somebody has popped it.
-  bool withdraw(channel_side which, node& mine) noexcept;
+  // Takes the node of a claimed group out, if it is still there.
+  void withdraw(channel_side which, node& mine) noexcept;
 
  private:
   // Each side says in its own way that it is closed: two that are differ, as positions do.

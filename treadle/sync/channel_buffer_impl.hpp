@@ -246,17 +246,10 @@ bool basic_channel_buffer<Ground>::wait(channel_side which, void* place, channel
     result = channel_status::gave_up;
     return true;
   }
-  node mine(Ground::self(), place);
-  if (!enlist(which, mine)) return false;
-  if (!wait_within<Ground>(mine, patience.limit)) {
-    if (withdraw(which, mine)) {
-      result = channel_status::gave_up;
-      return true;
-    }
-    // The grant is on its way.
-    static_cast<void>(Ground::wait(mine, base::deadline::never()));
-  }
-  result = mine.result;
+  channel_wait<Ground> mine(place, patience.limit);
+  if (!enlist(which, mine.node())) return false;
+  result = mine.end();
+  if (result == channel_status::gave_up) withdraw(which, mine.node());
   return true;
 }
 
@@ -308,12 +301,11 @@ template <class Ground>
 }
 
 template <class Ground>
-bool basic_channel_buffer<Ground>::withdraw(channel_side which, node& mine) noexcept {
+void basic_channel_buffer<Ground>::withdraw(channel_side which, node& mine) noexcept {
   const base::counted_as_lock counted_here;
   lock_list(which);
-  const bool left = other_side(which).waits.remove(mine);
+  other_side(which).waits.remove(mine);
   unlock_list(which);
-  return left;
 }
 
 // Under both locks, the senders' first; a receiver sees the end after the last touch.

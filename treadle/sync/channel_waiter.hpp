@@ -4,6 +4,9 @@
 // must claim the group before he may commit to it: the first claim wins, and a node whose group is
 // claimed already is dropped like one that was never there. Both happen under the lock of the list
 // that the node is in, for the group's thread takes its other nodes out under those locks.
+// A wait within a limit is a group of one node, which the limit's end claims. Rejected: that it
+// takes the node out of the list unless somebody has popped it. Who was served may have destroyed
+// the channel by then, so that the look at the list came too late.
 #pragma once
 
 #include <cstddef>
@@ -45,6 +48,8 @@ struct channel_element {
 template <class Ground>
 struct channel_group {
   static constexpr std::uint32_t open = ~std::uint32_t{0};
+  // Claims a group for its own thread.
+  static constexpr std::uint32_t itself = open - 1;
 
   explicit channel_group(core::thread& waiting) noexcept : self(waiting) {}
   channel_group(core::thread& waiting, void (*wakes)(channel_group&) noexcept) noexcept
@@ -106,11 +111,9 @@ class channel_queue {
     return nullptr;
   }
 
-  // False for a node that somebody has popped, or that never was here.
-  bool remove(node& mine) noexcept {
-    if (!mine.in_list || mine.popped) return false;
-    list_.remove(mine);
-    return true;
+  // Does nothing for a node that somebody has popped, or that never was here.
+  void remove(node& mine) noexcept {
+    if (mine.in_list && !mine.popped) list_.remove(mine);
   }
 
  private:
@@ -155,14 +158,53 @@ struct channel_patience {
   bool none = false;                        // not at all
 };
 
-// False when the limit came first; the node is then still where it was, or about to be granted.
+// True when granted. False when the limit came first: the group is then claimed by its own thread,
+// which takes its nodes out.
 template <class Ground>
-[[nodiscard]] bool wait_within(waiter& mine, const base::wait_limit* limit) noexcept {
-  if (limit == nullptr) return Ground::wait(mine, base::deadline::never());
-  if (!limit->stop().stop_possible()) return Ground::wait(mine, limit->until());
-  const typename Ground::alarm alarm(*mine.who, limit->stop());
-  return Ground::wait(mine, limit->until(), &alarm);
+[[nodiscard]] bool wait_or_claim(channel_group<Ground>& mine,
+                                 const base::wait_limit* limit) noexcept {
+  const auto in_time = [&]() noexcept {
+    if (limit == nullptr) return Ground::wait(mine.self, base::deadline::never());
+    if (!limit->stop().stop_possible()) return Ground::wait(mine.self, limit->until());
+    const typename Ground::alarm alarm(*mine.self.who, limit->stop());
+    return Ground::wait(mine.self, limit->until(), &alarm);
+  };
+  if (in_time()) return true;
+  if (mine.claim(channel_group<Ground>::itself)) return false;
+  // The grant is on its way.
+  return Ground::wait(mine.self, base::deadline::never());
 }
+
+// What one operation waits with, for ever or within a limit.
+template <class Ground>
+class channel_wait {
+ public:
+  channel_wait(void* place, const base::wait_limit* limit) noexcept
+      : limit_(limit), group_(Ground::self()), node_(make(place)) {}
+  channel_wait(const channel_wait&) = delete;
+  channel_wait& operator=(const channel_wait&) = delete;
+
+  channel_node<Ground>& node() noexcept { return node_; }
+  // After the node was listed. The channel may be gone, unless it gave up: then the node is to be
+  // withdrawn.
+  channel_status end() noexcept {
+    if (limit_ == nullptr) [[likely]] {
+      static_cast<void>(Ground::wait(node_, base::deadline::never()));
+      return node_.result;
+    }
+    return wait_or_claim(group_, limit_) ? group_.result : channel_status::gave_up;
+  }
+
+ private:
+  channel_node<Ground> make(void* place) noexcept {
+    if (limit_ == nullptr) return channel_node<Ground>(*group_.self.who, place);
+    return channel_node<Ground>(group_, place, 0);
+  }
+
+  const base::wait_limit* const limit_;
+  channel_group<Ground> group_;  // only within a limit
+  channel_node<Ground> node_;
+};
 
 }  // namespace sync
 }  // namespace treadle

@@ -92,8 +92,8 @@ class basic_channel {
   void push(channel_side side, node& mine) noexcept {
     either([side, &mine](auto& of) noexcept { of.push(side, mine); });
   }
-  bool withdraw(channel_side side, node& mine) noexcept {
-    return either([side, &mine](auto& of) noexcept { return of.withdraw(side, mine); });
+  void withdraw(channel_side side, node& mine) noexcept {
+    either([side, &mine](auto& of) noexcept { of.withdraw(side, mine); });
   }
 
  private:

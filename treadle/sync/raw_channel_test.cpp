@@ -110,10 +110,11 @@ struct state {
   void destroy() {
     if constexpr (Capacity != 0) it().clear(parcels);
     it().~channel();
-    Ground::gone = true;
+    Ground::end_life_of(memory);  // of the channel only: groups of those who waited live on
+    is_gone = true;
   }
   void check() {
-    if (!Ground::gone) {
+    if (!is_gone) {
       while (receive(at_once) == channel_status::done) {
       }
       it().clear(parcels);
@@ -129,6 +130,7 @@ struct state {
   int sent = 0;
   int received = 0;
   int done = 0;
+  bool is_gone = false;
 };
 
 template <class Ground>
@@ -303,6 +305,30 @@ TYPED_TEST(RawChannel, TheLastReceiverMayDestroyIt) {
   run::template expect_good<0>({send_then_destroy, receive}, interleave::unbounded);
 }
 
+// A limit that ends as its operation is done: nothing of the channel may be looked at any more.
+TYPED_TEST(RawChannel, TheLastReceiverMayDestroyItBesideALimit) {
+  using run = with<TypeParam>;
+  const auto receive_then_destroy = [](auto& s) {
+    receive(s);
+    s.destroy();
+  };
+  run::template expect_good<0>({send_at_last<1>, receive_then_destroy}, interleave::unbounded);
+  const auto send_then_destroy = [](auto& s) {
+    send<1>(s);
+    s.destroy();
+  };
+  run::template expect_good<0>({receive_at_last, send_then_destroy}, interleave::unbounded);
+  const auto send_and_send_at_last = [](auto& s) {
+    send<1>(s);
+    send_at_last<2>(s);
+  };
+  const auto two_then_destroy = [](auto& s) {
+    receive_two(s);
+    s.destroy();
+  };
+  run::template expect_good<1>({send_and_send_at_last, two_then_destroy}, 4);
+}
+
 TYPED_TEST(RawChannel, WhoeverLearnsOfTheEndMayDestroyIt) {
   using run = with<TypeParam>;
   const auto receive_then_destroy = [](auto& s) {
@@ -323,6 +349,11 @@ TYPED_TEST(RawChannel, WhoeverLearnsOfTheEndMayDestroyIt) {
   };
   run::template expect_good<0>({fail_then_destroy, close}, interleave::unbounded);
   run::template expect_good<1>({fail_then_destroy, close}, interleave::unbounded);
+  const auto late_then_destroy = [](auto& s) {
+    if (s.receive(channel_patience{&soon, false}) == channel_status::closed) s.destroy();
+  };
+  run::template expect_good<0>({late_then_destroy, close}, 4);
+  run::template expect_good<1>({late_then_destroy, close}, 4);
 }
 
 }  // namespace

@@ -43,8 +43,6 @@ class basic_select {
   using group = channel_group<Ground>;
 
   static constexpr std::uint32_t cases_max = 64;  // a word of bits
-  // Claims a group for its own thread.
-  static constexpr std::uint32_t itself = group::open - 1;
 
   // `nodes` is memory for as many nodes.
   basic_select(const one_case* cases, std::uint32_t count, void* nodes) noexcept

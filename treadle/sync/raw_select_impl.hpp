@@ -37,16 +37,9 @@ select_outcome basic_select<Ground>::run(const base::wait_limit* limit) noexcept
     if (const select_outcome found = poll(); found.index != select_outcome::nothing) return found;
     group mine(Ground::self());
     if (!enlist(mine)) continue;
-    if (!wait_within<Ground>(mine.self, limit)) {
-      if (mine.claim(itself)) {
-        withdraw(mine);
-        return {};
-      }
-      // The grant is on its way.
-      static_cast<void>(Ground::wait(mine.self, base::deadline::never()));
-    }
+    const bool granted = wait_or_claim(mine, limit);
     withdraw(mine);
-    return outcome_of(mine);
+    return granted ? outcome_of(mine) : select_outcome{};
   }
 }
 

@@ -66,8 +66,8 @@ class basic_rendezvous {
     return !over_ && queue_of(opposite(side)).empty();
   }
   void push(channel_side side, node& mine) noexcept { queue_of(side).push(mine); }
-  // Takes a node out unless somebody has popped it.
-  bool withdraw(channel_side side, node& mine) noexcept;
+  // Takes the node of a claimed group out, if it is still there.
+  void withdraw(channel_side side, node& mine) noexcept;
 
  private:
   enum : std::uintptr_t {

@@ -52,7 +52,7 @@ void basic_rendezvous<Ground>::unlock() noexcept {
 template <class Ground>
 [[gnu::noinline]] channel_status basic_rendezvous<Ground>::pass_slowly(
     channel_side side, const element& kind, void* value, channel_patience patience) noexcept {
-  node mine(Ground::self(), value);
+  channel_wait<Ground> mine(value, patience.limit);
   node* met = nullptr;
   bool is_over = false;
   {
@@ -60,7 +60,7 @@ template <class Ground>
     lock();
     is_over = over_;
     if (!is_over) met = queue_of(opposite(side)).pop();
-    if (!is_over && met == nullptr && !patience.none) queue_of(side).push(mine);
+    if (!is_over && met == nullptr && !patience.none) queue_of(side).push(mine.node());
     unlock();
   }
   if (is_over) return channel_status::closed;
@@ -70,21 +70,17 @@ template <class Ground>
     return channel_status::done;
   }
   if (patience.none) return channel_status::gave_up;
-  if (wait_within<Ground>(mine, patience.limit)) [[likely]]
-    return mine.result;
-  if (withdraw(side, mine)) return channel_status::gave_up;
-  // The grant is on its way.
-  static_cast<void>(Ground::wait(mine, base::deadline::never()));
-  return mine.result;
+  const channel_status result = mine.end();
+  if (result == channel_status::gave_up) withdraw(side, mine.node());
+  return result;
 }
 
 template <class Ground>
-bool basic_rendezvous<Ground>::withdraw(channel_side side, node& mine) noexcept {
+void basic_rendezvous<Ground>::withdraw(channel_side side, node& mine) noexcept {
   const base::counted_as_lock counted_here;
   lock();
-  const bool left = queue_of(side).remove(mine);
+  queue_of(side).remove(mine);
   unlock();
-  return left;
 }
 
 template <class Ground>

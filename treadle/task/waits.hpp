@@ -243,10 +243,24 @@ struct once_wait {
   bool must_run = false;
 };
 
+// What a task waits with on a channel within a limit: see sync/channel_waiter.hpp.
+struct limited_channel_node {
+  using group = sync::channel_group<sync::channel_ground>;
+
+  limited_channel_node(core::thread& waiting, void* value) noexcept
+      : all(waiting), only(all, value, 0) {}
+  bool is_granted() const noexcept { return all.self.is_granted(); }
+
+  group all;
+  sync::channel_node<sync::channel_ground> only;
+};
+
 // A send or a receive of one value, which lies at `value` or is made there.
+template <bool Limited>
 struct channel_wait {
   static constexpr core::wait_reason why = core::wait_reason::channel;
-  using node = sync::channel_node<sync::channel_ground>;
+  using plain_node = sync::channel_node<sync::channel_ground>;
+  using node = std::conditional_t<Limited, limited_channel_node, plain_node>;
 
   bool try_now() noexcept {
     constexpr sync::channel_patience at_once{nullptr, true};
@@ -261,7 +275,7 @@ struct channel_wait {
         const base::counted_as_lock counted_here;
         on->lock_list(side);
         const bool waits = on->must_wait(side);
-        if (waits) on->push(side, mine);
+        if (waits) on->push(side, listed(mine));
         on->unlock_list(side);
         if (waits) return false;
       }
@@ -269,10 +283,20 @@ struct channel_wait {
     }
   }
   bool complete(node& mine, bool) noexcept {
-    status = mine.result;
+    if constexpr (Limited) {
+      status = mine.all.result;
+    } else {
+      status = mine.result;
+    }
     return true;
   }
-  bool withdraw(node& mine) noexcept { return on->withdraw(side, mine); }
+  bool withdraw(limited_channel_node& mine) noexcept {
+    if (!mine.all.claim(limited_channel_node::group::itself)) return false;
+    on->withdraw(side, mine.only);
+    return true;
+  }
+  static plain_node& listed(plain_node& mine) noexcept { return mine; }
+  static plain_node& listed(limited_channel_node& mine) noexcept { return mine.only; }
   channel_status result() const noexcept { return status; }
   channel_status result_within(bool granted) const noexcept {
     return granted ? status : channel_status::gave_up;
