@@ -323,4 +323,8 @@ class fiber_scheduler : public scheduler_port {
 
 #include "treadle/sched/fiber_end_impl.hpp"
 #include "treadle/sched/fiber_guest_impl.hpp"
-#include "treadle/sched/fiber_scheduler_impl.hpp"
+#include "treadle/sched/fiber_join_impl.hpp"
+#include "treadle/sched/fiber_start_impl.hpp"
+#include "treadle/sched/fiber_switch_impl.hpp"
+#include "treadle/sched/fiber_wait_impl.hpp"
+#include "treadle/sched/fiber_yield_impl.hpp"

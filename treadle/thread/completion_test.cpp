@@ -2,7 +2,7 @@
 //
 // The ends are those of fiber_end_impl.hpp, which hands over to a joiner that it can own, and of
 // one_to_one.cpp and engine_carry.cpp, which only unpark; the waits are those of join.hpp and
-// fiber_scheduler_impl.hpp. A joiner parks by a token as the schedulers do. Checked in every
+// fiber_join_impl.hpp. A joiner parks by a token as the schedulers do. Checked in every
 // schedule: the record is freed once and not touched after that, no joiner sleeps for ever or goes
 // on before the end, and who has joined or given up is not harmed by an unpark that comes late.
 #include "treadle/thread/completion.hpp"
