@@ -44,8 +44,8 @@ template <std::ptrdiff_t Max>
   return tasks::wait_within<tasks::latch_wait>({{}, &access::raw(which)}, std::move(limit));
 }
 [[nodiscard]] inline auto arrive_and_wait(latch& which, std::ptrdiff_t by = 1) {
-  which.count_down(by);
-  return wait(which);
+  if (by < 0) base::fail_misuse("latch::arrive_and_wait", "the number is negative");
+  return tasks::wait_for<tasks::latch_meeting>({{{}, &access::raw(which)}, by});
 }
 
 [[nodiscard]] inline auto wait(wait_group& group) noexcept {
