@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <thread>
 #include <treadle/io.hpp>
+#include <utility>
 #include <vector>
 
 #include "tests/support/models.hpp"
@@ -248,6 +249,25 @@ TYPED_TEST(Select, OtherwiseHidesNeitherAStopNorATime) {
     EXPECT_EQ(with_a_descriptor(), 2U);
     EXPECT_EQ(io::write(pipe.ends[1], "x", 1), 1);
     EXPECT_EQ(with_a_descriptor(), 1U);
+  });
+}
+
+template <std::size_t... I>
+std::size_t take_one_of(std::array<std::unique_ptr<channel<int>>, sizeof...(I)>& all,
+                        std::index_sequence<I...>) {
+  return select(otherwise([] {}), on_receive(*all[I], [](std::optional<int>) {})...);
+}
+
+TYPED_TEST(Select, AsManyChannelsAsThereMayBe) {
+  this->in([] {
+    std::array<std::unique_ptr<channel<int>>, sync::raw_select::cases_max> all;
+    for (auto& each : all) each = std::make_unique<channel<int>>(1);
+    const auto take = [&all] { return take_one_of(all, std::make_index_sequence<all.size()>()); };
+    EXPECT_EQ(take(), 0U);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all[i]->send(1);
+      EXPECT_EQ(take(), 1 + i);
+    }
   });
 }
 
