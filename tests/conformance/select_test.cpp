@@ -309,6 +309,40 @@ TYPED_TEST(Select, ExceptionsOfACallbackAreItsOwn) {
   });
 }
 
+// Moved from when it was sent only: also when another case cannot be made.
+TYPED_TEST(Select, WhatIsNotSentComesBackWhenItThrows) {
+  this->in([] {
+    struct stubborn {
+      explicit stubborn(int n) : value(n) {}
+      stubborn(stubborn&& from) noexcept(false) { *this = std::move(from); }
+      stubborn& operator=(stubborn&& from) noexcept(false) {
+        if (from.stays) throw std::runtime_error("stays");
+        value = std::exchange(from.value, 0);
+        return *this;
+      }
+      int value = 0;
+      bool stays = false;
+    };
+    channel<stubborn> full(0);
+    for (int i = 0; i < 2; ++i) {
+      stubborn one(1);
+      stubborn other(2);
+      (i == 0 ? one : other).stays = true;
+      const auto try_both = [&] {
+        return select(on_send(full, std::move(one), [] {}), on_send(full, std::move(other), [] {}),
+                      otherwise([] {}));
+      };
+      EXPECT_THROW(try_both(), std::runtime_error);
+      EXPECT_EQ(one.value, 1);
+      EXPECT_EQ(other.value, 2);
+      one.stays = other.stays = false;
+      EXPECT_EQ(try_both(), 2U);
+      EXPECT_EQ(one.value, 1);
+      EXPECT_EQ(other.value, 2);
+    }
+  });
+}
+
 TYPED_TEST(Select, DescriptorsAndChannelsTogether) {
   this->in([] {
     pipe_ends pipe;
