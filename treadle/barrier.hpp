@@ -26,7 +26,8 @@ struct no_completion {
 // and may wait for the same phase again; a party that will not come any more calls
 // arrive_and_drop(), or the others wait for ever.
 // Misuse is fatal: more arrivals than are expected, counts below 0, destroying it under waiters.
-// Who has returned from the wait() for the last phase may destroy it.
+// Who has returned from the wait for the last phase may destroy it, also before the others have
+// returned from arrive() or arrive_and_wait(); but whoever calls wait() or try_wait() must have.
 // Source: std::barrier. Not promised: that the completion is noexcept is not asked for at compile
 // time, so that a lambda may do.
 template <class CompletionFunction = no_completion>
@@ -65,7 +66,7 @@ class barrier {
   bool try_wait(arrival_token& arrival, const wait_limit& limit) const {
     return raw_.wait(arrival.during_, limit);
   }
-  void arrive_and_wait() { wait(arrive()); }
+  void arrive_and_wait() { static_cast<void>(finish(raw_.arrive_and_wait())); }
   void arrive_and_drop() { static_cast<void>(finish(raw_.arrive_and_drop())); }
 
  private:

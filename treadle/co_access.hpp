@@ -43,6 +43,10 @@ struct access {
   static sync::raw_barrier::phase phase(const Arrival& of) noexcept {
     return of.during_;
   }
+  template <class Barrier>
+  static void finish(Barrier& of, const sync::raw_barrier::arrival& made) noexcept {
+    static_cast<void>(of.finish(made));
+  }
   static core::thread*& record(thread& of) noexcept { return of.record_; }
   static core::thread*& record(jthread& of) noexcept { return of.thread_.record_; }
 };

@@ -44,8 +44,8 @@ template <std::ptrdiff_t Max>
   return tasks::wait_within<tasks::latch_wait>({{}, &access::raw(which)}, std::move(limit));
 }
 [[nodiscard]] inline auto arrive_and_wait(latch& which, std::ptrdiff_t by = 1) {
-  which.count_down(by);
-  return wait(which);
+  if (by < 0) base::fail_misuse("latch::arrive_and_wait", "the number is negative");
+  return tasks::wait_for<tasks::latch_meeting>({{{}, &access::raw(which)}, by});
 }
 
 [[nodiscard]] inline auto wait(wait_group& group) noexcept {
@@ -54,6 +54,22 @@ template <std::ptrdiff_t Max>
 [[nodiscard]] inline auto wait(wait_group& group, wait_limit limit) noexcept {
   return tasks::wait_within<tasks::group_wait>({{}, &access::raw(group)}, std::move(limit));
 }
+
+namespace detail {
+
+// The arrival and the wait in one: the last to arrive does not wait.
+template <class Barrier>
+struct barrier_meeting : tasks::barrier_wait {
+  bool enlist(node& mine) noexcept {
+    const sync::raw_barrier::arrival made = on->arrive_and_enlist(mine);
+    access::finish(*of, made);
+    return made.is_last;
+  }
+
+  Barrier* of;
+};
+
+}  // namespace detail
 
 // The last to arrive runs the completion, on its carrier.
 template <class Completion>
@@ -70,8 +86,9 @@ template <class Completion>
                                                  std::move(limit));
 }
 template <class Completion>
-[[nodiscard]] auto arrive_and_wait(barrier<Completion>& which) {
-  return wait(which, which.arrive());
+[[nodiscard]] auto arrive_and_wait(barrier<Completion>& which) noexcept {
+  using kind = detail::barrier_meeting<barrier<Completion>>;
+  return tasks::wait_for<kind>({{{}, &access::raw(which), {}}, &which});
 }
 
 }  // namespace treadle::co

@@ -4,8 +4,8 @@
 // The calling thread gets a stop token of its own for the block, which is stopped at the deadline,
 // and when the token that it had before is. So everything ends that a stop ends: the calls of
 // <treadle/io.hpp>, interruptible sleeps, and waits that are given this_thread::stop_token(), in
-// the thread itself and in the children of its scopes and task groups; not in threads that it
-// starts. One thread of the runtime, started at the first deadline, keeps them all.
+// the thread itself and in the children of the scopes and task groups that it makes there; not in
+// threads that it starts. One thread of the runtime, started at the first deadline, keeps them all.
 // Rejected: a deadline beside the token in each thread, which every wait would have to look at, and
 // which a std::stop_callback would not see; a thread or a timer of the kernel for each.
 #pragma once

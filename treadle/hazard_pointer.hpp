@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #include "treadle/base/atomic.hpp"
@@ -60,6 +61,18 @@ class hazard_pointer_obj_base : private sync::hazard_retired {
   [[no_unique_address]] D deleter_{};
 };
 
+namespace detail {
+
+template <class T, class D>
+void base_to_protect(const hazard_pointer_obj_base<T, D>&);
+// Has that base for itself: an object is known by the address of the T that it is retired as.
+template <class T>
+concept hazard_protectable = requires(const T& object) {
+  base_to_protect<std::remove_cv_t<T>>(object);
+};
+
+}  // namespace detail
+
 // Protects one object or none. Made by make_hazard_pointer(); one made by default is empty and may
 // only be assigned to, swapped and destroyed.
 //   protect           the pointer in `source`, protected: never blocks; tries again as long as
@@ -67,6 +80,7 @@ class hazard_pointer_obj_base : private sync::hazard_retired {
 //   try_protect       the same once: whether `source` still has `pointer`; else `pointer` is what
 //                     it has now, and nothing is protected
 //   reset_protection  protects an object that the caller knows cannot have been retired; or none
+// T has the base for itself; a class derived from T is protected through a pointer to T.
 // Happens-before: the last use of an object before its deleter.
 // Cost: 1 to 2 ns a protection; make_hazard_pointer() takes a lock, so keep them.
 class hazard_pointer {
@@ -102,6 +116,8 @@ class hazard_pointer {
   }
   template <class T>
   void reset_protection(const T* pointer) noexcept {
+    static_assert(detail::hazard_protectable<T>,
+                  "T has no base hazard_pointer_obj_base<T> that is public and its only one");
     cell_->protect(pointer);
   }
   void reset_protection(std::nullptr_t = nullptr) noexcept { cell_->clear(); }

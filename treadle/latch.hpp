@@ -9,7 +9,8 @@
 
 namespace treadle {
 
-// count_down() never parks. wait() returns once the count is zero; it may destroy the latch then.
+// count_down() never parks. wait() returns once the count is zero; it may destroy the latch then,
+// also before others have returned from count_down() or arrive_and_wait().
 // Happens-before: every count_down() before every return from wait().
 // Cancellation: try_wait() with a stop token in its limit.
 // Misuse is fatal: a negative count. Source: std::latch.
@@ -32,8 +33,8 @@ class latch {
   bool try_wait(const wait_limit& limit) const { return raw_.wait(limit); }
   void wait() const { raw_.wait(); }
   void arrive_and_wait(std::ptrdiff_t by = 1) {
-    count_down(by);
-    wait();
+    if (by < 0) base::fail_misuse("latch::arrive_and_wait", "the number is negative");
+    raw_.arrive_and_wait(by);
   }
 
  private:

@@ -169,7 +169,10 @@ concept loop_index = std::integral<Index> || std::random_access_iterator<Index>;
 // What the body gets for the element that is `offset` behind `first`.
 template <std::integral Index>
 Index element_at(Index first, std::ptrdiff_t offset) {
-  return static_cast<Index>(first + static_cast<Index>(offset));
+  // Unsigned: the offset may be more than an Index counts.
+  using unsigned_index = std::make_unsigned_t<Index>;
+  return static_cast<Index>(static_cast<unsigned_index>(first) +
+                            static_cast<unsigned_index>(offset));
 }
 template <std::random_access_iterator Iterator>
 decltype(auto) element_at(Iterator first, std::ptrdiff_t offset) {

@@ -15,6 +15,7 @@
 
 #include "treadle/base/check.hpp"
 #include "treadle/base/spin_lock.hpp"
+#include "treadle/sched/stop_alarm.hpp"
 #include "treadle/thread.hpp"
 #include "treadle/thread/body.hpp"
 
@@ -22,12 +23,16 @@ namespace treadle {
 
 // spawn() and join() are for the thread that made the scope, which may go on on another worker.
 // Happens-before: spawn() before the child, the child's end before join() returns.
+// The children's own stop token is the one that the thread had when it made the scope.
 // Errors: spawn: std::system_error as thread's constructor. join() throws the first exception that
 // a child ended with, after all children have ended; the destructor joins, and throws it too
 // unless it runs because of another exception.
 class scope : core::fork_point {
  public:
-  scope() : scheduler_(scheduler_for_children()) { parent = &core::current_thread(); }
+  scope() : scheduler_(scheduler_for_children()) {
+    parent = &core::current_thread();
+    stop = core::own_stop_token(*parent);
+  }
   ~scope() noexcept(false) {
     wait();
     if (first_) [[unlikely]]

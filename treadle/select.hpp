@@ -135,8 +135,7 @@ class selection {
     while (ready != 0) {
       const std::uint64_t chosen = sync::choose_ready<sync::channel_ground>(ready);
       std::size_t done = sizeof...(Cases);
-      if (((chosen == std::uint64_t{1} << I && attempt(cases, settle) && (done = I, true)) ||
-           ...)) {
+      if (((chosen == bit<I> && attempt(cases, settle) && (done = I, true)) || ...)) {
         return done;
       }
       // Somebody was faster. A wait looks at the others, too.
@@ -145,13 +144,23 @@ class selection {
     }
     return sizeof...(Cases);
   }
+  // Of a channel's case; the others have none.
+  static constexpr std::uint64_t bit_of(std::size_t index) {
+    constexpr case_kind kinds[] = {Cases::kind...};
+    if (kinds[index] != case_kind::channel) return 0;
+    std::uint64_t one = 1;
+    for (std::size_t i = 0; i < index; ++i) one <<= kinds[i] == case_kind::channel ? 1 : 0;
+    return one;
+  }
+  template <std::size_t I>
+  static constexpr std::uint64_t bit = bit_of(I);
   // A bit for each case that seems ready. By branches: few are, and where that can be foretold it
   // is free, while a bit that is computed for each takes twice the instructions.
   template <std::size_t I, class Case>
   [[gnu::always_inline]] static void note_ready(const Case& one, std::uint64_t& ready) noexcept {
     if constexpr (Case::kind == case_kind::channel) {
       if (one.seems_ready()) [[unlikely]] {
-        ready |= std::uint64_t{1} << I;
+        ready |= bit<I>;
         asm("" : "+r"(ready));  // else the compiler makes it a computed bit again
       }
     }

@@ -79,6 +79,14 @@ class [[nodiscard]] send_case {
       : raw_(channel_access::raw(to)), value_(std::forward<Held>(value)), f_(std::forward<F>(f)) {
     if constexpr (is_boxed<T>) box_ = std::make_unique<T>(std::move(value_));
   }
+  send_case(send_case&&) = default;
+  // When something threw before a choice was made.
+  ~send_case() {
+    try {
+      settle();
+    } catch (...) {  // and now its move does, too: the value is lost
+    }
+  }
 
   bool seems_ready() const noexcept { return raw_.seems_ready(sync::channel_side::sender); }
   template <class Settle>
@@ -94,7 +102,10 @@ class [[nodiscard]] send_case {
     return {&raw_, &element_of<cargo<T>>, place(), sync::channel_side::sender};
   }
   void settle() {
-    if constexpr (is_boxed<T> && std::is_reference_v<Held>) give_back(box_, value_);
+    if constexpr (is_boxed<T> && std::is_reference_v<Held>) {
+      give_back(box_, value_);
+      box_.reset();
+    }
   }
   void finish(channel_status status) {
     check_memory(status);

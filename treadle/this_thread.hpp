@@ -33,8 +33,9 @@ treadle::priority priority() noexcept;
 treadle::priority effective_priority() noexcept;
 bool set_priority(treadle::priority wanted) noexcept;
 
-// The calling thread's own token: a jthread's, or in a child of a scope its parent's; else an empty
-// one. A stop asked for through it ends the calls of <treadle/io.hpp> and interruptible sleeps.
+// The calling thread's own token: a jthread's, or in a child of a scope the one that its parent had
+// when it made the scope; else an empty one. A stop asked for through it ends the calls of
+// <treadle/io.hpp> and interruptible sleeps.
 std::stop_token stop_token() noexcept;
 
 // While one lives the calling thread's own token is an empty one, so that no stop ends what it

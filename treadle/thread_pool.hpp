@@ -79,12 +79,9 @@ class pool_task_of final : public result_state<typename Call::result>, public po
 
  private:
   void run() noexcept override {
-    {
-      Call mine(std::move(*call_));
-      call_.reset();
-      this->claim_for_call();
-      this->store_outcome(mine);
-    }
+    this->claim_for_call();
+    this->store_outcome(*call_);
+    call_.reset();
     this->publish();
     this->release();
   }

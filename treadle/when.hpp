@@ -119,7 +119,9 @@ class any_state
     this->make_value(when_any_result<Sequence>{nobody, std::move(futures)});
   }
   void gather() {
-    for (std::size_t i = 0; i < this->count_ && !has_winner(); ++i) {
+    // All of them, also behind the first that is ready: who drops the outcome would else be the
+    // last to hold the future of an async(), and wait for its thread.
+    for (std::size_t i = 0; i < this->count_; ++i) {
       auto& input = state_at(this->value().futures, i);
       if (!input.is_deferred() && !this->watch(i, input)) note_ready(i);
     }

@@ -286,6 +286,29 @@ TYPED_TEST(When, TheOutcomeIsNotWanted) {
   });
 }
 
+// Also of those behind the first that is ready.
+TYPED_TEST(When, TheOutcomeIsNotWantedWhileACallRuns) {
+  this->in([] {
+    for (const bool is_first : {true, false}) {
+      binary_semaphore gate(0);
+      binary_semaphore ended(0);
+      promise<void> done;
+      done.set_value();
+      auto running = treadle::async(launch::async, [&] {
+        gate.acquire();
+        ended.release();
+      });
+      if (is_first) {
+        static_cast<void>(when_any(std::move(running), done.get_future()));
+      } else {
+        static_cast<void>(when_any(done.get_future(), std::move(running)));
+      }
+      gate.release();
+      ended.acquire();
+    }
+  });
+}
+
 TYPED_TEST(When, OfEachOther) {
   this->in([] {
     promise<int> p;

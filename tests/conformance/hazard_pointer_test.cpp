@@ -38,6 +38,16 @@ struct counted : hazard_pointer_obj_base<counted> {
   std::atomic<int> word{good};
 };
 
+// Retired by another address than it would be protected by.
+struct beside {
+  int number = 0;
+};
+struct further : beside, counted {};
+static_assert(detail::hazard_protectable<counted>);
+static_assert(detail::hazard_protectable<const counted>);
+static_assert(!detail::hazard_protectable<further>);
+static_assert(!detail::hazard_protectable<beside>);
+
 // More than wait for a look, whatever cells there are.
 void retire_many() {
   for (int i = 0; i < 2000; ++i) (new counted)->retire();

@@ -181,6 +181,14 @@ TYPED_TEST(MisuseDeathTest, MoreDoneThanAnnounced) {
                "treadle: wait_group::done: .*culprit");
 }
 
+TYPED_TEST(MisuseDeathTest, MoreAnnouncedThanCanBeCounted) {
+  EXPECT_DEATH(this->in_culprit([] {
+    wait_group work(1);
+    work.add(std::numeric_limits<std::ptrdiff_t>::max());
+  }),
+               "treadle: wait_group::add: .*culprit");
+}
+
 TYPED_TEST(MisuseDeathTest, UnlockOfASpinlockThatNobodyHolds) {
   EXPECT_DEATH(this->in_culprit([] {
     spinlock lock;

@@ -6,6 +6,7 @@
 #include <system_error>
 #include <treadle/scope.hpp>
 #include <treadle/semaphore.hpp>
+#include <treadle/task_group.hpp>
 #include <treadle/thread.hpp>
 #include <treadle/thread_specific.hpp>
 #include <utility>
@@ -170,6 +171,46 @@ TYPED_TEST(OwnStopToken, IsInheritedByTheChildrenOfAScope) {
     t.join();
     scope none;
     none.spawn([] { EXPECT_FALSE(this_thread::stop_token().stop_possible()); });
+  });
+}
+
+// What the parent does to its own token while they run is not theirs.
+TYPED_TEST(OwnStopToken, OfAScopesChildrenIsTheOneThatTheScopeWasMadeWith) {
+  this->in([] {
+    jthread t([](const stop_token& given) {
+      scope all;
+      binary_semaphore look(0);
+      binary_semaphore looked(0);
+      stop_token seen;
+      const auto child = [&] {
+        for (int i = 0; i < 3; ++i) {
+          look.acquire();
+          seen = this_thread::stop_token();
+          looked.release();
+        }
+      };
+      const auto expect_given = [&] {
+        look.release();
+        looked.acquire();
+        EXPECT_EQ(seen, given);
+      };
+      all.spawn(child);
+      {
+        const this_thread::stop_shield mine;
+        expect_given();
+      }
+      with_deadline(0s, [&] {
+        EXPECT_TRUE(this_thread::stop_token().stop_requested());
+        expect_given();
+      });
+      expect_given();
+      with_deadline(0s, [&] {
+        all.spawn([&] { seen = this_thread::stop_token(); });
+        all.join();
+        EXPECT_EQ(seen, given);
+      });
+    });
+    t.join();
   });
 }
 

@@ -82,6 +82,11 @@ TYPED_TEST(Parallel, OddRanges) {
     std::atomic<int> count{0};
     parallel_for(std::int8_t{-128}, std::int8_t{127}, [&count](std::int8_t) { ++count; });
     EXPECT_EQ(count, 255);
+    // Further from the first than an int counts: nobody wants to wait for the loop.
+    constexpr int low = std::numeric_limits<int>::min();
+    EXPECT_EQ(detail::element_at(low, std::ptrdiff_t{1} << 31), 0);
+    EXPECT_EQ(detail::element_at(low, (std::ptrdiff_t{1} << 32) - 1), -(low + 1));
+    EXPECT_EQ(detail::element_at(-2'000'000'000, 4'000'000'000), 2'000'000'000);
     EXPECT_THROW(parallel_for(1, 0, add), std::invalid_argument);
     EXPECT_THROW(parallel_for(0, 1, add, -1), std::invalid_argument);
     EXPECT_THROW(parallel_for(least, std::numeric_limits<std::int64_t>::max(), add),

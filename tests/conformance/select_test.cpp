@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <thread>
 #include <treadle/io.hpp>
+#include <utility>
 #include <vector>
 
 #include "tests/support/models.hpp"
@@ -251,6 +252,25 @@ TYPED_TEST(Select, OtherwiseHidesNeitherAStopNorATime) {
   });
 }
 
+template <std::size_t... I>
+std::size_t take_one_of(std::array<std::unique_ptr<channel<int>>, sizeof...(I)>& all,
+                        std::index_sequence<I...>) {
+  return select(otherwise([] {}), on_receive(*all[I], [](std::optional<int>) {})...);
+}
+
+TYPED_TEST(Select, AsManyChannelsAsThereMayBe) {
+  this->in([] {
+    std::array<std::unique_ptr<channel<int>>, sync::raw_select::cases_max> all;
+    for (auto& each : all) each = std::make_unique<channel<int>>(1);
+    const auto take = [&all] { return take_one_of(all, std::make_index_sequence<all.size()>()); };
+    EXPECT_EQ(take(), 0U);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all[i]->send(1);
+      EXPECT_EQ(take(), 1 + i);
+    }
+  });
+}
+
 TYPED_TEST(Select, ClosedChannelsAreReady) {
   this->in([] {
     for (const std::size_t capacity : {0, 1}) {
@@ -286,6 +306,40 @@ TYPED_TEST(Select, ExceptionsOfACallbackAreItsOwn) {
     EXPECT_THROW(select(on_receive(one, [](auto) { throw std::runtime_error("mine"); })),
                  std::runtime_error);
     EXPECT_TRUE(one.empty());
+  });
+}
+
+// Moved from when it was sent only: also when another case cannot be made.
+TYPED_TEST(Select, WhatIsNotSentComesBackWhenItThrows) {
+  this->in([] {
+    struct stubborn {
+      explicit stubborn(int n) : value(n) {}
+      stubborn(stubborn&& from) noexcept(false) { *this = std::move(from); }
+      stubborn& operator=(stubborn&& from) noexcept(false) {
+        if (from.stays) throw std::runtime_error("stays");
+        value = std::exchange(from.value, 0);
+        return *this;
+      }
+      int value = 0;
+      bool stays = false;
+    };
+    channel<stubborn> full(0);
+    for (int i = 0; i < 2; ++i) {
+      stubborn one(1);
+      stubborn other(2);
+      (i == 0 ? one : other).stays = true;
+      const auto try_both = [&] {
+        return select(on_send(full, std::move(one), [] {}), on_send(full, std::move(other), [] {}),
+                      otherwise([] {}));
+      };
+      EXPECT_THROW(try_both(), std::runtime_error);
+      EXPECT_EQ(one.value, 1);
+      EXPECT_EQ(other.value, 2);
+      one.stays = other.stays = false;
+      EXPECT_EQ(try_both(), 2U);
+      EXPECT_EQ(one.value, 1);
+      EXPECT_EQ(other.value, 2);
+    }
   });
 }
 

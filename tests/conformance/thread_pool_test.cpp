@@ -231,6 +231,36 @@ TYPED_TEST(ThreadPool, ASubmissionThatThrows) {
   });
 }
 
+// A move of the pool's own is not the submitter's: what it throws would have nowhere to go.
+TYPED_TEST(ThreadPool, ATaskThatCannotBeMovedWithoutAThrow) {
+  this->in([] {
+    struct task {
+      explicit task(int moves) : moves_left(moves) {}
+      task(task&& from) : moves_left(from.moves_left - 1) {
+        if (moves_left < 0) throw std::runtime_error("moved once too often");
+      }
+      int operator()() { return moves_left; }
+      int moves_left;
+    };
+    thread_pool pool({.threads = 1});
+    EXPECT_EQ(pool.submit(task(1)).get(), 0);
+    EXPECT_THROW(pool.submit(task(0)), std::runtime_error);
+    EXPECT_EQ(pool.submit(task(1)).get(), 0);
+  });
+}
+
+// It is gone when the future is ready.
+TYPED_TEST(ThreadPool, ATaskEndsBeforeItsFutureIsReady) {
+  this->in([] {
+    thread_pool pool({.threads = 1});
+    for (int i = 0; i < 20; ++i) {
+      auto owned = std::make_shared<int>(i);
+      EXPECT_EQ(pool.submit([owned] { return *owned; }).get(), i);
+      EXPECT_EQ(owned.use_count(), 1);
+    }
+  });
+}
+
 TYPED_TEST(ThreadPool, ForeignKernelThreads) {
   std::unique_ptr<thread_pool> pool;
   this->in([&pool] {

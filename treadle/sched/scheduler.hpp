@@ -45,6 +45,7 @@ struct creation {
 struct fork_point {
   // Fixed after start.
   thread* parent = nullptr;
+  const std::stop_token* stop = nullptr;  // the children's own; outlives them
   // The child whose end still finds the parent where fork() left it; null when it did, or while
   // there is none. Written by the parent before it forks, by that child when it resumes the
   // parent directly: never at the same time.

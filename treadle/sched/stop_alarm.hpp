@@ -18,11 +18,11 @@
 namespace treadle::core {
 
 // The token of the calling thread itself, null when it has none: a jthread's is its source's, a
-// child in a scope has its parent's, because the parent cannot stop before it.
+// child in a scope has the one with which its parent made the scope. Whatever block that belongs to
+// lasts longer than the scope. Rejected: to look at what the parent has now, which runs meanwhile.
 inline const std::stop_token* own_stop_token(const thread& self) noexcept {
-  const thread* which = &self;
-  while (which->body->stop == nullptr && which->forked) which = which->body->fork->parent;
-  return which->body->stop;
+  const thread_body& body = *self.body;
+  return body.stop == nullptr && self.forked ? body.fork->stop : body.stop;
 }
 
 class stop_alarm {

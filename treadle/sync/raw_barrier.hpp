@@ -2,8 +2,9 @@
 //
 // Everything is guarded by lock_. The last to arrive runs the completion with no lock held, between
 // arrive() and complete(); nobody else may arrive meanwhile, as nobody is expected any more.
-// Whoever arrives, waits or leaves passes through lock_, and nobody touches the barrier after it:
-// so whoever knows that all have arrived, and has returned from wait(), may destroy it.
+// Whoever arrives, also to wait, passes through lock_ once and does not touch the barrier after it,
+// and neither does the last one after complete(): so whoever knows that all have arrived, and has
+// returned from wait(), may destroy it, if nobody is at a wait() of its own or at a limit's end.
 // Rejected: one atomic word for those who arrive (they all wait right after, with the lock).
 #pragma once
 
@@ -42,12 +43,15 @@ class basic_barrier {
   arrival arrive_and_drop() noexcept;
   // Begins the next phase and lets all go that wait for the end of this one.
   void complete() noexcept;
-  // Until the phase has ended.
+  // Until the phase has ended; the last to arrive does not wait.
+  arrival arrive_and_wait() noexcept;
   void wait(phase during) noexcept;
   // False on time-out and stop only.
   bool wait(phase during, const base::wait_limit& limit) noexcept;
 
-  // The parts of a wait, for tasks. False when the phase has ended.
+  // The parts of a wait, for tasks. The last to arrive is not listed.
+  arrival arrive_and_enlist(waiter& node) noexcept;
+  // False when the phase has ended.
   bool enlist(waiter& node, phase during) noexcept;
   // False for a node that a granter has taken and will still touch.
   bool take_out(waiter& node) noexcept;

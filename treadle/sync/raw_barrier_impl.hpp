@@ -29,6 +29,23 @@ typename basic_barrier<Ground>::arrival basic_barrier<Ground>::arrive_and_drop()
 }
 
 template <class Ground>
+typename basic_barrier<Ground>::arrival basic_barrier<Ground>::arrive_and_enlist(
+    waiter& node) noexcept {
+  const base::guard<typename Ground::list_lock> hold(lock_);
+  const arrival made = count(1, "barrier::arrive_and_wait");
+  if (!made.is_last) list_.push_back(node);
+  return made;
+}
+
+template <class Ground>
+typename basic_barrier<Ground>::arrival basic_barrier<Ground>::arrive_and_wait() noexcept {
+  waiter node(Ground::self());
+  const arrival made = arrive_and_enlist(node);
+  if (!made.is_last) static_cast<void>(Ground::wait(node, base::deadline::never()));
+  return made;
+}
+
+template <class Ground>
 void basic_barrier<Ground>::complete() noexcept {
   waiter* all = nullptr;
   {

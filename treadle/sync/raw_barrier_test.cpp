@@ -77,7 +77,13 @@ struct state {
     }
     return ended;
   }
-  void arrive_and_wait() { wait(arrive()); }
+  void arrive_then_wait() { wait(arrive()); }
+  void arrive_and_wait() {
+    ++arrived;
+    const barrier::arrival made = it().arrive_and_wait();
+    if (made.is_last) finish(made);
+    went_on(made.during);
+  }
   void destroy() {
     it().~barrier();
     ground::gone = true;
@@ -110,6 +116,10 @@ template <int Phases>
 constexpr auto take_part = [](auto& s) {
   for (int i = 0; i < Phases; ++i) s.arrive_and_wait();
 };
+template <int Phases>
+constexpr auto take_part_in_steps = [](auto& s) {
+  for (int i = 0; i < Phases; ++i) s.arrive_then_wait();
+};
 constexpr auto drop = [](auto& s) { s.drop(); };
 constexpr auto take_part_then_drop = [](auto& s) {
   s.arrive_and_wait();
@@ -123,7 +133,8 @@ constexpr auto wait_in_time_then_again = [](auto& s) {
 
 TEST(RawBarrier, AllWaitForAll) {
   expect_good<2>({take_part<2>, take_part<2>}, 2, 4);
-  expect_good<3>({take_part<2>, take_part<2>, take_part<2>}, 2, 2);
+  expect_good<2>({take_part_in_steps<2>, take_part_in_steps<2>}, 2, 4);
+  expect_good<3>({take_part<2>, take_part_in_steps<2>, take_part<2>}, 2, 2);
   expect_good<4>({take_part<1>, take_part<1>, take_part<1>, take_part<1>}, 1, 2);
 }
 
@@ -143,12 +154,19 @@ TEST(RawBarrier, SomeGiveUp) {
   expect_good<3>({wait_in_time_then_again, wait_in_time_then_again, take_part<1>}, 1, 3);
 }
 
-TEST(RawBarrier, TheLastToGoOnMayDestroyIt) {
+TEST(RawBarrier, WhoGoesOnMayDestroyIt) {
   const auto last_destroys = [](auto& s) {
-    s.arrive_and_wait();
+    s.arrive_then_wait();
     if (s.gone_on.fetch_add(1) == 1) s.destroy();
   };
   expect_good<2>({last_destroys, last_destroys}, 1, 4);
+  // The first, as well: the others are on their way out.
+  const auto first_destroys = [](auto& s) {
+    s.arrive_and_wait();
+    if (s.gone_on.fetch_add(1) == 0) s.destroy();
+  };
+  expect_good<2>({first_destroys, first_destroys}, 1, 4);
+  expect_good<3>({first_destroys, first_destroys, first_destroys}, 1, 3);
   // The one that waits destroys; the other has only arrived, and may not have returned.
   const auto destroys = [](auto& s) {
     s.arrive_and_wait();

@@ -4,6 +4,14 @@
 
 namespace treadle::sync {
 
+// With lock_ held.
+bool raw_latch::count_down_to_zero(std::ptrdiff_t by, const char* call) noexcept {
+  // acq_rel: acquire what the others did before counting down, release it to the waiters
+  const std::ptrdiff_t before = count_.fetch_sub(by, base::acq_rel);
+  if (before < by) base::fail_misuse(call, "the count would become negative");
+  return before == by;
+}
+
 void raw_latch::count_down(std::ptrdiff_t by) noexcept {
   std::ptrdiff_t seen = count_.load(base::relaxed);  // relaxed: validated by the CAS
   while (seen > by) {
@@ -13,12 +21,23 @@ void raw_latch::count_down(std::ptrdiff_t by) noexcept {
   waiter* all = nullptr;
   {
     const base::guard hold(lock_);
-    // acq_rel: acquire what the others did before counting down, release it to the waiters
-    const std::ptrdiff_t before = count_.fetch_sub(by, base::acq_rel);
-    if (before < by) base::fail_misuse("latch::count_down", "the count would become negative");
-    if (before == by) all = list_.pop_all();
+    if (count_down_to_zero(by, "latch::count_down")) all = list_.pop_all();
   }
   wait_list::grant_all(all);
+}
+
+bool raw_latch::arrive_and_enlist(std::ptrdiff_t by, waiter& node) noexcept {
+  waiter* all = nullptr;
+  {
+    const base::guard hold(lock_);
+    if (!count_down_to_zero(by, "latch::arrive_and_wait")) {
+      list_.push_back(node);
+      return true;
+    }
+    all = list_.pop_all();
+  }
+  wait_list::grant_all(all);
+  return false;
 }
 
 bool raw_latch::try_wait() noexcept {
@@ -45,6 +64,11 @@ void raw_latch::wait() noexcept {
   if (try_wait()) return;
   waiter node(core::current_thread());
   if (enlist(node)) node.wait(core::wait_reason::latch, base::deadline::never());
+}
+
+void raw_latch::arrive_and_wait(std::ptrdiff_t by) noexcept {
+  waiter node(core::current_thread());
+  if (arrive_and_enlist(by, node)) node.wait(core::wait_reason::latch, base::deadline::never());
 }
 
 bool raw_latch::wait(const base::wait_limit& limit) noexcept {

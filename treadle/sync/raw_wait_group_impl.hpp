@@ -2,6 +2,8 @@
 // explores them.
 #pragma once
 
+#include <limits>
+
 #include "treadle/sync/raw_wait_group.hpp"
 
 namespace treadle::sync {
@@ -9,9 +11,12 @@ namespace treadle::sync {
 template <class Ground>
 void basic_wait_group<Ground>::add(std::int64_t more) noexcept {
   std::int64_t seen = count_.load(base::relaxed);  // relaxed: validated by the CAS
-  // relaxed: what was done before is published by done(), or by whatever starts the work
-  while (!count_.compare_exchange_weak(seen, seen + more, base::relaxed, base::relaxed)) {
-  }
+  do {
+    if (more > std::numeric_limits<std::int64_t>::max() - seen) {
+      base::fail_misuse("wait_group::add", "the count would become too large");
+    }
+    // relaxed: what was done before is published by done(), or by whatever starts the work
+  } while (!count_.compare_exchange_weak(seen, seen + more, base::relaxed, base::relaxed));
 }
 
 template <class Ground>

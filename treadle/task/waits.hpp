@@ -78,6 +78,13 @@ struct ready_wait : plain_result {
 };
 
 using latch_wait = ready_wait<sync::raw_latch, core::wait_reason::latch>;
+// The count and the wait in one.
+struct latch_meeting : latch_wait {
+  static bool try_now() noexcept { return false; }
+  bool enlist(node& mine) noexcept { return !on->arrive_and_enlist(by, mine); }
+
+  std::ptrdiff_t by;
+};
 using group_wait = ready_wait<sync::raw_wait_group, core::wait_reason::wait_group>;
 using result_wait = ready_wait<sync::raw_result, core::wait_reason::latch>;
 
