@@ -23,7 +23,8 @@ namespace treadle {
 
 // spawn() and join() are for the thread that made the scope, which may go on on another worker.
 // Happens-before: spawn() before the child, the child's end before join() returns.
-// The children's own stop token is the one that the thread had when it made the scope.
+// The children's own stop token is the one that the thread had when it made the scope, which ends
+// before the block (with_deadline, stop_shield) that this was in.
 // Errors: spawn: std::system_error as thread's constructor. join() throws the first exception that
 // a child ended with, after all children have ended; the destructor joins, and throws it too
 // unless it runs because of another exception.

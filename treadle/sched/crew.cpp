@@ -79,8 +79,12 @@ int crew::hire() noexcept {
   auto* fresh = ::new (static_cast<void*>(members_ + count)) crew_member;
   fresh->number = count + 1;
   fresh->home = home_;
+  fresh->has_come = count < first_;
+  // relaxed, here and below: a guess for ourselves
+  if (!fresh->has_come) coming_.fetch_add(1, base::relaxed);
   const int error = base::create_kernel_thread(&fresh->kernel_thread, nullptr, main_, fresh);
   if (error != 0) {
+    if (!fresh->has_come) coming_.fetch_sub(1, base::relaxed);
     fresh->~crew_member();
     return error;
   }
@@ -96,12 +100,9 @@ void* crew::hirer_main(void* argument) {
     base::futex_wait(mine.hiring_, 0, base::deadline::never());
     // acq_rel: what was wanted before this is seen below, what comes later sets it again
     if (mine.hiring_.exchange(0, base::acq_rel) == 0) continue;
-    std::uint32_t made = 0;
-    // A new member counts as spare only when it has come so far: made is the bound meanwhile.
     while (!mine.closing_.load(base::acquire) && mine.size() < mine.size_max_ &&
-           mine.spare_count_.load(base::relaxed) + made < enough) {
+           mine.coming_.load(base::relaxed) + mine.spare_count_.load(base::relaxed) < enough) {
       if (mine.hire() != 0) break;  // the next one who wants a spare makes us try again
-      ++made;
     }
     enough = 2 * enough < spares_most ? 2 * enough : spares_most;
   }
@@ -128,7 +129,11 @@ crew_member* crew::take_spare() noexcept {
 }
 
 void crew::put_spare(crew_member& idle) noexcept {
-  spare_count_.fetch_add(1, base::relaxed);  // relaxed: a guess for the hirer
+  spare_count_.fetch_add(1, base::relaxed);  // relaxed, both: guesses for the hirer
+  if (!idle.has_come) [[unlikely]] {
+    idle.has_come = true;
+    coming_.fetch_sub(1, base::relaxed);
+  }
   spares_.push(idle.number, below_of());
 }
 

@@ -68,6 +68,8 @@ struct alignas(base::false_sharing_bytes) crew_member : worker {
 
   // In the stack of spares: the next one's number.
   base::atomic<std::uint32_t> below{0};
+  // Has been a spare, or was made for a processor; changed by itself before others know it.
+  bool has_come = false;
 
  private:
   static constexpr std::uintptr_t spinner_mark = 1;
@@ -120,6 +122,8 @@ class crew {
   // Guess: a handful of threads may block in the time that the hirer needs for the next member.
   // The hirer makes twice as many each time, from the first two on: most programs need no more, and
   // eight took a third of the time in which a process under `treadle run` makes its first thread.
+  // Those count that have been made and have not come so far: where CPUs are busy that takes a
+  // while, and each shortage meanwhile would make as many again (94 for eight blocked threads).
   static constexpr std::uint32_t spares_low = 1;
   static constexpr std::uint32_t spares_first = 2;
   static constexpr std::uint32_t spares_most = 8;
@@ -136,6 +140,7 @@ class crew {
   // Atomic.
   alignas(base::false_sharing_bytes) spare_stack spares_;
   base::atomic<std::uint32_t> spare_count_{0};
+  base::atomic<std::uint32_t> coming_{0};  // made, and not yet spares
   base::atomic<std::uint32_t> size_{0};
   base::atomic<std::uint64_t> shortages_{0};
   base::atomic<std::uint32_t> hiring_{0};  // the hirer's futex: 1 when there is something to do

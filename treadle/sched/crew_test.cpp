@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <thread>
 
 #include "treadle/sched/fiber_processor.hpp"
@@ -115,6 +116,35 @@ TEST_F(Crew, AShortageIsCountedAndMended) {
   EXPECT_EQ(crew_.counters().shortages, before + 1);
   for (crew_member* each : {&first, &second, &third}) wake(*each, false);
   next_spare();
+}
+
+// Shortages while they are on their way make no more than are to spare at most.
+TEST(CrewHirer, MembersThatHaveNotComeYetCount) {
+  struct slow_crew {
+    static void* member_main(void* argument) {
+      auto& me = *static_cast<crew_member*>(argument);
+      auto& home = *static_cast<slow_crew*>(me.home);
+      home.may_come.wait(false);
+      me.probe.begin();
+      home.members.put_spare(me);
+      const crew_member::order given = me.wait();
+      EXPECT_EQ(given.about, nullptr);
+      return nullptr;
+    }
+    crew members;
+    std::atomic<bool> may_come{false};
+  } home;
+  constexpr unsigned spares_most = 8;
+  ASSERT_EQ(home.members.open(1, 100, &slow_crew::member_main, &home), 0);
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_EQ(home.members.take_spare(), nullptr);
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+  }
+  EXPECT_GT(home.members.size(), 1U);
+  EXPECT_LE(home.members.size(), 1 + spares_most);
+  home.may_come = true;
+  home.may_come.notify_all();
+  home.members.close();
 }
 
 }  // namespace
