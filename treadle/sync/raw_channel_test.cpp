@@ -203,6 +203,19 @@ constexpr auto receive_till_closed = [](auto& s) {
   }
 };
 constexpr auto close = [](auto& s) { require(s.it().close(), "closed before"); };
+// Whoever was served last.
+constexpr auto receive_then_destroy = [](auto& s) {
+  receive(s);
+  s.destroy();
+};
+constexpr auto two_then_destroy = [](auto& s) {
+  receive_two(s);
+  s.destroy();
+};
+constexpr auto send_then_destroy = [](auto& s) {
+  send<1>(s);
+  s.destroy();
+};
 
 TYPED_TEST(RawChannel, OneSendsAndOneReceives) {
   using run = with<TypeParam>;
@@ -279,10 +292,6 @@ TYPED_TEST(RawChannel, Closing) {
 
 TYPED_TEST(RawChannel, TheLastReceiverMayDestroyIt) {
   using run = with<TypeParam>;
-  const auto receive_then_destroy = [](auto& s) {
-    receive(s);
-    s.destroy();
-  };
   run::template expect_good<0>({send<1>, receive_then_destroy}, interleave::unbounded);
   run::template expect_good<1>({send<1>, receive_then_destroy}, interleave::unbounded);
   run::template expect_good<no_bound>({send<1>, receive_then_destroy}, interleave::unbounded);
@@ -292,46 +301,26 @@ TYPED_TEST(RawChannel, TheLastReceiverMayDestroyIt) {
   };
   run::template expect_good<0>({send<1>, send<11>, last_destroys, last_destroys}, 2);
   run::template expect_good<1>({send<1>, send<11>, last_destroys, last_destroys}, 1);
-  const auto two_then_destroy = [](auto& s) {
-    receive_two(s);
-    s.destroy();
-  };
   run::template expect_good<1>({send_two<1>, two_then_destroy}, 4);
   run::template expect_good<1>({send<1>, send<11>, two_then_destroy}, 2);
-  const auto send_then_destroy = [](auto& s) {
-    require(s.send(1) == channel_status::done, "not sent");
-    s.destroy();
-  };
   run::template expect_good<0>({send_then_destroy, receive}, interleave::unbounded);
 }
 
 // A limit that ends as its operation is done: nothing of the channel may be looked at any more.
 TYPED_TEST(RawChannel, TheLastReceiverMayDestroyItBesideALimit) {
   using run = with<TypeParam>;
-  const auto receive_then_destroy = [](auto& s) {
-    receive(s);
-    s.destroy();
-  };
   run::template expect_good<0>({send_at_last<1>, receive_then_destroy}, interleave::unbounded);
-  const auto send_then_destroy = [](auto& s) {
-    send<1>(s);
-    s.destroy();
-  };
   run::template expect_good<0>({receive_at_last, send_then_destroy}, interleave::unbounded);
   const auto send_and_send_at_last = [](auto& s) {
     send<1>(s);
     send_at_last<2>(s);
-  };
-  const auto two_then_destroy = [](auto& s) {
-    receive_two(s);
-    s.destroy();
   };
   run::template expect_good<1>({send_and_send_at_last, two_then_destroy}, 4);
 }
 
 TYPED_TEST(RawChannel, WhoeverLearnsOfTheEndMayDestroyIt) {
   using run = with<TypeParam>;
-  const auto receive_then_destroy = [](auto& s) {
+  const auto drain_then_destroy = [](auto& s) {
     receive_till_closed(s);
     s.destroy();
   };
@@ -339,11 +328,11 @@ TYPED_TEST(RawChannel, WhoeverLearnsOfTheEndMayDestroyIt) {
     send<1>(s);
     s.it().close();
   };
-  run::template expect_good<0>({receive_then_destroy, close}, interleave::unbounded);
-  run::template expect_good<1>({receive_then_destroy, close}, interleave::unbounded);
-  run::template expect_good<0>({receive_then_destroy, send_and_close}, 4);
-  run::template expect_good<1>({receive_then_destroy, send_and_close}, 4);
-  run::template expect_good<no_bound>({receive_then_destroy, send_and_close}, 3);
+  run::template expect_good<0>({drain_then_destroy, close}, interleave::unbounded);
+  run::template expect_good<1>({drain_then_destroy, close}, interleave::unbounded);
+  run::template expect_good<0>({drain_then_destroy, send_and_close}, 4);
+  run::template expect_good<1>({drain_then_destroy, send_and_close}, 4);
+  run::template expect_good<no_bound>({drain_then_destroy, send_and_close}, 3);
   const auto fail_then_destroy = [](auto& s) {
     if (s.send(1) == channel_status::closed) s.destroy();
   };
