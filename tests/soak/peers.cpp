@@ -14,6 +14,14 @@ namespace io = treadle::io;
 
 enum count { whole, resets, half_closes, dribbles, floods, silent };
 
+// A connection's buffers else grow with what they are given, to 32 MiB each in Linux 6.18: how much
+// goes through to who does not read is then anybody's guess.
+void bound_buffers(const io::socket& connection) {
+  constexpr int bytes = 65'536;
+  ::setsockopt(connection.descriptor(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+  ::setsockopt(connection.descriptor(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
 class echo_service {
  public:
   echo_service() : door_(io::listener::open("127.0.0.1", 0)), port_(door_.port()) {
@@ -46,6 +54,7 @@ class echo_service {
 
   // What comes goes back, until the peer ends it in whatever way.
   static void echo(io::socket guest) {
+    bound_buffers(guest);
     std::array<std::byte, 4096> buffer;
     try {
       while (const std::size_t count = guest.read(buffer)) {
@@ -126,7 +135,8 @@ void dribble(io::socket peer, unsigned seed) {
   expect(peer, seed, 0, 40);
 }
 
-// Writes and never reads, until nothing goes through any more; and leaves what came unread.
+// Writes and never reads, until nothing goes through any more, which is long before the 13 MB that
+// are tried; and leaves what came unread.
 void flood(io::socket peer, unsigned seed) {
   const std::vector<char> text = make_text(seed, 65'536);
   try {
@@ -149,6 +159,7 @@ void reset(io::socket peer, unsigned seed) {
 
 void visit(seat& mine, std::uint16_t port, unsigned kind, unsigned seed) {
   io::socket peer = io::socket::connect("127.0.0.1", port);
+  bound_buffers(peer);
   switch (kind) {
     case resets:
       reset(std::move(peer), seed);
