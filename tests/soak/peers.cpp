@@ -14,6 +14,24 @@ namespace io = treadle::io;
 
 enum count { whole, resets, half_closes, dribbles, floods, silent };
 
+// The other side has ended the connection.
+bool is_end(const std::system_error& error) {
+  return error.code() == std::errc::connection_reset || error.code() == std::errc::broken_pipe ||
+         error.code() == std::errc::not_connected;
+}
+
+// Without a descriptor to wait with, a service leaves its guest: not the guest's fault.
+template <class F>
+void do_or_excuse(F&& action) {
+  const unsigned before = droughts.load();
+  try {
+    action();
+  } catch (const std::system_error& error) {
+    if (is_end(error) && (before % 2 == 1 || droughts.load() != before)) throw excuse();
+    throw;
+  }
+}
+
 // A connection's buffers else grow with what they are given, to 32 MiB each in Linux 6.18: how much
 // goes through to who does not read is then anybody's guess.
 void bound_buffers(const io::socket& connection) {
@@ -61,8 +79,11 @@ class echo_service {
         guest.write_all({buffer.data(), count});
       }
       guest.shutdown_writing();
-    } catch (const std::system_error&) {
+    } catch (const std::system_error& error) {
       // A reset, or nothing to wait with.
+      if (!is_end(error) && !is_drought(error.code().value())) {
+        violate(__FILE__, __LINE__, error.what(), error.code().value());
+      }
     }
   }
 
@@ -89,7 +110,10 @@ void expect(io::socket& peer, unsigned seed, std::size_t from, std::size_t bytes
   for (std::size_t done = 0; done < bytes;) {
     const std::size_t count =
         peer.read(std::span(buffer).first(std::min(buffer.size(), bytes - done)));
-    SOAK_CHECK(count != 0, "an echo ends early", bytes - done);
+    if (count == 0) {
+      throw std::system_error(std::make_error_code(std::errc::connection_reset),
+                              "an echo ends early");
+    }
     for (std::size_t i = 0; i < count; ++i) {
       SOAK_CHECK(static_cast<char>(buffer[i]) == pattern(seed, from + done + i),
                  "an echo is wrong at", from + done + i);
@@ -118,8 +142,10 @@ void half_close(io::socket peer, unsigned seed) {
   const std::vector<char> text = make_text(seed, 200'000 + seed % 300'000);
   crowd writer;
   writer.add([&] {
-    peer.write_all(bytes_of(text, 0, text.size()));
-    peer.shutdown_writing();
+    do_or_excuse([&] {
+      peer.write_all(bytes_of(text, 0, text.size()));
+      peer.shutdown_writing();
+    });
   });
   expect(peer, seed, 0, text.size());
   writer.join();
@@ -182,19 +208,6 @@ void visit(seat& mine, std::uint16_t port, unsigned kind, unsigned seed) {
   mine.count(kind);
 }
 
-// Without a descriptor to wait with, a service leaves its guest: not the guest's fault.
-void visit_or_excuse(seat& mine, std::uint16_t port, unsigned kind, unsigned seed) {
-  const unsigned before = droughts.load();
-  try {
-    visit(mine, port, kind, seed);
-  } catch (const std::system_error& error) {
-    const bool left =
-        error.code() == std::errc::connection_reset || error.code() == std::errc::broken_pipe;
-    if (left && (before % 2 == 1 || droughts.load() != before)) throw excuse();
-    throw;
-  }
-}
-
 void turn(seat& mine) {
   mine.mark("opening the door");
   echo_service service;
@@ -204,7 +217,7 @@ void turn(seat& mine) {
   for (unsigned i = 0; i < count; ++i) {
     const unsigned kind = mine.draw(12);
     guests.add([&mine, &service, kind, seed = mine.draw(1U << 20)] {
-      visit_or_excuse(mine, service.port(), kind > silent ? 0U + whole : kind, seed);
+      do_or_excuse([&] { visit(mine, service.port(), kind > silent ? 0U + whole : kind, seed); });
     });
   }
   guests.join();
