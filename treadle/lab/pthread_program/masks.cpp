@@ -12,11 +12,13 @@
 namespace treadle::lab::pthread_program {
 namespace {
 
-double cpu_nanoseconds() {
+double nanoseconds(clockid_t clock) {
   timespec time{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  clock_gettime(clock, &time);
   return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
 }
+double cpu_nanoseconds() { return nanoseconds(CLOCK_PROCESS_CPUTIME_ID); }
+double wall_nanoseconds() { return nanoseconds(CLOCK_MONOTONIC); }
 
 double kernel_switches() {
   rusage used{};
@@ -34,11 +36,17 @@ sigset_t set_of(int signal) {
 struct yielder {
   bool blocks = false;  // has a mask that the other one has not
   double until = 0;     // of the process's CPU time
+  double at_latest = 0;
   std::uint64_t yields = 0;
 };
 
-// Reading the clock is a system call: once for so many yields it does not count.
+// Reading the CPU time is a system call: once for so many yields it does not count.
 constexpr int yields_at_once = 1000;
+// Reading the time is none. Beside a program that computes each yield gives that one a slice of
+// 3 ms: after so many it is looked whether it takes too long.
+constexpr int yields_between_looks = 50;
+// Guess: so often the time that it takes alone. Beside others less CPU time is measured.
+constexpr double wall_times = 20;
 
 void* yield_until(void* argument) {
   auto& mine = *static_cast<yielder*>(argument);
@@ -47,32 +55,35 @@ void* yield_until(void* argument) {
     must(pthread_sigmask(SIG_BLOCK, &set, nullptr), "pthread_sigmask");
   }
   while (cpu_nanoseconds() < mine.until) {
-    for (int turn = 0; turn < yields_at_once; ++turn) sched_yield();
-    mine.yields += yields_at_once;
+    for (int turn = 0; turn < yields_at_once / yields_between_looks; ++turn) {
+      for (int yield = 0; yield < yields_between_looks; ++yield) sched_yield();
+      mine.yields += yields_between_looks;
+      if (wall_nanoseconds() > mine.at_latest) return nullptr;
+    }
   }
   return nullptr;
 }
 
-// All on one CPU: where threads are kernel threads, a yield then is a switch.
+// All on one CPU: where threads are kernel threads, a yield then is a switch. The one that we are
+// on, which the kernel chose as the least busy.
 void stay_on_one_cpu() {
-  cpu_set_t all;
-  must(sched_getaffinity(0, sizeof all, &all), "sched_getaffinity");
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &all)) continue;
-    CPU_ZERO(&all);
-    CPU_SET(cpu, &all);
-    break;
-  }
-  must(sched_setaffinity(0, sizeof all, &all), "sched_setaffinity");
+  const int cpu = sched_getcpu();
+  if (cpu < 0) give_up("sched_getcpu", errno);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  must(sched_setaffinity(0, sizeof one, &one), "sched_setaffinity");
 }
 
 void measure(const char* name, bool differ, long milliseconds) {
   const double switches = kernel_switches();
   const double begin = cpu_nanoseconds();
+  const double wall_begin = wall_nanoseconds();
   yielder both[2];
   pthread_t threads[2];
   for (int index = 0; index < 2; ++index) {
     both[index].until = begin + static_cast<double>(milliseconds) * 1e6;
+    both[index].at_latest = wall_begin + wall_times * static_cast<double>(milliseconds) * 1e6;
     both[index].blocks = differ && index == 1;
     threads[index] = start(yield_until, &both[index]);
   }
