@@ -1,5 +1,6 @@
 #include "treadle/io/epoll_poller.hpp"
 
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 
 #include "treadle/base/solo.hpp"
 #include "treadle/base/system_call.hpp"
+#include "treadle/base/timer_slack.hpp"
 #include "treadle/io/descriptor_table.hpp"
 #include "treadle/io/own_descriptor.hpp"
 #include "treadle/io/taken_threads.hpp"
@@ -74,6 +76,7 @@ int epoll_poller::open() noexcept {
   }
   epoll_ = epoll.descriptor;
   wake_ = wake.descriptor;
+  is_nice_ = ::getpriority(PRIO_PROCESS, 0) > 0;
   open_.store(true, base::seq_cst);  // pairs with poll() and watch(); seq_cst: see in_use()
   return 0;
 }
@@ -108,7 +111,8 @@ int epoll_poller::block(base::deadline until) noexcept {
       count = ::epoll_wait(epoll_, events_, events_max, -1);
     } else {
       const std::int64_t left = until.nanoseconds() - base::monotonic_now();
-      count = wait_for(epoll_, events_, events_max, left > 0 ? left : 0);
+      count =
+          wait_for(epoll_, events_, events_max, left > 0 ? base::epoll_span(left, is_nice_) : 0);
     }
     if (away) base::come_back();
   } else {

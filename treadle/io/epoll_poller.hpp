@@ -55,6 +55,7 @@ class epoll_poller final : public descriptor_poller {
   // Guarded by opening_ until open_ is true, then fixed.
   int epoll_ = -1;
   int wake_ = -1;
+  bool is_nice_ = false;  // who opened it, and so its workers
   base::atomic<bool> open_{false};
 
   rousing rousing_;

@@ -26,6 +26,7 @@
 #include "treadle/sched/dozers.hpp"
 #include "treadle/sched/fiber_scheduler.hpp"
 #include "treadle/sched/idle_workers.hpp"
+#include "treadle/sched/wake_ahead.hpp"
 
 namespace treadle::core {
 
@@ -345,6 +346,7 @@ class many_to_many final : public fiber_scheduler<many_to_many> {
 
   timer_queue guest_timers_;  // of sleepers that had no processor
   crowd crowd_;
+  wake_ahead wake_ahead_{base::timer_slack_nanoseconds()};
   base::atomic<std::uint32_t> orphans_{0};  // processors released with no member in reserve
   queue::inject_queue<thread> injected_;
   idle_workers idle_;

@@ -206,6 +206,7 @@ void many_to_many::end_busy(processor& mine, std::int64_t now) noexcept {
 
 // What an idle worker can see without touching anything.
 many_to_many::outlook many_to_many::look_from_afar(processor& mine, std::int64_t now) noexcept {
+  mine.idle.looked = now;
   if (closing_.load(base::acquire) || !injected_.looks_empty() || !levels_.looks_empty() ||
       somebody_is_preempted()) {
     return outlook::work;
@@ -374,9 +375,10 @@ bool many_to_many::nap(processor& mine, idleness& rest) noexcept {
 // As a dozer, or beside nobody awake: until the next timer, or soon after it.
 void many_to_many::sleep_till_due(processor& mine, idleness& rest) noexcept {
   const bool resting = rest.dozed && mine.idle.rest != 0;
-  std::int64_t until = earliest_timer().nanoseconds();
+  const std::int64_t timer = earliest_timer().nanoseconds();
+  std::int64_t until = timer;
   const bool follows =
-      idle_.somebody_watches(until) && until < timer_queue::no_deadline - doze_max_nanoseconds;
+      idle_.somebody_watches(timer) && timer < timer_queue::no_deadline - doze_max_nanoseconds;
   if (follows) until += vigil_->escorts(mine) ? follow_soon_nanoseconds : doze_max_nanoseconds;
   if (rest.dozed) {
     const std::int64_t at = base::monotonic_now() + (resting ? mine.idle.rest : rest.doze);
@@ -385,9 +387,13 @@ void many_to_many::sleep_till_due(processor& mine, idleness& rest) noexcept {
   }
   if (resting) idle_.begin_rest(mine.index);
   std::int64_t ends = until;
+  const auto count = [this] { return sleepers(); };
   if (!follows && !rest.dozed) {
     const std::size_t woken = std::exchange(mine.idle.sleepers_woken, 0);
-    ends = crowd_.gets_up(mine.idle.looked, until, woken, [this] { return sleepers(); });
+    ends = crowd_.gets_up(mine.idle.looked, until, woken, count);
+  }
+  if (!follows && ends == timer) {
+    ends = wake_ahead_.asks_for(mine.idle.looked, timer, idle_.has_events(), count);
   }
   follows ? idle_.begin_following(until) : idle_.begin_watch(until);
   idle_.sleep(mine.index, deadline::at(ends), rest.away);

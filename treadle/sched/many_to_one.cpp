@@ -61,6 +61,14 @@ void many_to_one::await_recall(std::int64_t until) noexcept {
   memory_.await_answer(*processor_, until);
 }
 
+// For the next timer, which is not due by now or has just become so.
+std::int64_t many_to_one::wakes_at(const processor& mine, bool polls) noexcept {
+  const std::int64_t timer = mine.timers.earliest.load(base::relaxed);  // relaxed: ours
+  if (timer == timer_queue::no_deadline) return timer;
+  return wake_ahead_.asks_for(base::monotonic_now(), timer, polls,
+                              [&mine] { return mine.timers.armed_about(); });
+}
+
 // Null when the runtime closes.
 thread* many_to_one::find_work(processor& mine) noexcept {
   for (;;) {
@@ -75,7 +83,7 @@ thread* many_to_one::find_work(processor& mine) noexcept {
     if (closing_.load(base::seq_cst)) return nullptr;
     memory_.give_up_surplus(mine);
     mine.sleeps.add(1);
-    const deadline until = deadline::at(mine.timers.earliest.load(base::relaxed));  // ours
+    const deadline until = deadline::at(wakes_at(mine, polling));
     if (polling) {
       events->poll(until);
     } else {

@@ -12,6 +12,7 @@
 #include "treadle/queue/inject_queue.hpp"
 #include "treadle/sched/fiber_scheduler.hpp"
 #include "treadle/sched/lone_sleep.hpp"
+#include "treadle/sched/wake_ahead.hpp"
 
 namespace treadle::core {
 
@@ -103,6 +104,7 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   void take_due(processor& mine) noexcept;
   void wake() noexcept;
   thread* after_looking_around(processor& mine) noexcept;
+  std::int64_t wakes_at(const processor& mine, bool polls) noexcept;
   thread* find_work(processor& mine) noexcept;
   void work(processor& mine) noexcept;
   static void* worker_main(void* argument);
@@ -112,6 +114,7 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   processor* processor_ = nullptr;
   queue::inject_queue<thread> injected_;
   lone_sleep sleep_;
+  wake_ahead wake_ahead_{base::timer_slack_nanoseconds()};
   base::atomic<bool> closing_{false};
 };
 

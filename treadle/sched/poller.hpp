@@ -20,8 +20,9 @@ class poller {
   virtual bool in_use() const noexcept = 0;
 
   // Unparks the threads whose events have come; when there are none, blocks the worker for the
-  // first event, interrupt() or `until`, whichever is earliest. A deadline that has passed only
-  // looks. One caller at a time. Goes away (base/solo.hpp) while it blocks. Keeps errno.
+  // first event, interrupt() or `until`, whichever is earliest; it may come back a little before.
+  // A deadline that has passed only looks. One caller at a time. Goes away (base/solo.hpp) while it
+  // blocks. Keeps errno.
   virtual void poll(base::deadline until) noexcept = 0;
 
   // Any kernel thread: the poll() that blocks returns soon, or else the next one does.
