@@ -29,13 +29,19 @@ class wake_ahead {
   explicit wake_ahead(std::int64_t slack) noexcept
       : slack_(std::min(slack, base::usual_timer_slack_nanoseconds)) {}
 
+  // Whether it is better to be late for the timer.
+  template <class Count>
+  static bool come_together(std::int64_t looked, std::int64_t timer, const Count& sleepers) {
+    return timer < looked + soon_nanoseconds && sleepers() >= sleepers_min;
+  }
+
   // For who looked at the timers at `looked`, of which the next one is due at `timer`. `sleepers`
   // counts them, about. `polls`: the wait is epoll_wait(), which cannot be asked for the past.
   template <class Count>
   std::int64_t asks_for(std::int64_t looked, std::int64_t timer, bool polls,
                         const Count& sleepers) noexcept {
     if (timer == timer_queue::no_deadline || timer <= looked) return timer;
-    if (timer < looked + soon_nanoseconds && sleepers() >= sleepers_min) return timer;
+    if (come_together(looked, timer, sleepers)) return timer;
     const std::int64_t ahead = timer - slack_;
     if (ahead > looked) return ahead;
     // A kernel thread that has less slack by now would be called at once, again and again. relaxed,

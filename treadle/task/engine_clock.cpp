@@ -15,6 +15,7 @@
 #include <limits>
 #include <utility>
 
+#include "treadle/sched/wake_ahead.hpp"
 #include "treadle/task/engine.hpp"
 
 namespace treadle::tasks {
@@ -102,7 +103,12 @@ base::deadline engine::keep_clock(carrier& mine) noexcept {
   keeper_ = &mine;
   kept_for_ = clock_.earliest();
   const auto sleepers = [this] { return clock_.armed_about(); };
-  return base::deadline::at(crowd_.gets_up(mine.looked_, kept_for_, woken, sleepers));
+  std::int64_t at = crowd_.gets_up(mine.looked_, kept_for_, woken, sleepers);
+  // A worker, which takes us for one sleeper, asks for it that much ahead.
+  if (core::wake_ahead::come_together(mine.looked_, kept_for_, sleepers)) {
+    at += base::usual_timer_slack_nanoseconds;
+  }
+  return base::deadline::at(at);
 }
 
 // With the lock held, by or for a carrier that rests no longer.
