@@ -24,7 +24,8 @@ thread* many_to_one::look_around(processor& mine, unsigned turn) noexcept {
 
 void many_to_one::take_due(processor& mine) noexcept {
   if (mine.timers.earliest.load(base::relaxed) != timer_queue::no_deadline) {  // relaxed: ours
-    fire(mine.timers, base::monotonic_now());
+    mine.looked = base::monotonic_now();
+    fire(mine.timers, mine.looked);
   }
   base::chain<thread> taken = injected_.pop(injected_.size());
   mine.ready.append(taken);
@@ -64,8 +65,7 @@ void many_to_one::await_recall(std::int64_t until) noexcept {
 // For the next timer, which is not due by now or has just become so.
 std::int64_t many_to_one::wakes_at(const processor& mine, bool polls) noexcept {
   const std::int64_t timer = mine.timers.earliest.load(base::relaxed);  // relaxed: ours
-  if (timer == timer_queue::no_deadline) return timer;
-  return wake_ahead_.asks_for(base::monotonic_now(), timer, polls,
+  return wake_ahead_.asks_for(mine.looked, timer, polls,
                               [&mine] { return mine.timers.armed_about(); });
 }
 

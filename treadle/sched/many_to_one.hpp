@@ -39,6 +39,7 @@ class many_to_one final : public fiber_scheduler<many_to_one> {
   struct processor : fiber_processor {
     // Owner only.
     base::chain<thread> ready;
+    std::int64_t looked = 0;  // when it last looked at the timers, if there were any
     // Fixed after start.
     many_to_one* home = nullptr;
     worker self;
