@@ -30,10 +30,7 @@ namespace treadle {
 // unless it runs because of another exception.
 class scope : core::fork_point {
  public:
-  scope() : scheduler_(scheduler_for_children()) {
-    parent = &core::current_thread();
-    stop = core::own_stop_token(*parent);
-  }
+  scope() : scope(core::current_thread()) {}
   ~scope() noexcept(false) {
     wait();
     if (first_) [[unlikely]]
@@ -99,10 +96,14 @@ class scope : core::fork_point {
     }
   }
 
+  // The thread is looked for once: that takes a few instructions of a child's hundred.
+  explicit scope(core::thread& maker) : scheduler_(scheduler_for_children(*maker.scheduler)) {
+    parent = &maker;
+    stop = core::own_stop_token(maker);
+  }
   // With their parent, or for a foreign kernel thread in the default runtime.
-  static core::scheduler_port& scheduler_for_children() {
-    core::scheduler_port& own = *core::current_thread().scheduler;
-    return own.owner != nullptr ? own : scheduler_for_foreign();
+  static core::scheduler_port& scheduler_for_children(core::scheduler_port& of_parent) {
+    return of_parent.owner != nullptr ? of_parent : scheduler_for_foreign();
   }
   static core::scheduler_port& scheduler_for_foreign();
 
