@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace treadle::core {
 namespace {
 
@@ -106,6 +108,25 @@ TEST_F(LookPace, IsFasterWithoutStandbys) {
   EXPECT_EQ(pause_after(without, held, now, 0), look_pace::alone_nanoseconds);
   EXPECT_EQ(pause_after(without, serving, now, 5'000'000'000), look_pace::restful_nanoseconds);
   EXPECT_EQ(pause_after(without, alone, now, 5'000'000'000), look_pace::steady_nanoseconds);
+}
+
+TEST_F(LookPace, IsOutOfStepButAsFastOnTheWhole) {
+  constexpr std::int64_t pause = look_pace::hurried_nanoseconds;
+  constexpr int looks = 1000;
+  std::int64_t sum = 0;
+  std::int64_t least = pause;
+  std::int64_t most = pause;
+  for (int i = 0; i < looks; ++i) {
+    const std::int64_t one = pace.spread(pause);
+    sum += one;
+    least = std::min(least, one);
+    most = std::max(most, one);
+  }
+  EXPECT_GE(least, pause - pause / 8);
+  EXPECT_LT(least, pause - pause / 10);
+  EXPECT_LE(most, pause + pause / 8);
+  EXPECT_GT(most, pause + pause / 10);
+  EXPECT_NEAR(static_cast<double>(sum / looks), static_cast<double>(pause), 0.02 * pause);
 }
 
 TEST(LookPaceTurns, AreEvenWhereManyStayAboutAsMany) {

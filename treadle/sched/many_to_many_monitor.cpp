@@ -60,7 +60,7 @@ void many_to_many::vigil::monitor() noexcept {
       round.all_nap = round.all_pass = false;
     }
     reliefs = relieved;
-    const std::int64_t pause = pace.after(round, now);
+    const std::int64_t pause = pace.spread(pace.after(round, now));
     if (idle_looks > idle_looks_max) {
       sleep_till_stirred(looked);
       idle_looks = 0;
